@@ -1,0 +1,242 @@
+//! Files that hold a model or a checkpoint: named arrays behind a JSON header, in the safetensors format.
+
+use crate::{Error, Result};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    io,
+    path::Path,
+};
+
+/// The key of our JSON header among the metadata of the file.
+const HEADER: &str = "limbeck";
+
+/// A number that an archive can hold.
+pub trait Number: Copy {
+    /// Its name in the file.
+    const DTYPE: Dtype;
+    /// Appends its little-endian bytes.
+    fn write(self, bytes: &mut Vec<u8>);
+    /// Reads it from as many bytes as it has.
+    fn read(bytes: &[u8]) -> Self;
+}
+
+macro_rules! number {
+    ($type:ty, $dtype:ident) => {
+        impl Number for $type {
+            const DTYPE: Dtype = Dtype::$dtype;
+            fn write(self, bytes: &mut Vec<u8>) {
+                bytes.extend_from_slice(&self.to_le_bytes());
+            }
+            fn read(bytes: &[u8]) -> Self {
+                Self::from_le_bytes(bytes.try_into().expect("chunks have the size of the type"))
+            }
+        }
+    };
+}
+number!(f32, F32);
+number!(f64, F64);
+number!(u64, U64);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl safetensors::View for &Entry {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Named arrays and a header, in memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Archive {
+    header: String,
+    entries: BTreeMap<String, Entry>,
+    origin: String,
+}
+
+impl Archive {
+    /// An archive without arrays.
+    ///
+    /// # Errors
+    /// When the header cannot be written as JSON.
+    pub fn new(header: &impl Serialize) -> Result<Self> {
+        let header = serde_json::to_string(header).map_err(Error::invalid)?;
+        Ok(Self { header, ..Self::default() })
+    }
+
+    /// Adds an array; one of the same name is replaced.
+    pub fn put<T: Number>(&mut self, name: &str, shape: &[usize], values: &[T]) {
+        debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}");
+        let mut bytes = Vec::with_capacity(std::mem::size_of_val(values));
+        values.iter().for_each(|v| v.write(&mut bytes));
+        self.entries.insert(name.to_string(), Entry { dtype: T::DTYPE, shape: shape.to_vec(), bytes });
+    }
+
+    /// The array called `name`, of this shape.
+    ///
+    /// # Errors
+    /// When there is none, or it has another type or shape.
+    pub fn get<T: Number>(&self, name: &str, shape: &[usize]) -> Result<Vec<T>> {
+        let entry = self.entry(name)?;
+        if entry.dtype != T::DTYPE || entry.shape != shape {
+            let found = format!("array {name} is {:?} {:?}", entry.dtype, entry.shape);
+            return Err(Error::file(&self.origin, format!("{found}; {:?} {shape:?} is expected", T::DTYPE)));
+        }
+        Ok(entry.bytes.chunks_exact(size_of::<T>()).map(T::read).collect())
+    }
+
+    /// The array called `name`, whatever its length, as one axis.
+    ///
+    /// # Errors
+    /// When there is none, or it has another type.
+    pub fn get_all<T: Number>(&self, name: &str) -> Result<Vec<T>> {
+        let shape = self.entry(name)?.shape.clone();
+        self.get(name, &shape)
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry> {
+        self.entries.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.entries.keys().take(6).map(String::as_str).collect();
+            Error::file(&self.origin, format!("no array called {name}; there are {}", known.join(", ")))
+        })
+    }
+
+    /// The header, as the type it was made from.
+    ///
+    /// # Errors
+    /// When it is of another form: the message says what is missing or wrong.
+    pub fn header<H: DeserializeOwned>(&self) -> Result<H> {
+        serde_json::from_str(&self.header).map_err(|e| Error::file(&self.origin, format!("its header: {e}")))
+    }
+
+    /// Puts all arrays of `other` into this one, their names behind `prefix/`.
+    pub fn nest(&mut self, prefix: &str, other: &Self) {
+        let renamed = other.entries.iter().map(|(name, entry)| (format!("{prefix}/{name}"), entry.clone()));
+        self.entries.extend(renamed);
+    }
+
+    /// The arrays that [`Self::nest`] put behind `prefix/`, or `None` where there are none.
+    pub fn nested(&self, prefix: &str) -> Option<Self> {
+        let prefix = format!("{prefix}/");
+        let inner = self.entries.iter().filter_map(|(n, e)| Some((n.strip_prefix(&prefix)?.to_string(), e.clone())));
+        let entries: BTreeMap<_, _> = inner.collect();
+        (!entries.is_empty()).then(|| Self { header: String::new(), entries, origin: self.origin.clone() })
+    }
+
+    /// Writes the archive to a temporary file beside `path`, then renames it.
+    ///
+    /// # Errors
+    /// When the file cannot be written; one that was there before is untouched then.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let metadata = HashMap::from([(HEADER.to_string(), self.header.clone())]);
+        let bytes = safetensors::serialize(self.entries.iter(), Some(metadata)).map_err(Error::invalid)?;
+        write_atomically(path.as_ref(), |file| io::Write::write_all(file, &bytes))
+    }
+
+    /// Reads an archive.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not in the safetensors format, is truncated, or was not written by this library.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let not_ours =
+            |e: safetensors::SafeTensorError| Error::file(path, format!("not a model file, or damaged: {e}"));
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(not_ours)?;
+        let header = metadata.metadata().as_ref().and_then(|m| m.get(HEADER)).cloned();
+        let header = header.ok_or_else(|| Error::file(path, "a safetensors file, but not one of limbeck's"))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(not_ours)?;
+        let entry =
+            |view: TensorView| Entry { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() };
+        let entries = tensors.tensors().into_iter().map(|(name, view)| (name, entry(view))).collect();
+        Ok(Self { header, entries, origin: path.display().to_string() })
+    }
+}
+
+/// Writes a file through a temporary one in the same folder, so that `path` is either the old file or the whole new one.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be written.
+pub fn write_atomically(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    let name = path.file_name().ok_or_else(|| Error::file(path, "not the name of a file"))?;
+    let temporary = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
+    let done = File::create(&temporary)
+        .and_then(|mut file| {
+            write(&mut file)?;
+            file.sync_all()
+        })
+        .and_then(|()| std::fs::rename(&temporary, path));
+    done.map_err(|error| {
+        let _ = std::fs::remove_file(&temporary);
+        Error::io(path)(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_loaded_bit_for_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        let mut archive = Archive::new(&("kind", 3)).unwrap();
+        archive.put("weights", &[2, 2], &[0.1_f32, f32::MIN_POSITIVE, -0.0, f32::NEG_INFINITY]);
+        let mut inner = Archive::default();
+        inner.put("loss", &[1], &[std::f64::consts::PI]);
+        archive.nest("best", &inner);
+        archive.save(&path).unwrap();
+        let loaded = Archive::load(&path).unwrap();
+        assert_eq!(loaded.header::<(String, u32)>().unwrap(), ("kind".to_string(), 3));
+        let weights: Vec<f32> = loaded.get("weights", &[2, 2]).unwrap();
+        assert_eq!(weights.map_bits(), [0.1_f32, f32::MIN_POSITIVE, -0.0, f32::NEG_INFINITY].map(f32::to_bits));
+        assert_eq!(loaded.nested("best").unwrap().get_all::<f64>("loss").unwrap(), [std::f64::consts::PI]);
+        assert!(loaded.get::<f64>("weights", &[2, 2]).unwrap_err().to_string().contains("F32"));
+        assert!(loaded.get::<f32>("bias", &[1]).unwrap_err().to_string().contains("no array called bias"));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    trait Bits {
+        fn map_bits(&self) -> Vec<u32>;
+    }
+    impl Bits for Vec<f32> {
+        fn map_bits(&self) -> Vec<u32> {
+            self.iter().map(|v| v.to_bits()).collect()
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        let mut archive = Archive::new(&()).unwrap();
+        archive.put("w", &[64], &[1.0_f32; 64]);
+        archive.save(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for length in [0, 4, 12, whole.len() / 2, whole.len() - 1] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert!(Archive::load(&path).is_err(), "{length} bytes");
+        }
+        let mut hostile = u64::MAX.to_le_bytes().to_vec();
+        hostile.extend([b'{'; 64]);
+        std::fs::write(&path, hostile).unwrap();
+        assert!(Archive::load(&path).unwrap_err().to_string().contains("not a model file"));
+    }
+}

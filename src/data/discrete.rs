@@ -1,0 +1,206 @@
+//! Rows of categories: what a circuit with categorical leaves reads.
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The code of a missing value.
+pub const MISSING: u16 = u16::MAX;
+
+/// One column: its name, and the categories it can take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variable {
+    /// As in the header of a CSV file; `x17` where there is none.
+    pub name: String,
+    /// Categories are `0..categories`.
+    pub categories: usize,
+    /// The words the categories stand for, where the file had words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<Vec<String>>,
+}
+
+/// What the columns of a data set are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// One entry a column, in order.
+    pub variables: Vec<Variable>,
+    /// The shape of one row: `[8, 8]` for an 8 × 8 image, `[36]` for a table. Its product is the number of variables.
+    pub shape: Vec<usize>,
+}
+
+impl Schema {
+    /// Columns `x0, x1, …` of one row of the given shape, each with the same number of categories.
+    pub fn uniform(shape: &[usize], categories: usize) -> Self {
+        let variables =
+            (0..shape.iter().product()).map(|i| Variable { name: format!("x{i}"), categories, words: None }).collect();
+        Self { variables, shape: shape.to_vec() }
+    }
+
+    /// Number of variables.
+    pub fn len(&self) -> usize {
+        self.variables.len()
+    }
+
+    /// Whether there is no variable.
+    pub fn is_empty(&self) -> bool {
+        self.variables.is_empty()
+    }
+
+    /// The index of the variable called `name`, or of the column with that number.
+    ///
+    /// # Errors
+    /// When there is neither; the message lists the first names there are.
+    pub fn index(&self, name: &str) -> Result<usize> {
+        let by_name = self.variables.iter().position(|v| v.name == name);
+        let by_number = || name.parse().ok().filter(|i| *i < self.len());
+        by_name.or_else(by_number).ok_or_else(|| {
+            let known: Vec<_> = self.variables.iter().take(6).map(|v| v.name.as_str()).collect();
+            let more = if self.len() > 6 { ", …" } else { "" };
+            Error::invalid(format!("no variable called {name}; the model has {}{more}", known.join(", ")))
+        })
+    }
+}
+
+/// How numbers and words become categories.
+#[derive(Clone, Copy, Debug)]
+pub enum Coding<'a> {
+    /// Learn the categories from the data; `Some(k)` sets `k` categories for every variable.
+    Learn(Option<usize>),
+    /// Use the categories a model was fitted with.
+    Use(&'a Schema),
+}
+
+/// Rows that can be read in any order, from memory or from disk.
+pub trait Rows: Sync {
+    /// What the columns are.
+    fn schema(&self) -> &Schema;
+
+    /// Number of rows.
+    fn len(&self) -> usize;
+
+    /// Whether there is no row.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Overwrites `into` with the codes of `rows`, row after row.
+    ///
+    /// # Errors
+    /// When the rows come from a file that cannot be read, or holds a value outside its schema.
+    fn read(&self, rows: &[usize], into: &mut Vec<u16>) -> Result<()>;
+}
+
+/// A matrix of categories in memory, `(rows, variables)`, [`MISSING`] where a value is not known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Discrete {
+    schema: Schema,
+    codes: Vec<u16>,
+}
+
+impl Discrete {
+    /// `codes` row after row.
+    ///
+    /// # Errors
+    /// When `codes` is not a whole number of rows, a schema has no variable or one without categories,
+    /// or a code is neither a category nor [`MISSING`].
+    pub fn new(schema: Schema, codes: Vec<u16>) -> Result<Self> {
+        let vars = schema.len();
+        if vars == 0 || schema.shape.iter().product::<usize>() != vars {
+            return Err(Error::invalid(format!("a row of shape {:?} cannot hold {vars} variables", schema.shape)));
+        }
+        if !codes.len().is_multiple_of(vars) {
+            return Err(Error::invalid(format!("{} codes are not whole rows of {vars}", codes.len())));
+        }
+        if let Some(v) = schema.variables.iter().find(|v| v.categories == 0 || v.categories >= MISSING as usize) {
+            return Err(Error::invalid(format!(
+                "variable {} has {} categories; 1 to 65534 work",
+                v.name, v.categories
+            )));
+        }
+        for (row, values) in codes.chunks_exact(vars).enumerate() {
+            for (code, variable) in values.iter().zip(&schema.variables) {
+                if *code != MISSING && *code as usize >= variable.categories {
+                    let last = variable.categories - 1;
+                    return Err(Error::invalid(format!(
+                        "row {row}, variable {}: category {code} is outside 0..={last}",
+                        variable.name
+                    )));
+                }
+            }
+        }
+        Ok(Self { schema, codes })
+    }
+
+    /// `n` rows in which every value is missing.
+    pub fn all_missing(schema: Schema, n: usize) -> Self {
+        let codes = vec![MISSING; n * schema.len()];
+        Self { schema, codes }
+    }
+
+    /// The codes of one row.
+    pub fn row(&self, row: usize) -> &[u16] {
+        let vars = self.schema.len();
+        &self.codes[row * vars..(row + 1) * vars]
+    }
+
+    /// All codes, row after row.
+    pub fn codes(&self) -> &[u16] {
+        &self.codes
+    }
+
+    /// The rows with these indices, in this order.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let codes = rows.iter().flat_map(|r| self.row(*r)).copied().collect();
+        Self { schema: self.schema.clone(), codes }
+    }
+
+    /// A copy in which `hidden(row, variable)` says which values are missing.
+    pub fn mask(&self, mut hidden: impl FnMut(usize, usize) -> bool) -> Self {
+        let vars = self.schema.len();
+        let mut masked = self.clone();
+        for (i, code) in masked.codes.iter_mut().enumerate() {
+            if hidden(i / vars, i % vars) {
+                *code = MISSING;
+            }
+        }
+        masked
+    }
+}
+
+impl Rows for Discrete {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn len(&self) -> usize {
+        self.codes.len() / self.schema.len()
+    }
+
+    fn read(&self, rows: &[usize], into: &mut Vec<u16>) -> Result<()> {
+        into.clear();
+        rows.iter().for_each(|r| into.extend_from_slice(self.row(*r)));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_category_outside_its_range_is_named() {
+        let error = Discrete::new(Schema::uniform(&[2], 3), vec![0, 1, 2, 3]).unwrap_err();
+        assert_eq!(error.to_string(), "row 1, variable x1: category 3 is outside 0..=2");
+        assert!(Discrete::new(Schema::uniform(&[2], 3), vec![0, 1, 2]).is_err());
+        assert!(Discrete::new(Schema::uniform(&[0], 3), vec![]).is_err());
+    }
+
+    #[test]
+    fn rows_are_read_in_the_order_asked_for() {
+        let data = Discrete::new(Schema::uniform(&[2], 5), vec![0, 1, 2, 3, 4, MISSING]).unwrap();
+        let mut into = vec![9];
+        data.read(&[2, 0], &mut into).unwrap();
+        assert_eq!(into, [4, MISSING, 0, 1]);
+        assert_eq!(data.select(&[1]).codes(), [2, 3]);
+        assert_eq!(data.mask(|_, v| v == 0).row(1), [MISSING, 3]);
+    }
+}

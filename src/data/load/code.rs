@@ -1,0 +1,215 @@
+//! From what a file held to categories, learning them or using a model's.
+
+use super::{Array, Column, Frame, Loaded, Values};
+use crate::{
+    Error, Result,
+    data::{Coding, Discrete, MISSING, Schema, Variable},
+};
+
+/// The most categories that are learned without being asked for.
+const MOST_CATEGORIES: usize = 4096;
+
+impl Loaded {
+    /// The rows as categories, for circuits with categorical leaves.
+    ///
+    /// An array gets one number of categories for all variables (its largest value plus one), a CSV file one a column;
+    /// words become categories in alphabetical order.
+    ///
+    /// # Errors
+    /// When a value is not a whole number, is negative, or lies outside the categories: the message names its row and column.
+    pub fn discrete(&self, coding: Coding) -> Result<Discrete> {
+        match self {
+            Self::Array(array) => array.discrete(coding),
+            Self::Columns(frame) => frame.discrete(coding),
+        }
+    }
+
+    /// The file it came from.
+    pub fn origin(&self) -> &str {
+        match self {
+            Self::Array(array) => &array.origin,
+            Self::Columns(frame) => &frame.origin,
+        }
+    }
+}
+
+/// A whole number as a category; `None` when it is not one. NaN and −1 are missing.
+fn category(value: f64) -> Option<Option<usize>> {
+    match value {
+        v if v.is_nan() || v == -1.0 => Some(None),
+        v if v >= 0.0 && v.fract() == 0.0 && v < MISSING as f64 => Some(Some(v as usize)),
+        _ => None,
+    }
+}
+
+fn not_a_category(origin: &str, row: usize, column: &str, value: f64) -> Error {
+    let remedy =
+        "categories are whole numbers 0, 1, 2, …; a missing value is NaN, −1 in an integer array, or an empty cell";
+    Error::at(origin, format!("row {row}, column {column}"), format!("{value} is not a category: {remedy}"))
+}
+
+fn outside(origin: &str, row: usize, variable: &Variable, found: usize) -> Error {
+    let place = format!("row {row}, column {}", variable.name);
+    Error::at(origin, place, format!("category {found} is outside 0..={}", variable.categories - 1))
+}
+
+impl Array {
+    fn value(&self, i: usize) -> f64 {
+        match &self.values {
+            Values::Bytes(v) => v[i].into(),
+            Values::Integers(v) => v[i] as f64,
+            Values::Reals(v) => v[i],
+        }
+    }
+
+    fn discrete(&self, coding: Coding) -> Result<Discrete> {
+        let (rows, shape) = match self.shape.as_slice() {
+            [rows] => (*rows, vec![1]),
+            [rows, shape @ ..] => (*rows, shape.to_vec()),
+            [] => (0, vec![]),
+        };
+        let vars: usize = shape.iter().product();
+        if rows == 0 || vars == 0 {
+            return Err(Error::file(&self.origin, format!("shape {:?} holds no value", self.shape)));
+        }
+        let codes = (0..rows * vars)
+            .map(|i| {
+                let value = self.value(i);
+                category(value).ok_or_else(|| not_a_category(&self.origin, i / vars, &(i % vars).to_string(), value))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let schema = match coding {
+            Coding::Use(schema) if schema.len() == vars => schema.clone(),
+            Coding::Use(schema) => {
+                let (expected, found) = (schema.len(), &self.shape);
+                return Err(Error::file(
+                    &self.origin,
+                    format!("rows of {vars} values (shape {found:?}); the model has {expected}"),
+                ));
+            }
+            Coding::Learn(Some(categories)) => Schema::uniform(&shape, categories),
+            Coding::Learn(None) => {
+                let most = codes.iter().flatten().max().map_or(1, |c| c + 1);
+                if most > MOST_CATEGORIES {
+                    let remedy =
+                        format!("values up to {}; more than {MOST_CATEGORIES} categories: bin them first", most - 1);
+                    return Err(Error::file(&self.origin, remedy));
+                }
+                Schema::uniform(&shape, most)
+            }
+        };
+        for (i, code) in codes.iter().enumerate() {
+            let variable = &schema.variables[i % vars];
+            if let Some(found) = code.filter(|c| *c >= variable.categories) {
+                return Err(outside(&self.origin, i / vars, variable, found));
+            }
+        }
+        Discrete::new(schema, codes.into_iter().map(|c| c.map_or(MISSING, |c| c as u16)).collect())
+    }
+}
+
+impl Frame {
+    fn discrete(&self, coding: Coding) -> Result<Discrete> {
+        let schema = match coding {
+            Coding::Use(schema) => schema.clone(),
+            Coding::Learn(categories) => {
+                let variables = (0..self.names.len()).map(|c| self.learn(c, categories)).collect::<Result<Vec<_>>>()?;
+                Schema { shape: vec![variables.len()], variables }
+            }
+        };
+        let columns = self.order(&schema)?;
+        let mut codes = vec![MISSING; self.rows * schema.len()];
+        for (v, (variable, column)) in schema.variables.iter().zip(columns).enumerate() {
+            for row in 0..self.rows {
+                if let Some(code) = self.code(column, row, variable)? {
+                    codes[row * schema.len() + v] = code;
+                }
+            }
+        }
+        Discrete::new(schema, codes)
+    }
+
+    /// The column of each variable: by name where the names agree, else by position.
+    fn order(&self, schema: &Schema) -> Result<Vec<usize>> {
+        let by_name = |v: &Variable| self.names.iter().position(|name| *name == v.name);
+        if let Some(columns) = schema.variables.iter().map(by_name).collect() {
+            return Ok(columns);
+        }
+        if self.names.len() == schema.len()
+            && schema.variables.iter().enumerate().all(|(i, v)| v.name == format!("x{i}"))
+        {
+            return Ok((0..schema.len()).collect());
+        }
+        let missing: Vec<_> =
+            schema.variables.iter().filter(|v| by_name(v).is_none()).map(|v| v.name.as_str()).collect();
+        Err(Error::at(&self.origin, "row 1", format!("no column called {}, which the model has", missing.join(", "))))
+    }
+
+    fn learn(&self, column: usize, categories: Option<usize>) -> Result<Variable> {
+        let name = self.names[column].clone();
+        match &self.columns[column] {
+            Column::Words(cells) => {
+                let mut words: Vec<String> = cells.iter().flatten().cloned().collect();
+                words.sort_unstable();
+                words.dedup();
+                if words.len() > MOST_CATEGORIES {
+                    let problem = format!("{} different words; is it a name rather than a category?", words.len());
+                    return Err(Error::at(&self.origin, format!("column {name}"), problem));
+                }
+                Ok(Variable { name, categories: words.len(), words: Some(words) })
+            }
+            Column::Numbers(numbers) => {
+                let mut most = 1;
+                for (row, value) in numbers.iter().enumerate() {
+                    match category(*value) {
+                        Some(Some(c)) => most = most.max(c + 1),
+                        Some(None) => {}
+                        None => return Err(not_a_category(&self.origin, row + 2, &name, *value)),
+                    }
+                }
+                if most > MOST_CATEGORIES && categories.is_none() {
+                    let problem =
+                        format!("values up to {}; more than {MOST_CATEGORIES} categories: bin them first", most - 1);
+                    return Err(Error::at(&self.origin, format!("column {name}"), problem));
+                }
+                Ok(Variable { name, categories: categories.unwrap_or(most), words: None })
+            }
+        }
+    }
+
+    fn code(&self, column: usize, row: usize, variable: &Variable) -> Result<Option<u16>> {
+        let (origin, line) = (&self.origin, row + 2);
+        let unknown = |word: &str, words: &[String]| {
+            let known = words.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+            let place = format!("row {line}, column {}", variable.name);
+            Error::at(origin, place, format!("{word} is not one of the categories {known}"))
+        };
+        let found = match (&self.columns[column], &variable.words) {
+            (Column::Words(cells), Some(words)) => match &cells[row] {
+                None => None,
+                Some(word) => Some(words.binary_search(word).map_err(|_| unknown(word, words))?),
+            },
+            // A column of words whose words here all look like numbers.
+            (Column::Numbers(numbers), Some(words)) if !numbers[row].is_nan() => {
+                let word = numbers[row].to_string();
+                Some(words.binary_search(&word).map_err(|_| unknown(&word, words))?)
+            }
+            (Column::Numbers(numbers), _) => {
+                category(numbers[row]).ok_or_else(|| not_a_category(origin, line, &variable.name, numbers[row]))?
+            }
+            (Column::Words(cells), None) => match &cells[row] {
+                None => None,
+                Some(text) => {
+                    let number = text.parse().ok().and_then(category).flatten();
+                    let problem = format!("{text} is not a number, and the model's column is one of numbers");
+                    let place = format!("row {line}, column {}", variable.name);
+                    Some(number.ok_or_else(|| Error::at(origin, place, problem))?)
+                }
+            },
+        };
+        match found {
+            Some(c) if c >= variable.categories => Err(outside(origin, line, variable, c)),
+            other => Ok(other.map(|c| c as u16)),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! CSV with a header line.
+
+use super::open;
+use crate::{Error, Result};
+use std::path::Path;
+
+/// One column of a CSV file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Column {
+    /// Every cell is a number or empty (NaN).
+    Numbers(Vec<f64>),
+    /// Some cell is not a number; an empty cell is `None`.
+    Words(Vec<Option<String>>),
+}
+
+/// Named columns of one length.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// The file it came from, for messages.
+    pub origin: String,
+    /// One name a column.
+    pub names: Vec<String>,
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// Number of rows.
+    pub rows: usize,
+}
+
+pub(super) fn load(path: &Path) -> Result<Frame> {
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(open(path)?);
+    let header = reader.headers().map_err(|e| problem(path, &e))?.clone();
+    let names: Vec<String> = header.iter().map(str::to_string).collect();
+    if names.is_empty() {
+        return Err(Error::file(path, "empty: a header line with the names of the columns is needed"));
+    }
+    if names.iter().all(|name| name.parse::<f64>().is_ok()) {
+        return Err(Error::at(path, "row 1", "all numbers: a header line with the names of the columns is needed"));
+    }
+    let mut cells: Vec<Vec<Option<String>>> = vec![Vec::new(); names.len()];
+    for record in reader.records() {
+        let record = record.map_err(|e| problem(path, &e))?;
+        for (column, cell) in cells.iter_mut().zip(record.iter()) {
+            column.push((!cell.is_empty()).then(|| cell.to_string()));
+        }
+    }
+    let rows = cells[0].len();
+    if rows == 0 {
+        return Err(Error::file(path, "a header line and no row"));
+    }
+    Ok(Frame { origin: path.display().to_string(), names, columns: cells.into_iter().map(typed).collect(), rows })
+}
+
+fn typed(cells: Vec<Option<String>>) -> Column {
+    let number = |cell: &Option<String>| cell.as_ref().map_or(Some(f64::NAN), |text| text.parse().ok());
+    match cells.iter().map(number).collect() {
+        Some(numbers) => Column::Numbers(numbers),
+        None => Column::Words(cells),
+    }
+}
+
+fn problem(path: &Path, error: &csv::Error) -> Error {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            let row = pos.as_ref().map_or(0, csv::Position::line);
+            Error::at(path, format!("row {row}"), format!("{len} cells where the header has {expected_len}"))
+        }
+        csv::ErrorKind::Utf8 { pos, err } => {
+            let row = pos.as_ref().map_or(0, csv::Position::line);
+            Error::at(path, format!("row {row}, column {}", err.field() + 1), "not UTF-8 text")
+        }
+        _ => Error::file(path, error),
+    }
+}

@@ -1,0 +1,60 @@
+//! A folder of PNG or JPEG images of one size.
+
+use super::{Array, Values};
+use crate::{Error, Result};
+use image::{ColorType, GenericImageView, ImageReader};
+use std::path::{Path, PathBuf};
+
+/// The largest width or height that is read.
+const LARGEST_SIDE: u32 = 16_384;
+
+/// Reads one image as `(channels, height, width)` bytes with 1 or 3 channels.
+pub(crate) fn load_image(path: &Path) -> Result<([usize; 3], Vec<u8>)> {
+    let mut limits = image::Limits::default();
+    limits.max_image_width = Some(LARGEST_SIDE);
+    limits.max_image_height = Some(LARGEST_SIDE);
+    let mut reader =
+        ImageReader::open(path).map_err(Error::io(path))?.with_guessed_format().map_err(Error::io(path))?;
+    reader.limits(limits);
+    let picture = reader.decode().map_err(|e| Error::file(path, e))?;
+    let (width, height) = picture.dimensions();
+    let (w, h) = (width as usize, height as usize);
+    match picture.color() {
+        ColorType::L8 | ColorType::La8 | ColorType::L16 | ColorType::La16 => {
+            Ok(([1, h, w], picture.into_luma8().into_raw()))
+        }
+        _ => {
+            let pixels = picture.into_rgb8().into_raw();
+            let planes = (0..3).flat_map(|c| pixels.iter().skip(c).step_by(3)).copied().collect();
+            Ok(([3, h, w], planes))
+        }
+    }
+}
+
+/// `(images, channels, height, width)` in the order of the file names.
+pub(super) fn load(path: &Path) -> Result<Array> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(path)
+        .map_err(Error::io(path))?
+        .filter_map(|entry| entry.ok().map(|e| e.path()))
+        .filter(|file| {
+            let extension = file.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+            matches!(extension.as_str(), "png" | "jpg" | "jpeg")
+        })
+        .collect();
+    files.sort();
+    let (mut shape, mut pixels) = (None, Vec::new());
+    for file in &files {
+        let (found, bytes) = load_image(file)?;
+        match shape {
+            None => shape = Some(found),
+            Some(first) if first == found => {}
+            Some(first) => {
+                let problem = format!("{found:?} (channels, height, width) where the first image has {first:?}");
+                return Err(Error::file(file, problem));
+            }
+        }
+        pixels.extend(bytes);
+    }
+    let [c, h, w] = shape.ok_or_else(|| Error::file(path, "a folder without .png or .jpg images"))?;
+    Ok(Array { origin: path.display().to_string(), shape: vec![files.len(), c, h, w], values: Values::Bytes(pixels) })
+}

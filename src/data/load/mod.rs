@@ -1,0 +1,110 @@
+//! Files in, arrays and columns out. A hostile file is an error before any large allocation.
+
+mod code;
+mod csv;
+mod folder;
+mod idx;
+mod npy;
+
+pub use csv::{Column, Frame};
+pub(crate) use folder::load_image;
+pub(crate) use npy::{Element, read_header};
+pub use npy::{write_npy, write_npz};
+
+use crate::{Error, Result};
+use std::{fs::File, io::Read, path::Path};
+
+/// The numbers of an array in the narrowest of three kinds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Unsigned bytes; none is missing.
+    Bytes(Vec<u8>),
+    /// Signed integers; −1 is a missing value.
+    Integers(Vec<i64>),
+    /// Real numbers; NaN is a missing value.
+    Reals(Vec<f64>),
+}
+
+/// An array as a file held it, in row-major order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// The file it came from, for messages.
+    pub origin: String,
+    /// Its shape; the first axis counts the rows.
+    pub shape: Vec<usize>,
+    /// Its numbers.
+    pub values: Values,
+}
+
+/// What a data file held.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Loaded {
+    /// An array: `.npy`, `.npz`, IDX, or a folder of images.
+    Array(Array),
+    /// Named columns: CSV.
+    Columns(Frame),
+}
+
+/// Reads `.npy`, `.npz`, `.csv`, IDX (each also `.gz`, but the archives), or a folder of PNG or JPEG images of one size.
+///
+/// A missing value is NaN in a float array, −1 in an integer array, an empty cell in CSV.
+/// Of an `.npz` with several arrays, `path.npz:name` takes the one called `name`.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is truncated, of another format, or malformed.
+pub fn load(path: impl AsRef<Path>) -> Result<Loaded> {
+    let path = path.as_ref();
+    let text = path.to_string_lossy();
+    if let Some((file, member)) = text.rsplit_once(".npz:") {
+        return npy::load_npz(Path::new(&format!("{file}.npz")), Some(member)).map(Loaded::Array);
+    }
+    if path.is_dir() {
+        return folder::load(path).map(Loaded::Array);
+    }
+    match extension(&text).as_str() {
+        "npy" => npy::load_npy(path).map(Loaded::Array),
+        "npz" => npy::load_npz(path, None).map(Loaded::Array),
+        "csv" => csv::load(path).map(Loaded::Columns),
+        _ if idx::recognises(path)? => idx::load(path).map(Loaded::Array),
+        _ => Err(Error::file(path, "not a format that is read here: .npy, .npz, .csv, IDX, or a folder of images")),
+    }
+}
+
+/// The extension in lower case, a final `.gz` left aside.
+fn extension(name: &str) -> String {
+    let name = name.to_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    Path::new(name).extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Opens a file, through gzip where its first two bytes say so.
+fn open(path: &Path) -> Result<Box<dyn Read>> {
+    let file = || File::open(path).map_err(Error::io(path));
+    let mut magic = [0; 2];
+    let is_gzip = file()?.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
+    let reader = std::io::BufReader::new(file()?);
+    Ok(if is_gzip { Box::new(flate2::read::MultiGzDecoder::new(reader)) } else { Box::new(reader) })
+}
+
+/// Number of elements of `shape`, or an error where it overflows.
+pub(crate) fn elements(path: &Path, shape: &[usize]) -> Result<usize> {
+    shape
+        .iter()
+        .try_fold(1_usize, |n, d| n.checked_mul(*d))
+        .filter(|n| *n <= isize::MAX as usize / 8)
+        .ok_or_else(|| Error::file(path, format!("an array of shape {shape:?} cannot exist")))
+}
+
+/// Reads exactly `length` bytes without allocating more than the file really holds.
+fn read_exactly(path: &Path, mut from: impl Read, length: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let found = from.by_ref().take(length as u64).read_to_end(&mut bytes).map_err(|e| Error::file(path, e))?;
+    if found < length {
+        return Err(Error::file(path, format!("truncated: its header promises {length} bytes, {found} are there")));
+    }
+    let mut extra = [0];
+    if from.read(&mut extra).map_err(|e| Error::file(path, e))? > 0 {
+        return Err(Error::file(path, format!("longer than its header says: more than {length} bytes")));
+    }
+    Ok(bytes)
+}

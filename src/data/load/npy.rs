@@ -1,0 +1,213 @@
+//! NumPy's `.npy` and `.npz`.
+
+use super::{Array, Values, elements, read_exactly};
+use crate::{Error, Result};
+use ndarray_npy::npy::header::{Header, Layout};
+use std::{
+    fs::File,
+    io::{BufReader, Cursor, Read},
+    path::Path,
+};
+
+/// The longest header that is parsed; NumPy's own are near 128 bytes.
+const LONGEST_HEADER: usize = 4096;
+
+/// An element type of `.npy`, as `<f8`: what it is, its bytes, and their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Element {
+    kind: u8,
+    pub(crate) size: usize,
+    big_endian: bool,
+}
+
+impl Element {
+    fn parse(descriptor: &str) -> Option<Self> {
+        let [order, kind, size] = *descriptor.as_bytes() else { return None };
+        let size = size.checked_sub(b'0')? as usize;
+        let known =
+            matches!((kind, size), (b'b', 1) | (b'u' | b'i', 1 | 2 | 4) | (b'i', 8) | (b'u', 8) | (b'f', 4 | 8));
+        let order_fits = matches!(order, b'<' | b'>') || (order == b'|' && size == 1);
+        (known && order_fits).then_some(Self { kind, size, big_endian: order == b'>' })
+    }
+
+    fn word(self, bytes: &[u8]) -> [u8; 8] {
+        let mut word = [0; 8];
+        word[..self.size].copy_from_slice(bytes);
+        if self.big_endian {
+            word[..self.size].reverse();
+        }
+        word
+    }
+
+    fn integer(self, bytes: &[u8]) -> Option<i64> {
+        let word = u64::from_le_bytes(self.word(bytes));
+        let shift = 64 - 8 * self.size as u32;
+        match self.kind {
+            b'i' => Some(((word << shift) as i64) >> shift),
+            _ => i64::try_from(word).ok(),
+        }
+    }
+
+    fn real(self, bytes: &[u8]) -> f64 {
+        let word = self.word(bytes);
+        if self.size == 4 {
+            f32::from_le_bytes([word[0], word[1], word[2], word[3]]).into()
+        } else {
+            f64::from_le_bytes(word)
+        }
+    }
+
+    /// Decodes little-endian or big-endian elements.
+    pub(crate) fn decode(self, path: &Path, bytes: Vec<u8>) -> Result<Values> {
+        Ok(match (self.kind, self.size) {
+            (b'b' | b'u', 1) => Values::Bytes(bytes),
+            (b'f', _) => Values::Reals(bytes.chunks_exact(self.size).map(|b| self.real(b)).collect()),
+            _ => {
+                let integers: Option<Vec<i64>> = bytes.chunks_exact(self.size).map(|b| self.integer(b)).collect();
+                Values::Integers(integers.ok_or_else(|| Error::file(path, "an integer above 2^63 − 1"))?)
+            }
+        })
+    }
+}
+
+/// Reads a header: the element type, the layout, the shape. The reader is left at the first element.
+pub(crate) fn read_header(path: &Path, mut from: impl Read) -> Result<(Element, Layout, Vec<usize>)> {
+    let not_npy = || Error::file(path, "not a NumPy .npy array (its first bytes are not \\x93NUMPY)");
+    let mut start = vec![0; 10];
+    from.read_exact(&mut start).map_err(|_| not_npy())?;
+    if !start.starts_with(b"\x93NUMPY") {
+        return Err(not_npy());
+    }
+    let length = match start[6] {
+        1 => u16::from_le_bytes([start[8], start[9]]) as usize,
+        2 | 3 => {
+            let mut more = [0; 2];
+            from.read_exact(&mut more).map_err(|_| not_npy())?;
+            start.extend(more);
+            u32::from_le_bytes([start[8], start[9], more[0], more[1]]) as usize
+        }
+        version => return Err(Error::file(path, format!(".npy version {version}; versions 1 to 3 are read"))),
+    };
+    if length > LONGEST_HEADER {
+        return Err(Error::file(
+            path,
+            format!("a header of {length} bytes; {LONGEST_HEADER} is the most that is read"),
+        ));
+    }
+    let text = start.len();
+    start.resize(text + length, 0);
+    from.read_exact(&mut start[text..]).map_err(|_| Error::file(path, "truncated inside its header"))?;
+    // The parser recurses once a bracket.
+    if start[text..].iter().filter(|b| b"([{".contains(b)).count() > 8 {
+        return Err(Error::file(path, "a header with nested types; only plain numbers are read"));
+    }
+    let header = Header::from_reader(&mut Cursor::new(&start)).map_err(|e| Error::file(path, e))?;
+    let descriptor = header.type_descriptor.as_string().cloned().unwrap_or_default();
+    let element = Element::parse(&descriptor).ok_or_else(|| {
+        let remedy = "save it as uint8, an integer type, float32 or float64";
+        Error::file(path, format!("elements of type {}; {remedy}", header.type_descriptor))
+    })?;
+    Ok((element, header.layout, header.shape))
+}
+
+fn read_array(path: &Path, mut from: impl Read, available: Option<u64>) -> Result<Array> {
+    let (element, layout, mut shape) = read_header(path, &mut from)?;
+    let length = elements(path, &shape)?
+        .checked_mul(element.size)
+        .ok_or_else(|| Error::file(path, format!("an array of shape {shape:?} cannot exist")))?;
+    if let Some(available) = available.filter(|a| *a < length as u64) {
+        let problem = format!("shape {shape:?} needs {length} bytes, and at most {available} can be there: truncated");
+        return Err(Error::file(path, problem));
+    }
+    let mut bytes = read_exactly(path, from, length)?;
+    if layout == Layout::Fortran && shape.len() > 1 {
+        bytes = to_row_major(&bytes, &shape, element.size);
+    }
+    if shape.is_empty() {
+        shape.push(1);
+    }
+    Ok(Array { origin: path.display().to_string(), values: element.decode(path, bytes)?, shape })
+}
+
+fn to_row_major(bytes: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut index = vec![0; shape.len()];
+    for _ in 0..bytes.len() / size {
+        let offset = index.iter().zip(shape).rev().fold(0, |offset, (i, d)| offset * d + i);
+        out.extend_from_slice(&bytes[offset * size..(offset + 1) * size]);
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < shape[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+    out
+}
+
+pub(super) fn load_npy(path: &Path) -> Result<Array> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let length = file.metadata().map_err(Error::io(path))?.len();
+    read_array(path, BufReader::new(file), Some(length))
+}
+
+pub(super) fn load_npz(path: &Path, member: Option<&str>) -> Result<Array> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let mut archive =
+        zip::ZipArchive::new(BufReader::new(file)).map_err(|e| Error::file(path, format!("not an .npz: {e}")))?;
+    let mut names: Vec<String> =
+        archive.file_names().map(|name| name.strip_suffix(".npy").unwrap_or(name).to_string()).collect();
+    names.sort_unstable();
+    let wanted = match (member, names.as_slice()) {
+        (Some(member), _) if names.iter().any(|n| n == member) => member.to_string(),
+        (Some(member), _) => {
+            return Err(Error::file(path, format!("no array called {member}; there are {}", names.join(", "))));
+        }
+        (None, []) => return Err(Error::file(path, "an archive without arrays")),
+        (None, [only]) => only.clone(),
+        (None, _) => {
+            let remedy = format!("say which, as {}:{}", path.display(), names[0]);
+            return Err(Error::file(path, format!("several arrays ({}); {remedy}", names.join(", "))));
+        }
+    };
+    let entry = archive.by_name(&format!("{wanted}.npy")).map_err(|e| Error::file(path, e))?;
+    // Deflate never expands a byte to more than 1032.
+    let most = entry.compressed_size().saturating_mul(1032).min(entry.size());
+    let mut array = read_array(path, entry, Some(most))?;
+    array.origin = format!("{}:{wanted}", path.display());
+    Ok(array)
+}
+
+/// Writes `values` as an `.npy` array of this shape, through a temporary file.
+///
+/// # Errors
+/// [`Error::Invalid`] when the shape does not hold the values; [`Error::Io`] when the file cannot be written.
+pub fn write_npy<T: ndarray_npy::WritableElement>(path: impl AsRef<Path>, shape: &[usize], values: &[T]) -> Result<()> {
+    use ndarray_npy::WriteNpyExt;
+    let view = ndarray::ArrayViewD::from_shape(shape, values)
+        .map_err(|_| Error::invalid(format!("{} values do not fill the shape {shape:?}", values.len())))?;
+    crate::archive::write_atomically(path.as_ref(), |file| {
+        view.write_npy(file).map_err(|e| std::io::Error::other(e.to_string()))
+    })
+}
+
+/// Writes named byte arrays into one compressed `.npz`, through a temporary file.
+///
+/// # Errors
+/// As [`write_npy`].
+pub fn write_npz(path: impl AsRef<Path>, arrays: &[(&str, &[usize], &[u8])]) -> Result<()> {
+    let views: Vec<_> = arrays
+        .iter()
+        .map(|(name, shape, values)| ndarray::ArrayViewD::from_shape(*shape, values).map(|view| (*name, view)))
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|e| Error::invalid(format!("an array does not fill its shape: {e}")))?;
+    crate::archive::write_atomically(path.as_ref(), |file| {
+        let other = |e: ndarray_npy::WriteNpzError| std::io::Error::other(e.to_string());
+        let mut npz = ndarray_npy::NpzWriter::new_compressed(file);
+        for (name, view) in &views {
+            npz.add_array(*name, view).map_err(other)?;
+        }
+        npz.finish().map(drop).map_err(other)
+    })
+}

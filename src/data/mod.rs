@@ -1,0 +1,18 @@
+//! Data sets with their shapes in their types, and the files they come from.
+
+mod batches;
+mod discrete;
+mod fetch;
+mod hash;
+pub mod load;
+mod sets;
+pub mod shipped;
+mod stream;
+
+pub use batches::{Batches, Split};
+pub use discrete::{Coding, Discrete, MISSING, Rows, Schema, Variable};
+pub use fetch::{data_home, fetch_fashion_mnist};
+pub use hash::hash_rows;
+pub use load::{Loaded, load};
+pub use sets::{Images, LabelMaps, Table, Text};
+pub use stream::NpyRows;

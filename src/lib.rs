@@ -1,0 +1,14 @@
+//! Limbeck: a laboratory for generative models that have a likelihood.
+#![warn(missing_docs)]
+
+pub mod archive;
+pub mod circuits;
+pub mod data;
+pub mod error;
+pub mod evidence;
+pub mod notebook;
+pub mod plot;
+pub mod random;
+pub mod train;
+
+pub use error::{Error, Result};

@@ -1,0 +1,25 @@
+//! What a notebook cell needs: the panic hook, output by type, progress lines, background jobs, settings.
+//!
+//! A notebook's first cell is
+//!
+//! ```no_run
+//! use limbeck::prelude::*;
+//! notebook::init();
+//! ```
+//!
+//! In a cell, a `let` that later cells use has its type written, and nothing ends in a top-level `?`:
+//! the kernel would stop there and call the cell a success.
+
+mod display;
+mod env;
+mod init;
+mod job;
+mod lines;
+mod shared;
+
+pub use display::{Page, base64, emit, emit_all};
+pub use env::{Scale, env, scale, strict};
+pub use init::init;
+pub use job::{Job, JobHandle, JobState, JobStatus};
+pub use lines::Lines;
+pub use shared::check_shared;

@@ -1,0 +1,89 @@
+//! One number a name, as dots with error bars on a common axis: rows of a comparison.
+
+use super::{
+    Draw, Drawn, Table,
+    lines::{heading, number},
+    style::{FAINT, INK, LABEL, Sizes, colour},
+};
+use crate::Result;
+use plotters::{coord::Shift, prelude::*};
+
+/// Names down the side, a value and its standard error for each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dots {
+    title: String,
+    x: String,
+    rows: Vec<(String, f64, f64)>,
+}
+
+impl Dots {
+    /// An empty figure; the axis is named with its unit.
+    pub fn new(title: &str, x: &str) -> Self {
+        Self { title: title.into(), x: x.into(), rows: Vec::new() }
+    }
+
+    /// Adds a row: `value ± error`.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: f64, error: f64) -> Self {
+        self.rows.push((name.into(), value, error));
+        self
+    }
+}
+
+impl Draw for Dots {
+    fn size(&self) -> (u32, u32) {
+        (620, 110 + 30 * self.rows.len() as u32)
+    }
+
+    fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>, sizes: Sizes) -> Drawn<DB> {
+        let used = heading(area, sizes, &self.title, &[])?;
+        let (_, below) = area.split_vertically(used);
+        let style = sizes.text(LABEL);
+        let mut widest = 0;
+        for (name, ..) in &self.rows {
+            widest = widest.max(area.estimate_text_size(name, &style)?.0 as i32);
+        }
+        let bounds = self.rows.iter().flat_map(|(_, v, e)| [v - e, v + e]).filter(|v| v.is_finite());
+        let (low, high) = bounds.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
+        let margin = ((high - low) * 0.08).max(1e-9);
+        let n = self.rows.len() as f64;
+        let mut chart = ChartBuilder::on(&below)
+            .margin_right(sizes.px(24.0))
+            .margin_left(widest + sizes.px(20.0))
+            .x_label_area_size(sizes.px(44.0))
+            .build_cartesian_2d(low - margin..high + margin, n..0.0)?;
+        chart
+            .configure_mesh()
+            .disable_y_mesh()
+            .disable_y_axis()
+            .x_desc(&self.x)
+            .x_labels(6)
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(sizes.stroke(FAINT, 1.0))
+            .axis_style(sizes.stroke(INK, 1.0))
+            .label_style(sizes.text(LABEL - 1.0))
+            .axis_desc_style(sizes.text(LABEL))
+            .x_label_formatter(&|v| number(*v))
+            .draw()?;
+        for (i, (name, value, error)) in self.rows.iter().enumerate() {
+            let (y, colour) = (i as f64 + 0.5, colour(name, i));
+            chart
+                .draw_series([PathElement::new([(value - error, y), (value + error, y)], sizes.stroke(colour, 2.0))])?;
+            chart.draw_series([Circle::new((*value, y), sizes.px(5.0), colour.filled())])?;
+            let (width, height) = area.estimate_text_size(name, &style)?;
+            let (_, at) = chart.backend_coord(&(*value, y));
+            let (_, top) = area.get_base_pixel();
+            let left = widest + sizes.px(10.0) - width as i32;
+            area.draw(&Text::new(name.clone(), (left, at - top - height as i32 / 2), style.clone()))?;
+        }
+        Ok(Vec::new())
+    }
+
+    fn table(&self) -> Result<Table> {
+        Table::new()
+            .text("name", self.rows.iter().map(|r| r.0.as_str()))?
+            .numbers(&self.x, self.rows.iter().map(|r| r.1))?
+            .numbers("standard error", self.rows.iter().map(|r| r.2))
+    }
+}

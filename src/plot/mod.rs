@@ -1,0 +1,18 @@
+//! Figures and tables as values: shown in a notebook, saved as SVG, PNG and CSV, drawn in one style.
+
+mod dots;
+mod figure;
+mod lines;
+mod overlay;
+pub mod style;
+mod table;
+mod tiles;
+mod tree;
+
+pub use dots::Dots;
+pub use figure::{Draw, Drawn, Figure};
+pub use lines::{Axis, Lines, Series};
+pub use overlay::Overlay;
+pub use table::Table;
+pub use tiles::Tiles;
+pub use tree::TreeMap;

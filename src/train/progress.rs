@@ -1,0 +1,61 @@
+//! How training tells where it is.
+
+use std::{ops::ControlFlow, time::Duration};
+
+/// Where training is, after a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Steps made, of [`Self::steps`].
+    pub step: u64,
+    /// Steps in all.
+    pub steps: u64,
+    /// The epoch, counted from 1.
+    pub epoch: u64,
+    /// Loss of the last batch, nats a row.
+    pub loss: f64,
+    /// The last loss on the validation rows.
+    pub valid: Option<f64>,
+}
+
+impl Progress {
+    /// One line: `epoch 3  step 120/600  loss 61.20  valid 63.01`.
+    pub fn line(&self) -> String {
+        let valid = self.valid.map(|v| format!("  valid {v:.3}")).unwrap_or_default();
+        format!("epoch {}  step {}/{}  loss {:.3}{valid}", self.epoch, self.step, self.steps, self.loss)
+    }
+}
+
+/// A watcher that says nothing and never stops the training.
+pub fn quiet(_: &Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// A bar on a terminal's standard error; nothing where that is not a terminal.
+#[derive(Debug)]
+pub struct Bar(indicatif::ProgressBar);
+
+impl Bar {
+    /// A bar for work called `name`.
+    pub fn new(name: &str) -> Self {
+        let bar = indicatif::ProgressBar::new(0);
+        let style = indicatif::ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {eta} {msg}");
+        bar.set_style(style.expect("a valid template").progress_chars("=> "));
+        bar.set_prefix(name.to_string());
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self(bar)
+    }
+
+    /// Shows this progress.
+    pub fn show(&self, progress: &Progress) {
+        self.0.set_length(progress.steps);
+        self.0.set_position(progress.step);
+        let valid = progress.valid.map(|v| format!("  valid {v:.3}")).unwrap_or_default();
+        self.0.set_message(format!("loss {:.3}{valid}", progress.loss));
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
