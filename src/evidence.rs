@@ -95,6 +95,7 @@ pub struct Evidence<K: Kind> {
     log_probs: Vec<f64>,
     space: Space,
     dims: usize,
+    known: usize,
     kind: PhantomData<K>,
 }
 
@@ -110,7 +111,19 @@ impl<K: Kind> Evidence<K> {
         if let Some(row) = log_probs.iter().position(|p| p.is_nan()) {
             return Err(Error::invalid(format!("the log-likelihood of sample {row} is NaN")));
         }
-        Ok(Self { log_probs, space, dims, kind: PhantomData })
+        let known = log_probs.len() * dims;
+        Ok(Self { log_probs, space, dims, known, kind: PhantomData })
+    }
+
+    /// The same of samples with missing values: of all dimensions of all samples, `known` have one.
+    ///
+    /// # Errors
+    /// When `known` is zero, or more than there are.
+    pub fn of_known(self, known: usize) -> Result<Self> {
+        if known == 0 || known > self.len() * self.dims {
+            return Err(Error::invalid(format!("{known} known values of {} × {}", self.len(), self.dims)));
+        }
+        Ok(Self { known, ..self })
     }
 
     /// Nats, one a sample.
@@ -186,7 +199,7 @@ impl<K: Kind> Evidence<K> {
 }
 
 impl<K: Normalised> Evidence<K> {
-    /// Code length, bits a dimension: `−mean / (dims · ln 2)`.
+    /// Code length, bits a dimension: `−Σ log p / (dimensions with a value · ln 2)`.
     ///
     /// # Errors
     /// [`Error::Incomparable`] in logit space, where it would not be one: use [`Self::into_dequantised`] first.
@@ -198,12 +211,18 @@ impl<K: Normalised> Evidence<K> {
                 reason: "add the transform's log-determinant with `into_dequantised`",
             });
         }
-        Ok(-self.mean() / (self.dims as f64 * std::f64::consts::LN_2))
+        Ok(-self.log_probs.iter().sum::<f64>() / (self.known as f64 * std::f64::consts::LN_2))
     }
 
     /// An exact likelihood or a bound, taken as the lower bound that it is.
     pub fn as_lower_bound(&self) -> Evidence<LowerBound> {
-        Evidence { log_probs: self.log_probs.clone(), space: self.space.clone(), dims: self.dims, kind: PhantomData }
+        Evidence {
+            log_probs: self.log_probs.clone(),
+            space: self.space.clone(),
+            dims: self.dims,
+            known: self.known,
+            kind: PhantomData,
+        }
     }
 
     /// Leaves logit space by adding `log_det`, nats a sample: the log-determinant of the map from `[0, levels)^D` to the logits.

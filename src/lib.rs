@@ -3,11 +3,14 @@
 
 pub mod archive;
 pub mod circuits;
+pub mod cli;
 pub mod data;
 pub mod error;
 pub mod evidence;
+pub mod experiments;
 pub mod notebook;
 pub mod plot;
+pub mod prelude;
 pub mod random;
 pub mod train;
 

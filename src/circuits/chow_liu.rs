@@ -224,25 +224,35 @@ fn binned_columns(rows: &dyn Rows, seed: Seed) -> Result<Vec<Binned>> {
     Ok(columns)
 }
 
+/// `I(X; Y) = H(X) + H(Y) − H(X, Y)`.
 fn pair_information(x: &Binned, y: &Binned) -> f64 {
     const WIDTH: usize = BINS + 1;
     let mut counts = [0_u32; WIDTH * WIDTH];
     for (a, b) in x.codes.iter().zip(&y.codes) {
         counts[*a as usize * WIDTH + *b as usize] += 1;
     }
-    let share = PSEUDOCOUNT / (x.bins * y.bins) as f64;
-    let joint = |a: usize, b: usize| f64::from(counts[a * WIDTH + b]) + share;
-    let total: f64 = (0..x.bins).flat_map(|a| (0..y.bins).map(move |b| (a, b))).map(|(a, b)| joint(a, b)).sum();
-    let px: Vec<f64> = (0..x.bins).map(|a| (0..y.bins).map(|b| joint(a, b)).sum::<f64>() / total).collect();
-    let py: Vec<f64> = (0..y.bins).map(|b| (0..x.bins).map(|a| joint(a, b)).sum::<f64>() / total).collect();
-    let mut information = 0.0;
-    for (a, pa) in px.iter().enumerate() {
-        for (b, pb) in py.iter().enumerate() {
-            let p = joint(a, b) / total;
-            information += p * (p / (pa * pb)).ln();
+    let cells = (x.bins * y.bins) as f64;
+    let share = PSEUDOCOUNT / cells;
+    let (mut of_x, mut of_y) = ([0_u32; BINS], [0_u32; BINS]);
+    // Σ n ln n over the cells; those without a count are all alike.
+    let (mut joint, mut empty) = (0.0, cells);
+    for (row, of_x) in counts.chunks_exact(WIDTH).zip(&mut of_x[..x.bins]) {
+        for (n, of_y) in row[..y.bins].iter().zip(&mut of_y).filter(|(n, _)| **n > 0) {
+            *of_x += n;
+            *of_y += n;
+            joint += n_log_n(f64::from(*n) + share);
+            empty -= 1.0;
         }
     }
-    information.max(0.0)
+    joint += empty * n_log_n(share);
+    let total = f64::from(of_x.iter().sum::<u32>()) + PSEUDOCOUNT;
+    let marginal = |counts: &[u32], share: f64| counts.iter().map(|n| n_log_n(f64::from(*n) + share)).sum::<f64>();
+    let apart = marginal(&of_x[..x.bins], share * y.bins as f64) + marginal(&of_y[..y.bins], share * x.bins as f64);
+    ((joint - apart) / total + total.ln()).max(0.0)
+}
+
+fn n_log_n(n: f64) -> f64 {
+    n * n.ln()
 }
 
 #[cfg(test)]
@@ -258,7 +268,22 @@ mod tests {
         let information = mutual_information(&data, Seed(0)).unwrap();
         assert!((information[1] - 4.0_f64.ln()).abs() < 0.01, "{information:?}");
         assert!(information[2] < 1e-3);
+        assert!((information[1] - definition(&data, 0, 1)).abs() < 1e-12);
+        assert!((information[5] - definition(&data, 1, 2)).abs() < 1e-12);
         assert_eq!(information[1], information[3]);
+    }
+
+    /// `Σ p(a, b) log p(a, b) / (p(a) p(b))`, term by term.
+    fn definition(data: &Discrete, i: usize, j: usize) -> f64 {
+        let total = data.len() as f64 + 1.0;
+        let joint = |a: u16, b: u16| {
+            let n = (0..data.len()).filter(|r| data.row(*r)[i] == a && data.row(*r)[j] == b).count();
+            (n as f64 + 1.0 / 16.0) / total
+        };
+        let pa = |a: u16| (0..4).map(|b| joint(a, b)).sum::<f64>();
+        let pb = |b: u16| (0..4).map(|a| joint(a, b)).sum::<f64>();
+        let cells = (0..4).flat_map(|a| (0..4).map(move |b| (a, b)));
+        cells.map(|(a, b)| joint(a, b) * (joint(a, b) / (pa(a) * pb(b))).ln()).sum()
     }
 
     #[test]

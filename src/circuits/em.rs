@@ -6,7 +6,7 @@ use crate::{
     archive::Archive,
     data::Rows,
     random::Seed,
-    train::{Clock, History, Learner, Plan, Progress, train},
+    train::{Checkpoint, Clock, History, Learner, Plan, Progress, train},
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -223,25 +223,42 @@ impl Default for FitHclt {
     }
 }
 
-/// Learns the tree, then the parameters. With no `valid` rows, training goes to its last epoch.
-///
-/// `plan` says where checkpoints go; its epochs, batch, seed and patience are replaced by the settings.
-///
-/// # Errors
-/// As [`train`] and [`Hclt::random`].
-pub fn fit_hclt(
-    rows: &dyn Rows,
-    valid: Option<&dyn Rows>,
-    settings: &FitHclt,
-    seed: Seed,
-    checkpoint: Plan,
-    watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-) -> Result<(Hclt, History)> {
-    let tree = Tree::chow_liu(rows, seed)?;
-    let circuit = Hclt::random(rows.schema().clone(), tree, settings.states, seed.child("hclt", 0))?;
-    let mut learner = EmLearner::new(circuit, rows, valid, settings.em)?;
-    let patience = (settings.patience > 0 && learner.valid.is_some()).then_some(settings.patience);
-    let plan = Plan { epochs: settings.epochs, batch: settings.batch, seed, patience, ..checkpoint };
-    let history = train(&mut learner, rows.len(), &plan, watch)?;
-    Ok((learner.into_circuit(), history))
+impl FitHclt {
+    /// Learns the tree, then the parameters. With no `valid` rows, training goes to its last epoch.
+    ///
+    /// ```
+    /// # use limbeck::prelude::*;
+    /// let digits = shipped::digits()?.discrete();
+    /// let settings = FitHclt { states: 4, epochs: 2, ..FitHclt::default() };
+    /// let (circuit, history): (Hclt, History) = settings.fit(&digits, None, Seed(0))?;
+    /// assert_eq!(history.epochs().len(), 2);
+    /// # Ok::<(), limbeck::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`train`] and [`Hclt::random`].
+    pub fn fit(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, seed: Seed) -> Result<(Hclt, History)> {
+        self.fit_with(rows, valid, seed, None, &mut crate::train::quiet)
+    }
+
+    /// As [`Self::fit`], with a checkpoint, and a watcher that hears of every step and may stop the training.
+    ///
+    /// # Errors
+    /// As [`Self::fit`].
+    pub fn fit_with(
+        &self,
+        rows: &dyn Rows,
+        valid: Option<&dyn Rows>,
+        seed: Seed,
+        checkpoint: Option<Checkpoint>,
+        watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<(Hclt, History)> {
+        let tree = Tree::chow_liu(rows, seed)?;
+        let circuit = Hclt::random(rows.schema().clone(), tree, self.states, seed.child("hclt", 0))?;
+        let mut learner = EmLearner::new(circuit, rows, valid, self.em)?;
+        let patience = (self.patience > 0 && learner.valid.is_some()).then_some(self.patience);
+        let plan = Plan { epochs: self.epochs, batch: self.batch, seed, patience, checkpoint };
+        let history = train(&mut learner, rows.len(), &plan, watch)?;
+        Ok((learner.into_circuit(), history))
+    }
 }

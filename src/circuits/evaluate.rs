@@ -164,22 +164,32 @@ impl<T: Real> Hclt<T> {
     /// # Errors
     /// When the rows have another number of variables, a category the circuit does not know, or cannot be read.
     pub fn log_prob(&self, rows: &dyn Rows) -> Result<Vec<f64>> {
-        self.check(rows)?;
-        let all: Vec<usize> = (0..rows.len()).collect();
-        let mut log_probs = Vec::with_capacity(rows.len());
-        Workspace::new(false).for_each_block(self, rows, &all, |tiles| {
-            tiles.iter().for_each(|tile| log_probs.extend_from_slice(&tile.log_probs[..tile.n]));
-            Ok(())
-        })?;
-        Ok(log_probs)
+        Ok(self.score(rows)?.0)
     }
 
     /// The likelihoods of the rows as exact evidence, in the space of the categories themselves.
     ///
     /// # Errors
-    /// As [`Self::log_prob`]; also when there is no row.
+    /// As [`Self::log_prob`]; also when there is no row, or no row with a value.
     pub fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>> {
-        Evidence::new(self.log_prob(rows)?, Space::Raw, self.vars())
+        let (log_probs, known) = self.score(rows)?;
+        Evidence::new(log_probs, Space::Raw, self.vars())?.of_known(known)
+    }
+
+    /// Log-likelihoods, and the number of values that are not missing.
+    fn score(&self, rows: &dyn Rows) -> Result<(Vec<f64>, usize)> {
+        self.check(rows)?;
+        let all: Vec<usize> = (0..rows.len()).collect();
+        let (mut log_probs, mut known) = (Vec::with_capacity(rows.len()), 0);
+        Workspace::new(false).for_each_block(self, rows, &all, |tiles| {
+            for tile in tiles {
+                log_probs.extend_from_slice(&tile.log_probs[..tile.n]);
+                let columns = tile.codes.chunks_exact(TILE).flat_map(|codes| &codes[..tile.n]);
+                known += columns.filter(|code| **code != MISSING).count();
+            }
+            Ok(())
+        })?;
+        Ok((log_probs, known))
     }
 
     /// Refuses rows of other variables or with more categories.

@@ -19,6 +19,6 @@ mod tests;
 
 pub use chow_liu::{Tree, mutual_information};
 pub use conditional::Conditionals;
-pub use em::{Em, EmLearner, FitHclt, fit_hclt};
+pub use em::{Em, EmLearner, FitHclt};
 pub use hclt::Hclt;
 pub use real::Real;

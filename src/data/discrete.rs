@@ -182,6 +182,33 @@ impl Rows for Discrete {
     }
 }
 
+/// Some rows of a source, in an order of their own.
+pub struct Subset<'a> {
+    rows: &'a dyn Rows,
+    chosen: Vec<usize>,
+}
+
+impl<'a> Subset<'a> {
+    /// The rows with these indices.
+    pub fn new(rows: &'a dyn Rows, chosen: Vec<usize>) -> Self {
+        Self { rows, chosen }
+    }
+}
+
+impl Rows for Subset<'_> {
+    fn schema(&self) -> &Schema {
+        self.rows.schema()
+    }
+
+    fn len(&self) -> usize {
+        self.chosen.len()
+    }
+
+    fn read(&self, rows: &[usize], into: &mut Vec<u16>) -> Result<()> {
+        self.rows.read(&rows.iter().map(|r| self.chosen[*r]).collect::<Vec<_>>(), into)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,14 +5,16 @@ mod discrete;
 mod fetch;
 mod hash;
 pub mod load;
+mod save;
 mod sets;
 pub mod shipped;
 mod stream;
 
 pub use batches::{Batches, Split};
-pub use discrete::{Coding, Discrete, MISSING, Rows, Schema, Variable};
+pub use discrete::{Coding, Discrete, MISSING, Rows, Schema, Subset, Variable};
 pub use fetch::{data_home, fetch_fashion_mnist};
 pub use hash::hash_rows;
 pub use load::{Loaded, load};
+pub use save::save_discrete;
 pub use sets::{Images, LabelMaps, Table, Text};
-pub use stream::NpyRows;
+pub use stream::{NpyRows, open_rows};

@@ -1,6 +1,6 @@
 //! Rows read from disk as they are needed: a data set that does not fit in memory.
 
-use super::{Discrete, MISSING, Rows, Schema, load::Values};
+use super::{Coding, MISSING, Rows, Schema, load::Values};
 use crate::{Error, Result, data::load::Element};
 use std::{
     fs::File,
@@ -82,26 +82,32 @@ impl Rows for NpyRows {
     }
 }
 
-impl NpyRows {
-    /// Reads everything, for data that fits after all.
-    ///
-    /// # Errors
-    /// As [`Rows::read`].
-    pub fn into_memory(self) -> Result<Discrete> {
-        let mut codes = Vec::new();
-        self.read(&(0..self.rows).collect::<Vec<_>>(), &mut codes)?;
-        Discrete::new(self.schema, codes)
-    }
-}
+/// Files larger than this are read from disk batch by batch, bytes.
+const LARGE: u64 = 1 << 30;
 
-/// The largest category of an array of bytes or integers, read block by block.
+/// The rows of any file that [`load`](super::load()) reads, as categories: in memory, or from disk where an `.npy` is larger than 1 GiB.
 ///
 /// # Errors
-/// As [`Rows::read`].
-pub fn largest_category(path: &Path) -> Result<usize> {
+/// As [`load`](super::load()) and [`Loaded::discrete`](super::Loaded::discrete).
+pub fn open_rows(path: impl AsRef<Path>, coding: Coding) -> Result<Box<dyn Rows>> {
+    let path = path.as_ref();
+    let large = path.metadata().is_ok_and(|m| m.is_file() && m.len() > LARGE);
+    if large && path.extension().is_some_and(|e| e == "npy") {
+        let categories = match coding {
+            Coding::Use(schema) => schema.variables.iter().map(|v| v.categories).max().unwrap_or(1),
+            Coding::Learn(Some(categories)) => categories,
+            Coding::Learn(None) => largest_category(path)? + 1,
+        };
+        return Ok(Box::new(NpyRows::open(path, categories)?));
+    }
+    Ok(Box::new(super::load(path)?.discrete(coding)?))
+}
+
+/// The largest value of an array, read block by block.
+fn largest_category(path: &Path) -> Result<usize> {
     let rows = NpyRows::open(path, MISSING as usize - 1)?;
     let mut largest = 0;
-    let block = (1 << 20) / rows.schema.len().max(1) + 1;
+    let block = (1 << 20) / rows.schema.len() + 1;
     for first in (0..rows.rows).step_by(block) {
         let bytes = rows.read_rows(first, block.min(rows.rows - first))?;
         largest = largest.max(match rows.element.decode(path, bytes)? {
@@ -111,4 +117,29 @@ pub fn largest_category(path: &Path) -> Result<usize> {
         });
     }
     Ok(largest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::load::write_npy;
+
+    #[test]
+    fn rows_on_disk_are_the_rows_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.npy");
+        let values: Vec<i32> = (0..5 * 3).map(|i| if i == 7 { -1 } else { i % 6 }).collect();
+        write_npy(&path, &[5, 3], &values).unwrap();
+        assert_eq!(largest_category(&path).unwrap(), 5);
+        let disk = NpyRows::open(&path, 6).unwrap();
+        let memory = super::super::load(&path).unwrap().discrete(Coding::Learn(None)).unwrap();
+        let mut codes = Vec::new();
+        disk.read(&[4, 0, 1, 2], &mut codes).unwrap();
+        assert_eq!(codes, memory.select(&[4, 0, 1, 2]).codes());
+        assert_eq!((disk.len(), disk.schema()), (memory.len(), memory.schema()));
+        let error = NpyRows::open(&path, 4).unwrap().read(&[0, 1], &mut codes).unwrap_err().to_string();
+        assert!(error.contains("row 1, column x1: category 4 is outside 0..=3"), "{error}");
+        std::fs::write(&path, &std::fs::read(&path).unwrap()[..150]).unwrap();
+        assert!(NpyRows::open(&path, 6).unwrap_err().to_string().contains("22 are there"));
+    }
 }

@@ -16,7 +16,7 @@ use std::{
 use super::{
     display::emit,
     env::strict,
-    lines::{Lines, seconds},
+    lines::{ProgressLines, seconds},
 };
 use crate::{Error, Result};
 
@@ -181,7 +181,7 @@ impl<T> Job<T> {
         let patience =
             Duration::try_from_secs_f64(seconds).unwrap_or(if seconds > 0.0 { Duration::MAX } else { Duration::ZERO });
         let began = Instant::now();
-        let mut lines = Lines::new();
+        let mut lines = ProgressLines::new();
         while !self.is_finished() && began.elapsed() < patience {
             // Never all parts: the last line is the status below.
             let done = (self.handle.progress().fraction * (PARTS - 1) as f64) as usize;

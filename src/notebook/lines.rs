@@ -7,8 +7,8 @@ use super::strict;
 /// Prints how far a loop is: at most one line every two seconds, at most 20 lines spread over the work, and a last one.
 ///
 /// ```
-/// # use limbeck::notebook::Lines;
-/// let mut lines = Lines::new();
+/// # use limbeck::notebook::ProgressLines;
+/// let mut lines = ProgressLines::new();
 /// for step in 0..100 {
 ///     lines.update(step + 1, 100, "loss 0.3"); // step 100 is the last: this prints even in a hurry
 /// }
@@ -16,13 +16,13 @@ use super::strict;
 ///
 /// In an unattended run ([`strict`]) only the last line is printed, and without times: two runs write the same.
 #[derive(Clone, Debug)]
-pub struct Lines {
+pub struct ProgressLines {
     rule: Rule,
     started: Instant,
     timed: bool,
 }
 
-impl Lines {
+impl ProgressLines {
     /// Starts the clock. The first line is due two seconds from now.
     pub fn new() -> Self {
         let timed = !strict();
@@ -46,7 +46,7 @@ impl Lines {
         }
     }
 
-    /// As [`update`](Lines::update), for a caller that prints the line itself.
+    /// As [`update`](ProgressLines::update), for a caller that prints the line itself.
     pub(super) fn due(&mut self, done: usize, total: usize) -> bool {
         self.rule.due(self.started.elapsed(), done, total)
     }
@@ -60,7 +60,7 @@ impl Lines {
     }
 }
 
-impl Default for Lines {
+impl Default for ProgressLines {
     fn default() -> Self {
         Self::new()
     }

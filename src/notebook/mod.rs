@@ -21,5 +21,5 @@ pub use display::{Page, base64, emit, emit_all};
 pub use env::{Scale, env, scale, strict};
 pub use init::init;
 pub use job::{Job, JobHandle, JobState, JobStatus};
-pub use lines::Lines;
+pub use lines::ProgressLines;
 pub use shared::check_shared;

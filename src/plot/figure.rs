@@ -3,7 +3,7 @@
 use super::{
     Overlay, Table,
     overlay::encode,
-    style::{PAPER, Sizes, ensure_font},
+    style::{LABEL, PAPER, QUIET, Sizes, ensure_font},
 };
 use crate::{
     Error, Result,
@@ -14,11 +14,14 @@ use plotters::{
     backend::{BitMapBackend, DrawingBackend, SVGBackend},
     coord::Shift,
     drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea},
+    element::Text,
 };
 use std::{io::Write, path::Path};
 
 /// Magnification of the PNG.
 const MAGNIFIED: u32 = 2;
+/// Height of a note, pixels.
+const NOTE: u32 = 18;
 
 /// What drawing returns: pictures to lay over, or the backend's error.
 pub type Drawn<DB> = std::result::Result<Vec<Overlay>, DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
@@ -56,14 +59,25 @@ impl Figure {
     /// # Errors
     /// When it cannot be drawn or has no table.
     pub fn new(what: &impl Draw) -> Result<Self> {
+        Self::noted(what, "")
+    }
+
+    /// Draws `what`, with a small note at the lower edge: the scale and the seed it was made at.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn noted(what: &impl Draw, note: &str) -> Result<Self> {
         ensure_font();
-        let (width, height) = what.size();
+        let (width, mut height) = what.size();
+        if !note.is_empty() {
+            height += NOTE;
+        }
         let failed = |e: &dyn std::fmt::Display| Error::invalid(format!("the figure cannot be drawn: {e}"));
         let mut svg = String::new();
         let overlays = {
             let area = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
             area.fill(&PAPER).map_err(|e| failed(&e))?;
-            let overlays = what.draw(&area, Sizes(1.0)).map_err(|e| failed(&e))?;
+            let overlays = draw_noted(what, &area, Sizes(1.0), note).map_err(|e| failed(&e))?;
             area.present().map_err(|e| failed(&e))?;
             overlays
         };
@@ -75,7 +89,7 @@ impl Figure {
         let overlays = {
             let area = BitMapBackend::with_buffer(&mut rgb, (wide, high)).into_drawing_area();
             area.fill(&PAPER).map_err(|e| failed(&e))?;
-            let overlays = what.draw(&area, Sizes(MAGNIFIED.into())).map_err(|e| failed(&e))?;
+            let overlays = draw_noted(what, &area, Sizes(MAGNIFIED.into()), note).map_err(|e| failed(&e))?;
             area.present().map_err(|e| failed(&e))?;
             overlays
         };
@@ -120,6 +134,21 @@ impl Figure {
     pub fn evcxr_display(&self) {
         notebook::emit("image/png", &base64(&self.png));
     }
+}
+
+fn draw_noted<DB: DrawingBackend>(
+    what: &impl Draw,
+    area: &DrawingArea<DB, Shift>,
+    sizes: Sizes,
+    note: &str,
+) -> Drawn<DB> {
+    if note.is_empty() {
+        return what.draw(area, sizes);
+    }
+    let (_, height) = area.dim_in_pixel();
+    let (above, below) = area.split_vertically(height as i32 - sizes.px(NOTE.into()));
+    below.draw(&Text::new(note.to_string(), (sizes.px(12.0), 0), sizes.text(LABEL - 3.0).color(&QUIET)))?;
+    what.draw(&above, sizes)
 }
 
 impl std::fmt::Debug for Figure {

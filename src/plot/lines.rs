@@ -114,7 +114,7 @@ impl Lines {
         let mut chart = ChartBuilder::on(area)
             .margin_right(sizes.px(16.0))
             .margin_bottom(sizes.px(4.0))
-            .margin_left(sizes.px(4.0))
+            .margin_left(sizes.px(10.0))
             .x_label_area_size(sizes.px(44.0))
             .y_label_area_size(sizes.px(62.0))
             .build_cartesian_2d(x, y)?;
@@ -178,7 +178,7 @@ pub(super) fn heading<DB: DrawingBackend>(
         return Ok(sizes.px(36.0));
     }
     let mut x = left;
-    let y = sizes.px(42.0);
+    let y = sizes.px(43.0);
     for (name, colour) in legend {
         area.draw(&PathElement::new([(x, y), (x + sizes.px(20.0), y)], sizes.stroke(*colour, 3.0)))?;
         let style = sizes.text(LABEL);

@@ -9,6 +9,8 @@ pub const FAMILY: &str = "sans-serif";
 pub const INK: RGBColor = RGBColor(38, 38, 38);
 /// Grid lines and what stands back.
 pub const FAINT: RGBColor = RGBColor(222, 222, 222);
+/// Notes.
+pub const QUIET: RGBColor = RGBColor(120, 120, 120);
 /// Paper.
 pub const PAPER: RGBColor = RGBColor(255, 255, 255);
 /// Hidden pixels.

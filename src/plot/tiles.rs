@@ -108,20 +108,15 @@ impl Draw for Tiles {
             .collect())
     }
 
-    /// One row a pixel: `row`, `picture`, `pixel`, `level` (empty where hidden).
+    /// One row a picture, its levels in one cell, `?` for a hidden one.
     fn table(&self) -> Result<Table> {
-        let pixels = || {
-            self.pictures
-                .iter()
-                .enumerate()
-                .flat_map(|(i, picture)| picture.iter().enumerate().map(move |(p, c)| (i, p, *c)))
-        };
-        let level = |code: u16| if code == MISSING { f64::NAN } else { code.into() };
+        let present = || self.pictures.iter().enumerate().filter(|(_, picture)| !picture.is_empty());
+        let level = |code: &u16| if *code == MISSING { "?".to_string() } else { code.to_string() };
+        let levels = |picture: &Vec<u16>| picture.iter().map(level).collect::<Vec<_>>().join(" ");
         Table::new()
-            .text("row", pixels().map(|(i, ..)| self.names[i / self.columns].as_str()))?
-            .counts("picture", pixels().map(|(i, ..)| i % self.columns))?
-            .counts("pixel", pixels().map(|(_, p, _)| p))?
-            .numbers("level", pixels().map(|(_, _, c)| level(c)))
+            .text("row", present().map(|(i, _)| self.names[i / self.columns].as_str()))?
+            .counts("picture", present().map(|(i, _)| i % self.columns))?
+            .text("levels", present().map(|(_, picture)| levels(picture)))
     }
 }
 
@@ -137,7 +132,7 @@ mod tests {
         assert_eq!(tiles.rgb(&tiles.pictures[0]), [[255; 3], HIDDEN].concat());
         let figure = Figure::new(&tiles).unwrap();
         assert!(figure.svg().contains("<image") && figure.svg().contains("data"));
-        assert_eq!(figure.table().frame().shape(), (2, 4));
+        assert_eq!(figure.table().frame().shape(), (1, 3));
         let row = Discrete::new(Schema::uniform(&[2], 3), vec![2, 0]).unwrap();
         assert!(tiles.with("not a picture", &row).is_err());
     }

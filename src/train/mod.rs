@@ -7,4 +7,4 @@ mod run;
 
 pub use history::{History, Record};
 pub use progress::{Bar, Progress, quiet};
-pub use run::{Clock, Learner, Plan, train};
+pub use run::{Checkpoint, Clock, Learner, Plan, train};

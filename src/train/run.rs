@@ -77,16 +77,25 @@ pub struct Plan {
     pub seed: Seed,
     /// Epochs without a lower validation loss before training ends; the learner goes back to its best epoch.
     pub patience: Option<u64>,
-    /// Where to keep a checkpoint, and the least time between two.
-    pub checkpoint: Option<(PathBuf, Duration)>,
-    /// Whether to go on from the checkpoint, if there is one.
+    /// Where to keep a checkpoint, if anywhere.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// A file that a run can be continued from.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The file.
+    pub path: PathBuf,
+    /// The least time between two writes; the last step is always written.
+    pub every: Duration,
+    /// Whether to go on from the file, if there is one.
     pub resume: bool,
 }
 
 impl Plan {
     /// `epochs` passes in batches of `batch` rows, without early stopping or checkpoints.
     pub fn new(epochs: u64, batch: usize, seed: Seed) -> Self {
-        Self { epochs, batch, seed, patience: None, checkpoint: None, resume: false }
+        Self { epochs, batch, seed, patience: None, checkpoint: None }
     }
 }
 
@@ -109,7 +118,7 @@ pub fn train(
     let in_epoch = Batches::count(rows, plan.batch) as u64;
     let steps = in_epoch * plan.epochs;
     let mut state = match &plan.checkpoint {
-        Some((path, _)) if plan.resume && path.exists() => State::load(path, learner, plan, rows)?,
+        Some(c) if c.resume && c.path.exists() => State::load(&c.path, learner, plan, rows)?,
         _ => State::default(),
     };
     let before = state.history.last().map_or(0.0, |r| r.seconds);
@@ -142,7 +151,7 @@ pub fn train(
             state.history.push(record);
             state.done |= step == steps;
             let flow = watch(&Progress { step, steps, epoch, loss, valid });
-            if let Some((path, every)) = &plan.checkpoint
+            if let Some(Checkpoint { path, every, .. }) = &plan.checkpoint
                 && (saved.elapsed() >= *every || state.done || flow.is_break())
             {
                 state.save(path, learner, plan, rows)?;
@@ -207,8 +216,9 @@ mod tests {
     }
 
     fn plan(folder: &tempfile::TempDir) -> Plan {
-        let checkpoint = Some((folder.path().join("checkpoint"), Duration::ZERO));
-        Plan { checkpoint, resume: true, ..Plan::new(6, 4, Seed(5)) }
+        let path = folder.path().join("checkpoint");
+        let checkpoint = Some(Checkpoint { path, every: Duration::ZERO, resume: true });
+        Plan { checkpoint, ..Plan::new(6, 4, Seed(5)) }
     }
 
     fn losses(history: &History) -> Vec<(u64, u64, Option<f64>)> {

@@ -1,0 +1,59 @@
+//! `limbeck figures`
+
+use super::Context;
+use crate::{
+    Result,
+    experiments::{self, Experiment, Lab},
+    notebook::{Scale, scale},
+};
+use std::{path::PathBuf, time::Instant};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Names of figures; all where none is given.
+    names: Vec<String>,
+    /// List the names with what they show, and draw nothing.
+    #[arg(long)]
+    list: bool,
+    /// The folder to write into.
+    #[arg(long, default_value = "figures")]
+    out: PathBuf,
+    /// `small` (minutes) or `full` (as in the papers); LIMBECK_SCALE where not given.
+    #[arg(long)]
+    scale: Option<Scale>,
+}
+
+#[derive(serde::Serialize)]
+struct Row {
+    name: &'static str,
+    title: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    files: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
+    let chosen: Vec<&Experiment> = match args.names.as_slice() {
+        [] => experiments::ALL.iter().collect(),
+        names => names.iter().map(|name| experiments::find(name)).collect::<Result<_>>()?,
+    };
+    if args.list {
+        let rows: Vec<Row> = chosen.iter().map(|e| Row { name: e.name, title: e.title, files: vec![] }).collect();
+        context.print(&rows, |rows| rows.iter().map(|r| format!("{:<12} {}\n", r.name, r.title)).collect());
+        return Ok(());
+    }
+    let scale = args.scale.map_or_else(scale, Ok)?;
+    let mut rows = Vec::new();
+    for experiment in chosen {
+        let began = Instant::now();
+        eprintln!("{}: {}", experiment.name, experiment.title);
+        let mut say = |what: &str| eprintln!("  {what} ({:.0} s)", began.elapsed().as_secs_f64());
+        let mut lab = Lab::new(scale, context.seed, &mut say);
+        experiment.run(&mut lab)?;
+        rows.push(Row { name: experiment.name, title: experiment.title, files: lab.save(&args.out)? });
+    }
+    let folder = args.out.display();
+    context.print(&rows, |rows| {
+        rows.iter().map(|r| format!("{}: {folder}/{{{}}}\n", r.name, r.files.join(","))).collect()
+    });
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! The command line: `limbeck figures`, `fit`, `score`, `sample`, `query`, `data`, `devices`.
+
+mod data;
+mod figures;
+mod fit;
+mod query;
+mod score;
+
+use crate::{Result, circuits::Hclt, random::Seed};
+use clap::{Parser, Subcommand, ValueEnum};
+use serde::Serialize;
+use std::{path::PathBuf, process::ExitCode};
+
+/// Generative models that have a likelihood: fit them to your data, score, sample, ask.
+///
+/// Data is read from .npy, .npz (FILE.npz:NAME), .csv, IDX, or a folder of images.
+/// A missing value is NaN in a float array, -1 in an integer array, an empty cell in CSV.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print one JSON object instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Root of all randomness.
+    #[arg(long, global = true, default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Draw the figures and tables, all or those named.
+    Figures(figures::Args),
+    /// Fit a model to data.
+    Fit(fit::Args),
+    /// Log-likelihood of data under a model.
+    Score(score::Args),
+    /// Draw rows from a model.
+    Sample(query::SampleArgs),
+    /// Ask a model about rows of which only a part is known.
+    Query(query::QueryArgs),
+    /// The data that ships, and data to install.
+    Data(data::Args),
+    /// The devices that networks can run on.
+    Devices,
+}
+
+/// The models that can be fitted.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Model {
+    /// A probabilistic circuit: a hidden Chow-Liu tree over categories.
+    Hclt,
+}
+
+/// What every command is told.
+struct Context {
+    json: bool,
+    seed: Seed,
+}
+
+impl Context {
+    /// Prints `report` as JSON, or as the text made of it.
+    fn print<T: Serialize>(&self, report: &T, text: impl FnOnce(&T) -> String) {
+        let line = match self.json {
+            true => serde_json::to_string(report).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}")),
+            false => text(report),
+        };
+        // A closed pipe is the reader's wish.
+        let _ = std::io::Write::write_all(&mut std::io::stdout().lock(), format!("{}\n", line.trim_end()).as_bytes());
+    }
+}
+
+/// Runs the command line: 0 on success, 2 on wrong usage, 1 on any other error.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let context = Context { json: cli.json, seed: Seed(cli.seed) };
+    let done = match cli.command {
+        Command::Figures(args) => figures::run(&args, &context),
+        Command::Fit(args) => fit::run(&args, &context),
+        Command::Score(args) => score::run(&args, &context),
+        Command::Sample(args) => query::sample(&args, &context),
+        Command::Query(args) => query::run(&args, &context),
+        Command::Data(args) => data::run(&args, &context),
+        Command::Devices => data::devices(&context),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A model file on the command line.
+#[derive(Debug, clap::Args)]
+struct ModelFile {
+    /// The model, as `limbeck fit` wrote it.
+    #[arg(value_name = "MODEL")]
+    path: PathBuf,
+}
+
+impl ModelFile {
+    fn load(&self) -> Result<Hclt> {
+        Hclt::load(&self.path)
+    }
+}

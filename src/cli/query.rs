@@ -1,0 +1,203 @@
+//! `limbeck sample` and `limbeck query`
+
+use super::{Context, ModelFile};
+use crate::{
+    Error, Result,
+    circuits::Hclt,
+    data::{Coding, Discrete, MISSING, Rows, Schema, load, load::write_npy, save_discrete},
+};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SampleArgs {
+    #[command(flatten)]
+    model: ModelFile,
+    /// How many rows.
+    #[arg(long)]
+    n: usize,
+    /// Where to: .npy or .csv.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct QueryArgs {
+    #[command(flatten)]
+    model: ModelFile,
+    #[command(subcommand)]
+    question: Question,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Question {
+    /// The distribution of each variable given what is known of its row.
+    Conditional {
+        #[command(flatten)]
+        known: Known,
+        /// Only of this variable (its name, or its number from 0).
+        #[arg(long)]
+        variable: Option<String>,
+        /// Write the probabilities into this .npy file: (rows, variables, categories), or (rows, categories) of one variable.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Draw what is missing, jointly, given what is known of its row.
+    Inpaint {
+        #[command(flatten)]
+        known: Known,
+        /// Where to: .npy or .csv.
+        #[arg(long)]
+        out: PathBuf,
+        /// Independent drawings of each row, one after the other.
+        #[arg(long, default_value_t = 1)]
+        draws: usize,
+    },
+}
+
+/// What is known: a file of rows, or one row on the command line.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Known {
+    /// Rows with missing values.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// One row: `name=value,…`; what is not named is missing.
+    #[arg(long, value_name = "NAME=VALUE,…")]
+    given: Option<String>,
+}
+
+impl Known {
+    fn rows(&self, schema: &Schema) -> Result<Discrete> {
+        match (&self.data, &self.given) {
+            (Some(path), _) => load(path)?.discrete(Coding::Use(schema)),
+            (None, given) => row(schema, given.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+/// One row of `name=value` pairs.
+fn row(schema: &Schema, given: &str) -> Result<Discrete> {
+    let mut codes = vec![MISSING; schema.len()];
+    for pair in given.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let (name, value) =
+            pair.split_once('=').ok_or_else(|| Error::invalid(format!("{pair}: name=value is expected")))?;
+        let v = schema.index(name.trim())?;
+        let (value, variable) = (value.trim(), &schema.variables[v]);
+        let word = variable.words.as_ref().and_then(|words| words.iter().position(|w| w == value));
+        let number = || value.parse().ok().filter(|code| variable.words.is_none() && *code < variable.categories);
+        codes[v] = word.or_else(number).ok_or_else(|| {
+            let known = match &variable.words {
+                Some(words) => words.join(", "),
+                None => format!("0..={}", variable.categories - 1),
+            };
+            Error::invalid(format!("{name}: {value} is not one of its categories, {known}"))
+        })? as u16;
+    }
+    Discrete::new(schema.clone(), codes)
+}
+
+#[derive(serde::Serialize)]
+struct Written {
+    rows: usize,
+    out: String,
+}
+
+impl Written {
+    fn print(rows: usize, out: &std::path::Path, context: &Context) {
+        let report = Written { rows, out: out.display().to_string() };
+        context.print(&report, |r| format!("{} rows written to {}", r.rows, r.out));
+    }
+}
+
+pub(super) fn sample(args: &SampleArgs, context: &Context) -> Result<()> {
+    let circuit = args.model.load()?;
+    if args.n == 0 {
+        return Err(Error::out_of_range("--n", 0, "n ≥ 1"));
+    }
+    save_discrete(&args.out, &circuit.sample(args.n, context.seed)?)?;
+    Written::print(args.n, &args.out, context);
+    Ok(())
+}
+
+pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
+    let circuit = args.model.load()?;
+    match &args.question {
+        Question::Conditional { known, variable, out } => {
+            let rows = known.rows(circuit.schema())?;
+            let chosen = match variable {
+                Some(name) => vec![circuit.schema().index(name)?],
+                None => (0..circuit.schema().len()).collect(),
+            };
+            conditional(&circuit, &rows, &chosen, variable.is_some(), out.as_deref(), context)
+        }
+        Question::Inpaint { known, out, draws } => {
+            let rows = known.rows(circuit.schema())?;
+            let repeated: Vec<usize> = (0..rows.len()).flat_map(|row| std::iter::repeat_n(row, *draws)).collect();
+            if repeated.is_empty() {
+                return Err(Error::out_of_range("--draws", draws, "draws ≥ 1"));
+            }
+            save_discrete(out, &circuit.complete(&rows.select(&repeated), context.seed)?)?;
+            Written::print(repeated.len(), out, context);
+            Ok(())
+        }
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Distribution<'a> {
+    row: usize,
+    variable: &'a str,
+    categories: Vec<String>,
+    probabilities: &'a [f64],
+}
+
+fn conditional(
+    circuit: &Hclt,
+    rows: &Discrete,
+    chosen: &[usize],
+    single: bool,
+    out: Option<&std::path::Path>,
+    context: &Context,
+) -> Result<()> {
+    let found = circuit.conditionals(rows)?;
+    let variables = &circuit.schema().variables;
+    if let Some(path) = out {
+        let most = chosen.iter().map(|v| variables[*v].categories).max().unwrap_or(0);
+        let mut values = vec![0.0; rows.len() * chosen.len() * most];
+        for (cell, (row, v)) in
+            values.chunks_exact_mut(most).zip((0..rows.len()).flat_map(|r| chosen.iter().map(move |v| (r, *v))))
+        {
+            let probabilities = found.get(row, v);
+            cell[..probabilities.len()].copy_from_slice(probabilities);
+        }
+        let shape = if single { vec![rows.len(), most] } else { vec![rows.len(), chosen.len(), most] };
+        write_npy(path, &shape, &values)?;
+        Written::print(rows.len(), path, context);
+        return Ok(());
+    }
+    let mut report = Vec::new();
+    for row in 0..rows.len() {
+        for &v in chosen.iter().filter(|v| single || rows.row(row)[**v] == MISSING) {
+            let variable = &variables[v];
+            let categories =
+                (0..variable.categories).map(|c| variable.words.as_ref().map_or(c.to_string(), |w| w[c].clone()));
+            report.push(Distribution {
+                row,
+                variable: &variable.name,
+                categories: categories.collect(),
+                probabilities: found.get(row, v),
+            });
+        }
+    }
+    context.print(&report, |report| {
+        let line = |d: &Distribution| {
+            let mut likely: Vec<_> = d.categories.iter().zip(d.probabilities).collect();
+            likely.sort_by(|a, b| b.1.total_cmp(a.1));
+            let shown: Vec<_> = likely.iter().take(6).map(|(c, p)| format!("{c} {p:.4}")).collect();
+            let more = if likely.len() > 6 { ", …" } else { "" };
+            format!("row {}, {}: {}{more}\n", d.row, d.variable, shown.join(", "))
+        };
+        report.iter().map(line).collect()
+    });
+    Ok(())
+}

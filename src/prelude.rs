@@ -1,0 +1,15 @@
+//! What a notebook or a program of a few lines needs.
+
+pub use crate::{
+    Error, Result,
+    circuits::{Conditionals, Em, EmLearner, FitHclt, Hclt, Tree, mutual_information},
+    data::{
+        Coding, Discrete, Images, LabelMaps, MISSING, Rows, Schema, Split, Text, Variable, load, open_rows,
+        save_discrete, shipped,
+    },
+    evidence::{Evidence, Exact, LowerBound, Space, Unnormalised},
+    notebook::{self, Job, JobHandle, Page},
+    plot::{Axis, Dots, Figure, Lines, Series, Table, Tiles, TreeMap},
+    random::Seed,
+    train::{Checkpoint, History, Plan, Progress, quiet, train},
+};

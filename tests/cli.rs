@@ -1,0 +1,175 @@
+//! The command line from end to end, on files a user might bring.
+
+use serde_json::Value;
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+fn limbeck(folder: &Path, line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_limbeck")).args(line.split_whitespace()).current_dir(folder).output().unwrap()
+}
+
+/// The JSON of a command that succeeds.
+fn json(folder: &Path, line: &str) -> Value {
+    let output = limbeck(folder, line);
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The message of a command that fails with this status, in one line.
+fn failure(folder: &Path, line: &str, status: i32) -> String {
+    let output = limbeck(folder, line);
+    let message = String::from_utf8_lossy(&output.stderr).trim_end().to_string();
+    assert_eq!(output.status.code(), Some(status), "{line}: {message}");
+    message
+}
+
+/// A table with words, a pattern between its columns, and holes.
+fn write_table(folder: &Path, rows: usize) {
+    let mut text = String::from("weather,ground,season\n");
+    for i in 0..rows {
+        let weather = ["rain", "sun", "snow"][i % 3];
+        let ground = if i % 7 == 0 { "" } else { ["wet", "dry", "white"][i % 3] };
+        text += &format!("{weather},{ground},{}\n", (i / 3) % 4);
+    }
+    std::fs::write(folder.join("table.csv"), text).unwrap();
+}
+
+#[test]
+fn a_table_is_fitted_scored_sampled_and_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_table(folder, 300);
+    let fit = json(folder, "fit hclt --data table.csv --out model --states 4 --epochs 30 --seed 3 --json");
+    assert_eq!((fit["rows"].as_u64(), fit["variables"].as_u64()), (Some(300), Some(3)));
+    let score = json(folder, "score model --data table.csv --json --per-sample each.npy");
+    assert_eq!(score["n"], 300);
+    assert_eq!((score["evidence"].as_str(), score["space"].as_str()), (Some("exact"), Some("raw")));
+    let mean = score["mean_log_prob"].as_f64().unwrap();
+    // The weather and the season are uniform and independent; the ground follows from the weather.
+    let best = -(3.0_f64.ln() + 4.0_f64.ln());
+    assert!(mean < best + 0.02 && mean > best - 0.3, "{mean} where {best} is the best");
+    let each: ndarray::Array1<f64> = ndarray_npy::read_npy(folder.join("each.npy")).unwrap();
+    assert!((each.mean().unwrap() - mean).abs() < 1e-12);
+
+    let asked = json(folder, "query model conditional --given weather=snow --variable ground --json");
+    assert_eq!(asked[0]["categories"][2], "white");
+    assert!(asked[0]["probabilities"][2].as_f64().unwrap() > 0.9, "{asked}");
+    json(folder, "sample model --n 50 --out drawn.csv --json");
+    assert_eq!(json(folder, "score model --data drawn.csv --json")["n"], 50);
+    json(folder, "query model inpaint --data table.csv --out whole.csv --json");
+    let whole = std::fs::read_to_string(folder.join("whole.csv")).unwrap();
+    assert!(whole.lines().nth(1).unwrap().starts_with("rain,") && !whole.contains(",,"));
+    json(folder, "query model conditional --data table.csv --out all.npy --json");
+    let all: ndarray::Array3<f64> = ndarray_npy::read_npy(folder.join("all.npy")).unwrap();
+    assert_eq!(all.shape(), [300, 3, 4]);
+
+    assert_eq!(std::fs::read(folder.join("model")).unwrap(), {
+        json(folder, "fit hclt --data table.csv --out again --states 4 --epochs 30 --seed 3 --json");
+        std::fs::read(folder.join("again")).unwrap()
+    });
+}
+
+#[test]
+fn scoring_what_is_missing_is_its_marginal() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_table(folder, 120);
+    json(folder, "fit hclt --data table.csv --out model --states 3 --epochs 10 --json");
+    std::fs::write(folder.join("half.csv"), "weather,ground,season\nrain,,1\n").unwrap();
+    let lines: String = ["wet", "dry", "white"].map(|g| format!("rain,{g},1\n")).concat();
+    std::fs::write(folder.join("all.csv"), format!("weather,ground,season\n{lines}")).unwrap();
+    let marginal = json(folder, "score model --data half.csv --json")["mean_log_prob"].as_f64().unwrap();
+    json(folder, "score model --data all.csv --per-sample all.npy --json");
+    let joint: ndarray::Array1<f64> = ndarray_npy::read_npy(folder.join("all.npy")).unwrap();
+    let sum: f64 = joint.iter().map(|p| p.exp()).sum();
+    assert!((marginal - sum.ln()).abs() < 1e-5, "{marginal} against {}", sum.ln());
+}
+
+#[test]
+fn arrays_of_numbers_mark_what_is_missing_their_own_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let value = |i: usize| (i % 2 + i / 4 % 2) as f64;
+    let reals = ndarray::Array2::from_shape_fn((40, 2), |(r, c)| if r == 3 && c == 1 { f64::NAN } else { value(r) });
+    let integers = reals.mapv(|v| if v.is_nan() { -1 } else { v as i64 });
+    ndarray_npy::write_npy(folder.join("reals.npy"), &reals).unwrap();
+    ndarray_npy::write_npy(folder.join("integers.npy"), &integers).unwrap();
+    json(folder, "fit hclt --data reals.npy --out model --states 2 --epochs 5 --json");
+    let score = |file: &str| json(folder, &format!("score model --data {file} --json"))["mean_log_prob"].clone();
+    assert_eq!(score("reals.npy"), score("integers.npy"));
+    assert_eq!(json(folder, "data show integers.npy --json")["missing"], 1);
+}
+
+#[test]
+fn wrong_usage_is_2_and_wrong_input_is_1_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    failure(folder, "fit", 2);
+    failure(folder, "fit hclt --data x.csv", 2);
+    failure(folder, "fit vae --data x.csv --out y", 2);
+    failure(folder, "query model conditional", 2);
+    assert!(failure(folder, "fit hclt --data x.csv --out y", 1).starts_with("error: x.csv: No such file"));
+    std::fs::write(folder.join("bad.csv"), "a,b\n1,2\n0,2.5\n").unwrap();
+    let message = failure(folder, "fit hclt --data bad.csv --out y", 1);
+    assert!(message.starts_with("error: bad.csv, row 3, column b: 2.5 is not a category"), "{message}");
+    write_table(folder, 30);
+    failure(folder, "fit hclt --data table.csv --out no/such/folder/model", 1);
+    json(folder, "fit hclt --data table.csv --out model --states 2 --epochs 2 --json");
+    std::fs::write(folder.join("new.csv"), "weather,ground,season\nfog,wet,1\n").unwrap();
+    let message = failure(folder, "score model --data new.csv", 1);
+    assert_eq!(message, "error: new.csv, row 2, column weather: fog is not one of the categories rain, snow, sun");
+    std::fs::write(folder.join("few.csv"), "weather,ground\nsun,dry\n").unwrap();
+    assert!(failure(folder, "score model --data few.csv", 1).contains("no column called season"));
+    assert!(failure(folder, "score table.csv --data table.csv", 1).contains("not a model file"));
+    assert!(
+        failure(folder, "query model conditional --given wether=sun", 1)
+            .contains("the model has weather, ground, season")
+    );
+    assert!(failure(folder, "figures no-such", 1).contains("there are data, digits"));
+    std::fs::write(folder.join("settings.toml"), "states = 4\nstetas = 3\n").unwrap();
+    let message = failure(folder, "fit hclt --data table.csv --out y --config settings.toml", 1);
+    assert!(message.contains("settings.toml") && message.contains("stetas"), "{message}");
+    assert!(!folder.join("y").exists());
+}
+
+#[test]
+fn a_killed_run_resumes_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_table(folder, 900);
+    let fit = "fit hclt --data table.csv --states 8 --epochs 400 --batch 64 --seed 5";
+    json(folder, &format!("{fit} --out whole --json"));
+    for (i, delay) in [30, 90, 200].into_iter().enumerate() {
+        let line = format!("{fit} --out part{i} --checkpoint point{i} --checkpoint-every 0 --resume");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_limbeck"))
+            .args(line.split_whitespace())
+            .current_dir(folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        while !folder.join(format!("point{i}")).exists() && began.elapsed() < Duration::from_secs(60) {
+            sleep(Duration::from_millis(1));
+        }
+        sleep(Duration::from_millis(delay));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!folder.join(format!("part{i}")).exists(), "killed before its end");
+        json(folder, &format!("{line} --json"));
+        let (whole, part) = (std::fs::read(folder.join("whole")), std::fs::read(folder.join(format!("part{i}"))));
+        assert!(whole.unwrap() == part.unwrap(), "killed {delay} ms after its first checkpoint");
+    }
+}
+
+#[test]
+fn figures_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = json(folder.path(), "figures --list --json");
+    assert_eq!(list[1]["name"], "digits");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
