@@ -8,6 +8,7 @@ pub mod data;
 pub mod error;
 pub mod evidence;
 pub mod experiments;
+pub mod nn;
 pub mod notebook;
 pub mod plot;
 pub mod prelude;

@@ -4,7 +4,8 @@ use super::{Hclt, Real, Tree, evaluate::Workspace, flow::Flows};
 use crate::{
     Error, Result,
     archive::Archive,
-    data::Rows,
+    data::{Discrete, Rows},
+    notebook::Job,
     random::Seed,
     train::{Checkpoint, Clock, History, Learner, Plan, Progress, train},
 };
@@ -260,5 +261,17 @@ impl FitHclt {
         let plan = Plan { epochs: self.epochs, batch: self.batch, seed, patience, checkpoint };
         let history = train(&mut learner, rows.len(), &plan, watch)?;
         Ok((learner.into_circuit(), history))
+    }
+
+    /// Starts the same in the background of a notebook, with its progress as the job's.
+    pub fn start(&self, rows: Discrete, valid: Option<Discrete>, seed: Seed) -> Job<Result<(Hclt, History)>> {
+        let settings = self.clone();
+        Job::spawn("hclt", move |handle| {
+            let valid = valid.as_ref().map(|rows| rows as &dyn Rows);
+            settings.fit_with(&rows, valid, seed, None, &mut |progress| {
+                handle.report(progress.step as f64 / progress.steps as f64, progress.line());
+                if handle.should_stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+        })
     }
 }

@@ -64,7 +64,7 @@ macro_rules! real {
     };
 }
 // 2^−64 and 2^−512: half of the exponents that there are.
-real!(f32, u32, 23, 127, 5.421_010_8e-20);
+real!(f32, u32, 23, 127, 5.421_011e-20);
 real!(f64, u64, 52, 1023, 7.458_340_731_200_207e-155);
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ struct Devices {
 }
 
 pub(super) fn devices(context: &Context) -> Result<()> {
-    let report = Devices { devices: vec!["cpu".into()] };
+    let report = Devices { devices: crate::nn::device::devices() };
     context.print(&report, |r| r.devices.join("\n"));
     Ok(())
 }

@@ -19,7 +19,9 @@ use plotters::{
 use std::{io::Write, path::Path};
 
 /// Magnification of the PNG.
-const MAGNIFIED: u32 = 2;
+const MAGNIFIED: f64 = 2.0;
+/// Magnification in a notebook, where a pixel of the picture is one of the page.
+const SHOWN: f64 = 1.5;
 /// Height of a note, pixels.
 const NOTE: u32 = 18;
 
@@ -49,6 +51,7 @@ pub trait Draw {
 pub struct Figure {
     svg: String,
     png: Vec<u8>,
+    shown: Vec<u8>,
     table: Table,
     size: (u32, u32),
 }
@@ -72,30 +75,17 @@ impl Figure {
         if !note.is_empty() {
             height += NOTE;
         }
-        let failed = |e: &dyn std::fmt::Display| Error::invalid(format!("the figure cannot be drawn: {e}"));
         let mut svg = String::new();
         let overlays = {
             let area = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
-            area.fill(&PAPER).map_err(|e| failed(&e))?;
-            let overlays = draw_noted(what, &area, Sizes(1.0), note).map_err(|e| failed(&e))?;
-            area.present().map_err(|e| failed(&e))?;
-            overlays
+            paint(what, &area, Sizes(1.0), note)?
         };
         if let Some(end) = svg.rfind("</svg>") {
             svg.insert_str(end, &overlays.iter().map(Overlay::svg).collect::<String>());
         }
-        let (wide, high) = (width * MAGNIFIED, height * MAGNIFIED);
-        let mut rgb = vec![0; (wide * high * 3) as usize];
-        let overlays = {
-            let area = BitMapBackend::with_buffer(&mut rgb, (wide, high)).into_drawing_area();
-            area.fill(&PAPER).map_err(|e| failed(&e))?;
-            let overlays = draw_noted(what, &area, Sizes(MAGNIFIED.into()), note).map_err(|e| failed(&e))?;
-            area.present().map_err(|e| failed(&e))?;
-            overlays
-        };
-        overlays.iter().for_each(|o| o.paint(&mut rgb, wide as usize));
-        let png = encode(&rgb, wide as usize, high as usize);
-        Ok(Self { svg, png, table: what.table()?, size: (width, height) })
+        let size = (width, height);
+        let (png, shown) = (bitmap(what, size, MAGNIFIED, note)?, bitmap(what, size, SHOWN, note)?);
+        Ok(Self { svg, png, shown, table: what.table()?, size })
     }
 
     /// The figure as SVG.
@@ -132,27 +122,116 @@ impl Figure {
 
     /// Shows the figure in a notebook; evcxr calls it for the last expression of a cell.
     pub fn evcxr_display(&self) {
-        notebook::emit("image/png", &base64(&self.png));
+        notebook::emit("image/png", &base64(&self.shown));
     }
 }
 
-fn draw_noted<DB: DrawingBackend>(
+/// A PNG of a figure of `size` at a magnification.
+fn bitmap(what: &impl Draw, size: (u32, u32), magnified: f64, note: &str) -> Result<Vec<u8>> {
+    let sizes = Sizes(magnified);
+    let (width, height) = (sizes.px(size.0.into()) as u32, sizes.px(size.1.into()) as u32);
+    let mut rgb = vec![0; (width * height * 3) as usize];
+    let overlays = {
+        let area = BitMapBackend::with_buffer(&mut rgb, (width, height)).into_drawing_area();
+        paint(what, &area, sizes, note)?
+    };
+    overlays.iter().for_each(|o| o.paint(&mut rgb, width as usize));
+    Ok(encode(&rgb, width as usize, height as usize))
+}
+
+/// Draws on paper, with the note at the lower edge.
+fn paint<DB: DrawingBackend>(
     what: &impl Draw,
     area: &DrawingArea<DB, Shift>,
     sizes: Sizes,
     note: &str,
-) -> Drawn<DB> {
-    if note.is_empty() {
-        return what.draw(area, sizes);
-    }
-    let (_, height) = area.dim_in_pixel();
-    let (above, below) = area.split_vertically(height as i32 - sizes.px(NOTE.into()));
-    below.draw(&Text::new(note.to_string(), (sizes.px(12.0), 0), sizes.text(LABEL - 3.0).color(&QUIET)))?;
-    what.draw(&above, sizes)
+) -> Result<Vec<Overlay>> {
+    let draw = || {
+        area.fill(&PAPER)?;
+        let overlays = if note.is_empty() {
+            what.draw(area, sizes)?
+        } else {
+            let (_, height) = area.dim_in_pixel();
+            let (above, below) = area.split_vertically(height as i32 - sizes.px(NOTE.into()));
+            below.draw(&Text::new(note.to_string(), (sizes.px(12.0), 0), sizes.text(LABEL - 3.0).color(&QUIET)))?;
+            what.draw(&above, sizes)?
+        };
+        area.present()?;
+        Ok(overlays)
+    };
+    draw().map_err(|e: DrawingAreaErrorKind<DB::ErrorType>| Error::invalid(format!("the figure cannot be drawn: {e}")))
 }
 
 impl std::fmt::Debug for Figure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Figure({} × {})", self.size.0, self.size.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        data::{Discrete, Schema},
+        plot::{Axis, Dots, Lines, Series, Tiles, TreeMap},
+    };
+
+    /// The value of an attribute of an SVG element.
+    fn attribute(element: &str, name: &str) -> Option<f64> {
+        let start = element.find(&format!(" {name}=\""))? + name.len() + 3;
+        element[start..].split('"').next()?.parse().ok()
+    }
+
+    /// Every text lies within the picture, by a generous estimate of its width, and no two share a place.
+    fn gate(what: &impl Draw, expected: &[&str]) {
+        let figure = Figure::noted(what, "scale small · seed 0").unwrap();
+        let (width, height) = (f64::from(figure.size.0), f64::from(figure.size.1));
+        let mut places = Vec::new();
+        for element in figure.svg().split("<text").skip(1) {
+            let (head, rest) = element.split_once('>').unwrap();
+            let text = rest.split("</text>").next().unwrap().trim();
+            let (x, y, size) =
+                (attribute(head, "x").unwrap(), attribute(head, "y").unwrap(), attribute(head, "font-size").unwrap());
+            let length = text.chars().count() as f64 * size * 0.62 / 1.24;
+            let (left, right) = match head {
+                _ if head.contains("rotate(") => (x, x),
+                _ if head.contains("text-anchor=\"middle\"") => (x - length / 2.0, x + length / 2.0),
+                _ if head.contains("text-anchor=\"end\"") => (x - length, x),
+                _ => (x, x + length),
+            };
+            assert!(
+                left >= 0.0 && right <= width && y >= 0.0 && y <= height,
+                "{text:?} at {left}..{right}, {y} of {width} × {height}"
+            );
+            assert!(!places.contains(&(x.to_bits(), y.to_bits())), "{text:?} is drawn over another");
+            places.push((x.to_bits(), y.to_bits()));
+        }
+        for text in expected {
+            assert!(figure.svg().contains(text), "{text:?} is not in the figure");
+        }
+        assert!(figure.table().frame().height() > 0);
+        image::load_from_memory(figure.png()).unwrap();
+    }
+
+    #[test]
+    fn figures_pass_the_gate() {
+        let steps = (0..50).map(|i| (f64::from(i), 1e5 / f64::from(i + 1)));
+        let lines = Lines::new("A title", "step", "loss (nats)");
+        let lines = lines
+            .with(Series::new("train", steps.clone()))
+            .with(Series::new("validation", steps.map(|(x, y)| (x, y * 1.2))));
+        gate(&lines, &["A title", "step", "loss (nats)", "train", "validation"]);
+        gate(&lines.axes(Axis::Linear, Axis::Log), &["loss (nats)"]);
+        gate(
+            &Dots::new("Models", "bits/dim").with("hclt", 1.9, 0.01).with("independent pixels", 2.4, 0.02),
+            &["bits/dim", "hclt"],
+        );
+        let pictures = Discrete::new(Schema::uniform(&[2, 2], 4), (0..12).map(|i| i % 4).collect()).unwrap();
+        gate(
+            &Tiles::new("A title longer than its pictures are wide", 2, 20).with("known", &pictures).unwrap(),
+            &["known"],
+        );
+        let parents = [None, Some(0), Some(0), Some(1)];
+        gate(&TreeMap::new("A tree", &parents, 2, &[0.0, 0.3, 0.2, 0.1], "nats").unwrap(), &["A tree", "scale small"]);
     }
 }

@@ -5,7 +5,14 @@ use super::{
     style::{FAINT, INK, LABEL, Sizes, TITLE, colour},
 };
 use crate::{Error, Result};
-use plotters::{coord::Shift, prelude::*, style::RGBColor};
+use plotters::{
+    coord::{
+        Shift,
+        ranged1d::{AsRangedCoord, ValueFormatter},
+    },
+    prelude::*,
+    style::RGBColor,
+};
 use std::ops::Range;
 
 /// How an axis counts.
@@ -106,10 +113,8 @@ impl Lines {
     ) -> std::result::Result<(), DrawingAreaErrorKind<DB::ErrorType>>
     where
         DB: DrawingBackend,
-        X: plotters::coord::ranged1d::AsRangedCoord<Value = f64>,
-        Y: plotters::coord::ranged1d::AsRangedCoord<Value = f64>,
-        X::CoordDescType: plotters::coord::ranged1d::ValueFormatter<f64>,
-        Y::CoordDescType: plotters::coord::ranged1d::ValueFormatter<f64>,
+        X: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,
+        Y: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,
     {
         let mut chart = ChartBuilder::on(area)
             .margin_right(sizes.px(16.0))
@@ -151,6 +156,12 @@ impl Lines {
         }
         Ok(())
     }
+}
+
+/// A logarithmic axis with ticks at powers of ten, or of two where there would be too few of ten.
+fn log(range: Range<f64>) -> impl AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>> {
+    let base = if range.end / range.start < 150.0 { 2.0 } else { 10.0 };
+    range.log_scale().base(base)
 }
 
 /// A tick label: as many digits as it needs.
@@ -204,9 +215,9 @@ impl Draw for Lines {
         let y = self.range(|p, e| [p.1 - e, p.1 + e], self.axes.1);
         match self.axes {
             (Axis::Linear, Axis::Linear) => self.draw_on(&below, sizes, x, y)?,
-            (Axis::Log, Axis::Linear) => self.draw_on(&below, sizes, x.log_scale(), y)?,
-            (Axis::Linear, Axis::Log) => self.draw_on(&below, sizes, x, y.log_scale())?,
-            (Axis::Log, Axis::Log) => self.draw_on(&below, sizes, x.log_scale(), y.log_scale())?,
+            (Axis::Log, Axis::Linear) => self.draw_on(&below, sizes, log(x), y)?,
+            (Axis::Linear, Axis::Log) => self.draw_on(&below, sizes, x, log(y))?,
+            (Axis::Log, Axis::Log) => self.draw_on(&below, sizes, log(x), log(y))?,
         }
         Ok(Vec::new())
     }

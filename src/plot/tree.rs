@@ -59,8 +59,9 @@ impl Draw for TreeMap {
         }
         for (v, parent) in self.parents.iter().enumerate() {
             let (fill, radius) = if parent.is_none() { (colour("", 1), 0.22) } else { (FAINT, 0.12) };
-            area.draw(&Circle::new(at(v), sizes.px(self.cell() * radius), fill.filled()))?;
-            area.draw(&Circle::new(at(v), sizes.px(self.cell() * radius), sizes.stroke(INK, 1.0)))?;
+            let radius = self.cell() * radius;
+            area.draw(&Circle::new(at(v), sizes.px(radius + 1.0), INK.filled()))?;
+            area.draw(&Circle::new(at(v), sizes.px(radius), fill.filled()))?;
         }
         Ok(Vec::new())
     }

@@ -27,7 +27,7 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
             assert!(C * H * W > 0, "an image needs a pixel");
             C * H * W
         };
-        if pixels.is_empty() || pixels.len() % size != 0 {
+        if pixels.is_empty() || !pixels.len().is_multiple_of(size) {
             return Err(Error::invalid(format!("{} pixels are not whole images of {C} × {H} × {W}", pixels.len())));
         }
         if !(1..=256).contains(&levels) {

@@ -15,7 +15,7 @@ impl<const K: usize, const H: usize, const W: usize> LabelMaps<K, H, W> {
     /// When there is no whole number of maps, or a class is not below `K`.
     pub fn new(cells: Vec<u8>) -> Result<Self> {
         const { assert!(K > 0 && K <= 256 && H * W > 0, "a map needs a cell, and 1 to 256 classes") };
-        if cells.is_empty() || cells.len() % (H * W) != 0 {
+        if cells.is_empty() || !cells.len().is_multiple_of(H * W) {
             return Err(Error::invalid(format!("{} cells are not whole maps of {H} × {W}", cells.len())));
         }
         if let Some(i) = cells.iter().position(|c| *c as usize >= K) {

@@ -19,7 +19,7 @@ impl Table {
     /// # Errors
     /// When there is no column, no row, or no whole number of rows; also for an infinite value.
     pub fn new(names: Vec<String>, values: Vec<f64>) -> Result<Self> {
-        if names.is_empty() || values.is_empty() || values.len() % names.len() != 0 {
+        if names.is_empty() || values.is_empty() || !values.len().is_multiple_of(names.len()) {
             return Err(Error::invalid(format!("{} values are not whole rows of {}", values.len(), names.len())));
         }
         if let Some(i) = values.iter().position(|v| v.is_infinite()) {

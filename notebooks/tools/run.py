@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Executes the book headless and fails on whatever a reader would call a failure.
+
+    python3 notebooks/tools/run.py [NAME ..]           text/NAME.md -> NAME.ipynb, for all names or those given
+    python3 notebooks/tools/run.py --check [NAME ..]   the same into a folder of its own, compared with what is committed
+
+The kernel calls a panic and a failed `?` successful cells; this does not. Tags of a cell: `raises-exception` (its error is
+meant), `allow-stderr`.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from project import BOOK, KERNEL, VENV, enter_venv
+
+if __name__ == "__main__":
+    enter_venv()
+
+import nbformat
+from jupyter_client.kernelspec import NoSuchKernel
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+import chapter
+from project import jupyter_environment
+
+
+def main():
+    options = parse_arguments()
+    texts = {path.stem: path for path in sorted((options.book / "text").glob("[0-9][0-9]-*.md"))}
+    committed = {path.stem: path for path in sorted(options.book.glob("[0-9][0-9]-*.ipynb"))}
+    unknown = [name for name in options.names if name not in texts]
+    if unknown:
+        sys.exit(f"no such text: {', '.join(unknown)}; there are: {', '.join(texts) or 'none'}")
+    names = options.names or list(texts)
+    passed = failed = 0
+    if options.check and not options.names:
+        for name in sorted(set(committed) - set(texts)):
+            failed += 1
+            print(f"FAIL {name}: a notebook with no text: text/{name}.md is missing")
+    for name in names:
+        started = time.monotonic()
+        failures = check(name, texts[name], committed.get(name), options)
+        print(f"{'FAIL' if failures else 'ok  '} {name}  {time.monotonic() - started:.1f} s")
+        for failure in failures:
+            print("  " + failure, flush=True)
+        passed, failed = passed + (not failures), failed + bool(failures)
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+def parse_arguments():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("names", nargs="*", metavar="NAME", help="chapters, as 01-name (default: all)")
+    arguments.add_argument("--check", action="store_true", help="change nothing; compare with the committed notebooks")
+    arguments.add_argument("--book", type=Path, default=BOOK, help="the folder with text/ and the notebooks")
+    arguments.add_argument("--out", type=Path, default=VENV / "executed", help="where checked and failed notebooks go")
+    arguments.add_argument("--timeout", type=int, default=900, help="seconds a cell may take")
+    arguments.add_argument("--startup", type=int, default=120, help="seconds the kernel may take to start")
+    arguments.add_argument("--kernel", default=KERNEL, help=argparse.SUPPRESS)
+    options = arguments.parse_args()
+    options.names = [Path(name).stem for name in options.names]
+    return options
+
+
+def check(name, text, committed, options):
+    """Executes one chapter and writes its notebook. The failures, each a line."""
+    notebook = chapter.read_text(text)
+    before = None
+    found = list(chapter.lint(notebook))
+    if options.check:
+        if committed is None:
+            return [f"{name}: a text with no notebook: {name}.ipynb is not there; run `just notebooks`"]
+        before = nbformat.read(committed, as_version=4)
+        if chapter.is_stale(notebook, before):
+            return [f"{name}: stale: {name}.ipynb was not made from this text; run `just notebooks`"]
+    if found:
+        return [describe(name, *one) for one in found]
+    found = list(execute(notebook, options))
+    chapter.normalise(notebook)
+    if before is not None and not found:
+        found = list(chapter.changed_kinds(notebook, before))
+    written = chapter.as_json(notebook)
+    folder = chapter.machine_paths(written)
+    if folder and not found:
+        found = [(None, None, f"the notebook contains a path of this machine, under {folder}")]
+    place = options.out if found or options.check else options.book
+    place.mkdir(parents=True, exist_ok=True)
+    half = place / f"{name}.ipynb.half"
+    half.write_text(written, encoding="utf-8")
+    half.replace(place / f"{name}.ipynb")
+    failures = [describe(name, *one) for one in found]
+    return failures + [f"{name}: as far as it came: {place / name}.ipynb"] if failures else []
+
+
+def describe(name, number, cell, problem):
+    where = f", code cell {number} `{chapter.first_line(cell)}`" if cell is not None else ""
+    return f"{name}{where}: {problem}"
+
+
+def execute(notebook, options):
+    """Runs the cells in one kernel, outputs into `notebook`. What went wrong, as (number, cell, problem)."""
+    at = {"cell": None}
+    client = NotebookClient(
+        notebook,
+        kernel_name=options.kernel,
+        timeout=options.timeout,
+        startup_timeout=options.startup,
+        resources={"metadata": {"path": str(options.book)}},
+        coalesce_streams=True,
+        record_timing=False,
+        store_widget_state=False,
+        shell_timeout_interval=1,
+        on_cell_start=lambda cell, cell_index: at.update(cell=cell),
+    )
+    stopped = None
+    try:
+        # What the kernel says on its own stdout is about its configuration, and for nobody.
+        client.execute(env=jupyter_environment(NB_STRICT="1"), stdout=subprocess.DEVNULL)
+    except CellExecutionError as error:
+        stopped = f"error: {chapter.clean(error.evalue)}"
+    except CellTimeoutError:
+        stopped = f"timeout: it took more than {options.timeout} s"
+    except DeadKernelError:
+        stopped = "the kernel died"
+    except NoSuchKernel:
+        return [(None, None, f"no kernel `{options.kernel}`: run `python3 notebooks/tools/setup.py`")]
+    except RuntimeError as error:
+        stopped = f"the kernel did not start: {chapter.clean(str(error))}"
+    cells = chapter.code_cells(notebook)
+    found = list(chapter.problems(notebook))
+    if stopped and not found:
+        found = [(number, cell, stopped) for number, cell in cells if cell is at["cell"]] or [(None, None, stopped)]
+    if not found:
+        found = [(number, cell, "no reply from the kernel") for number, cell in cells if cell.execution_count is None]
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,280 @@
+#!/usr/bin/env python3
+"""Makes the notebook environment inside the project; does only what is not done yet.
+
+    python3 notebooks/tools/setup.py            everything
+    python3 notebooks/tools/setup.py --library  the library alone, after an edit of src/ (then restart the kernel)
+
+ .venv/    JupyterLab and the tools, pinned in requirements.txt; the kernel spec `limbeck`; the library as the kernel loads it
+ .tools/   the kernel itself (evcxr_jupyter), and Rust's own sources where rustup cannot install them
+
+Build caches are in $XDG_CACHE_HOME/limbeck (~/.cache/limbeck); CARGO_TARGET_DIR is respected.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+from project import EVCXR, KERNEL_SPEC, PYTHON, ROOT, TOOLS, VENV, cache, target
+
+EVCXR_VERSION = "0.22.0"
+LIBRARIES = VENV / "lib" / "limbeck"
+LIBRARY = "liblimbeck.dylib" if sys.platform == "darwin" else "liblimbeck.so"
+KEPT_LIBRARIES = 3
+
+
+class Failed(Exception):
+    """What went wrong and what to do about it."""
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--library", action="store_true", help="only build the library and point the kernel to it")
+    only_library = arguments.parse_args().library
+    steps = [venv, kernel, rust_src, library]
+    try:
+        if only_library and not (PYTHON.exists() and EVCXR.exists()):
+            raise Failed("there is no environment yet: run it without --library first")
+        for step in [library] if only_library else steps:
+            started = time.monotonic()
+            done = step()
+            print(f"{step.__name__:9} {done}  {time.monotonic() - started:.1f} s", flush=True)
+    except Failed as why:
+        sys.exit(f"setup: {why}")
+
+
+def run(*command, env=None, cwd=ROOT, **options):
+    """Runs a program that must succeed."""
+    try:
+        return subprocess.run([str(part) for part in command], check=True, cwd=cwd, env=env, **options)
+    except FileNotFoundError:
+        raise Failed(f"{command[0]} is not installed or not on PATH") from None
+    except subprocess.CalledProcessError as error:
+        raise Failed(f"`{' '.join(map(str, command[:4]))} …` failed with status {error.returncode}") from None
+
+
+def replace(path, text):
+    """Writes a file so that nobody ever reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(path.name + ".half")
+    half.write_text(text)
+    half.replace(path)
+
+
+def venv():
+    if sys.version_info < (3, 10):
+        raise Failed("JupyterLab needs Python 3.10 or newer; run this file with such a one")
+    wanted = hashlib.sha256((ROOT / "notebooks/tools/requirements.txt").read_bytes()).hexdigest()
+    stamp = VENV / "requirements.sha256"
+    # The scripts in bin/ hold the folder's path, so a moved project needs a new one.
+    identity = f"{wanted} {VENV}\n"
+    if PYTHON.exists() and stamp.exists() and stamp.read_text() == identity:
+        return "is there"
+    if stamp.exists():
+        stamp.unlink()
+    clear = ["--clear"] if VENV.exists() else []
+    try:
+        run(sys.executable, "-m", "venv", *clear, VENV)
+    except Failed as why:
+        raise Failed(f"{why}; on Debian and Ubuntu, `apt install python3-venv` provides it") from None
+    replace(VENV / ".gitignore", "*\n")
+    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run(*pip, "-r", ROOT / "notebooks/tools/requirements.txt")
+    (VENV / "jupyter").mkdir(exist_ok=True)
+    replace(stamp, identity)
+    return "made"
+
+
+def kernel():
+    installed = TOOLS / ".crates.toml"
+    if EVCXR.exists() and installed.exists() and f"evcxr_jupyter {EVCXR_VERSION} " in installed.read_text():
+        return "is there"
+    replace(TOOLS / ".gitignore", "*\n")
+    environment = dict(os.environ, CARGO_TARGET_DIR=str(cache() / "tools"))
+    run("cargo", "install", "--locked", "--root", TOOLS, "--version", EVCXR_VERSION, "evcxr_jupyter", env=environment)
+    return "installed"
+
+
+def rust_src():
+    """The kernel infers types with rust-analyzer, which reads the sources of the standard library."""
+    if find_rust_src() is not None:
+        return "is there"
+    if shutil.which("rustup"):
+        with contextlib.suppress(subprocess.SubprocessError):
+            subprocess.run(["rustup", "component", "add", "rust-src"], cwd=ROOT, capture_output=True, timeout=180)
+        if find_rust_src() is not None:
+            return "installed by rustup"
+    unpack_debian_sources()
+    if find_rust_src() is not None:
+        return "unpacked from a Debian package"
+    raise Failed(
+        "the sources of Rust's standard library are missing, and neither rustup nor apt could fetch them.\n"
+        "  With a network: `rustup component add rust-src`, then this again.\n"
+        f"  Without: unpack the sources of Rust {rustc_version()} anywhere and set RUST_SRC_PATH to their folder `library`."
+    )
+
+
+def find_rust_src():
+    """'' where rust-analyzer finds the sources by itself, their folder where it must be told, None where there are none."""
+    sysroot = run("rustc", "--print", "sysroot", capture_output=True, text=True).stdout.strip()
+    if (Path(sysroot) / "lib/rustlib/src/rust/library/std").is_dir():
+        return ""
+    folders = [Path(os.environ["RUST_SRC_PATH"])] if os.environ.get("RUST_SRC_PATH") else []
+    folders += sorted(TOOLS.glob("rust-src/usr/src/rustc-*/library"), reverse=True)
+    return next((str(folder) for folder in folders if (folder / "std").is_dir()), None)
+
+
+def rustc_version():
+    text = run("rustc", "--version", capture_output=True, text=True).stdout
+    return re.search(r"\d+\.\d+", text).group()
+
+
+def unpack_debian_sources():
+    """Unpacks, without installing it, the first Debian package whose sources are of about our compiler's age."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        return
+    folder = TOOLS / "rust-src"
+    minor = int(rustc_version().split(".")[1])
+    for package in ["rust-web-src", "rust-src"]:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            quiet = {"cwd": folder, "check": True, "capture_output": True, "timeout": 600}
+            subprocess.run(["apt-get", "download", package], **quiet)
+            (archive,) = folder.glob("*.deb")
+            subprocess.run(["dpkg", "-x", archive.name, "."], **quiet)
+            archive.unlink()
+        except (subprocess.SubprocessError, ValueError):
+            continue
+        for sources in folder.glob("usr/src/rustc-*"):
+            age = re.match(r"rustc-1\.(\d+)", sources.name)
+            if age and abs(int(age.group(1)) - minor) <= 10:
+                return
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def library():
+    """Builds the crate as one shared library and points the kernel to a copy of it in the environment.
+
+    A copy, because the built file has the same name for every checkout that shares the target folder, and because a kernel
+    that runs must go on compiling its cells against the library it has loaded.
+    """
+    state = LIBRARIES / "state.json"
+    known = json.loads(state.read_text()) if state.exists() else {}
+    with build_lock():
+        stamp = known.get("stamp") or new_stamp()
+        built, fresh = build(stamp)
+        if fresh and digest(built) != known.get("digest"):
+            # Cargo has nothing to do, but the file is another's (or the copy was lost): make it once more.
+            stamp = new_stamp()
+            built, fresh = build(stamp)
+            if fresh:
+                raise Failed(f"cargo does not rebuild {built.name}; remove it from {built.parent} and try again")
+        same = digest(built)
+        copy = LIBRARIES / same[:12] / LIBRARY
+        news = not copy.exists()
+        if news:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            half = copy.with_name("half")
+            shutil.copyfile(built, half)
+            half.replace(copy)
+    copy.parent.touch()
+    replace(state, json.dumps({"stamp": stamp, "digest": same}))
+    write_spec(copy, built.parent / "deps")
+    forget_old_libraries()
+    return "built; restart running kernels" if news else "is up to date"
+
+
+def new_stamp():
+    return uuid.uuid4().hex[:12]
+
+
+@contextlib.contextmanager
+def build_lock():
+    """One such build at a time in a target folder, till the copy is made."""
+    import fcntl
+
+    target().mkdir(parents=True, exist_ok=True)
+    with open(target() / "limbeck-library.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def build(stamp):
+    """The built library's path, and whether cargo found it already there.
+
+    A new stamp makes cargo link it anew; cargo alone would call a file fresh that another checkout has overwritten.
+    """
+    command = ["cargo", "rustc", "--lib", "--release", "--crate-type", "dylib", "--message-format=json-render-diagnostics"]
+    command += ["--", "-Cprefer-dynamic", "-Cstrip=debuginfo", f'--cfg=notebook_stamp="{stamp}"']
+    environment = dict(os.environ, CARGO_TARGET_DIR=str(target()))
+    messages = run(*command, env=environment, stdout=subprocess.PIPE, text=True).stdout
+    for line in messages.splitlines():
+        message = json.loads(line)
+        if message.get("reason") == "compiler-artifact" and message["target"]["name"] == "limbeck":
+            for name in message["filenames"]:
+                if Path(name).name == LIBRARY:
+                    return Path(name), message["fresh"]
+    raise Failed(f"cargo did not say where it put {LIBRARY}")
+
+
+def digest(path):
+    content = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            content.update(block)
+    return content.hexdigest()
+
+
+def write_spec(copy, dependencies):
+    """The kernel's cells are compiled by cargo, whose only way to take our flags from outside is this variable."""
+    flags = [
+        "-Cprefer-dynamic",
+        "--extern",
+        f"limbeck={copy}",
+        "-L",
+        f"dependency={dependencies}",
+        f"-Clink-arg=-Wl,-rpath,{copy.parent}",
+    ]
+    environment = {"CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags)}
+    sources = find_rust_src()
+    if sources:
+        environment["RUST_SRC_PATH"] = sources
+    toolchain = active_toolchain()
+    if toolchain:
+        environment["RUSTUP_TOOLCHAIN"] = toolchain
+    spec = {
+        "argv": [str(EVCXR), "--control_file", "{connection_file}"],
+        "display_name": "Rust (limbeck)",
+        "language": "rust",
+        "interrupt_mode": "message",
+        "env": environment,
+    }
+    replace(KERNEL_SPEC, json.dumps(spec, indent=1) + "\n")
+
+
+def active_toolchain():
+    """The project's toolchain: cells are compiled in a folder elsewhere, where another may be the default."""
+    if not shutil.which("rustup"):
+        return None
+    shown = subprocess.run(["rustup", "show", "active-toolchain"], cwd=ROOT, capture_output=True, text=True)
+    return shown.stdout.split()[0] if shown.returncode == 0 and shown.stdout.strip() else None
+
+
+def forget_old_libraries():
+    """Removes all but the newest few; a kernel that runs may still need the one before."""
+    folders = [path for path in LIBRARIES.iterdir() if path.is_dir()]
+    for folder in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_LIBRARIES:]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+//! Reading and changing a gradient buffer in place, which dfdx lets one allocate but not see.
+
+#[cfg(feature = "cuda")]
+use dfdx::tensor::Cuda;
+use dfdx::tensor::{Cpu, Storage};
+
+use super::Real;
+
+/// A device whose gradients and moments the host can read and change.
+pub trait BufferKernel<E: Real>: dfdx::tensor_ops::Device<E> {
+    /// What `f` makes of the elements.
+    ///
+    /// # Errors
+    /// The device's own: a failed copy.
+    fn read_buffer<R>(buffer: &<Self as Storage<E>>::Vec, f: impl FnOnce(&[E]) -> R) -> Result<R, Self::Err>;
+
+    /// Lets `f` change the elements.
+    ///
+    /// # Errors
+    /// The device's own: a failed copy.
+    fn edit_buffer(buffer: &mut <Self as Storage<E>>::Vec, f: impl FnOnce(&mut [E])) -> Result<(), Self::Err>;
+}
+
+impl<E: Real> BufferKernel<E> for Cpu
+where
+    Cpu: dfdx::tensor_ops::Device<E>,
+{
+    fn read_buffer<R>(buffer: &<Self as Storage<E>>::Vec, f: impl FnOnce(&[E]) -> R) -> Result<R, Self::Err> {
+        Ok(f(super::cpu::elements::<E>(buffer)))
+    }
+
+    fn edit_buffer(buffer: &mut <Self as Storage<E>>::Vec, f: impl FnOnce(&mut [E])) -> Result<(), Self::Err> {
+        f(super::cpu::buffer::<E>(buffer));
+        Ok(())
+    }
+}
+
+#[cfg(feature = "cuda")]
+macro_rules! cuda {
+    ($($real:ty),*) => {$(
+        impl BufferKernel<$real> for Cuda {
+            fn read_buffer<R>(
+                buffer: &<Self as Storage<$real>>::Vec,
+                f: impl FnOnce(&[$real]) -> R,
+            ) -> Result<R, Self::Err> {
+                Ok(f(&buffer.device().dtoh_sync_copy(&**buffer)?))
+            }
+
+            fn edit_buffer(
+                buffer: &mut <Self as Storage<$real>>::Vec,
+                f: impl FnOnce(&mut [$real]),
+            ) -> Result<(), Self::Err> {
+                let device = buffer.device();
+                let mut host = device.dtoh_sync_copy(&**buffer)?;
+                f(&mut host);
+                Ok(device.htod_sync_copy_into(&host, &mut **buffer)?)
+            }
+        }
+    )*};
+}
+#[cfg(feature = "cuda")]
+cuda!(f32, f64);

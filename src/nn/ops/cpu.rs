@@ -1,0 +1,154 @@
+//! What the kernels of every op share on the CPU: matrix products, parallel elementwise maps, and reading a tensor in place.
+
+use dfdx::{
+    shapes::{HasShape, Shape},
+    tensor::{Cpu, Storage, Tensor},
+};
+use gemm::Parallelism;
+use rayon::prelude::*;
+
+use super::Real;
+
+/// Elements that one task of an elementwise map works on. Fixed, so that results do not depend on the number of threads.
+pub(crate) const CHUNK: usize = 1 << 13;
+
+/// A matrix that lies in a slice: element `(i, j)` is at `i · row + j · column`.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a, E> {
+    data: &'a [E],
+    rows: usize,
+    columns: usize,
+    row: usize,
+    column: usize,
+}
+
+impl<'a, E> Matrix<'a, E> {
+    /// Row after row.
+    pub(crate) fn new(data: &'a [E], rows: usize, columns: usize) -> Self {
+        assert_eq!(data.len(), rows * columns);
+        Self { data, rows, columns, row: columns, column: 1 }
+    }
+
+    pub(crate) fn transpose(self) -> Self {
+        Self { rows: self.columns, columns: self.rows, row: self.column, column: self.row, ..self }
+    }
+}
+
+/// Whether a product may use the threads of the current pool.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Threads {
+    /// This thread alone: the caller is one of many tasks.
+    One,
+    /// All of the pool.
+    Pool,
+}
+
+/// `out ← [keep] out + a b`, with `out` stored row after row.
+pub(crate) fn matmul<E: Real>(out: &mut [E], keep: bool, a: Matrix<E>, b: Matrix<E>, threads: Threads) {
+    assert_eq!(a.columns, b.rows);
+    assert_eq!(out.len(), a.rows * b.columns);
+    if out.is_empty() {
+        return;
+    }
+    if a.columns == 0 {
+        if !keep {
+            out.fill(E::default());
+        }
+        return;
+    }
+    let parallelism = match threads {
+        Threads::Pool if rayon::current_num_threads() > 1 => Parallelism::Rayon(0),
+        _ => Parallelism::None,
+    };
+    // SAFETY: `Matrix::new` and the assertions above keep every index `i · row + j · column` inside its slice, and `out`
+    // is borrowed exclusively. `gemm` accepts f32 and f64, which are the only implementors of `Real`.
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            b.columns,
+            a.columns,
+            out.as_mut_ptr(),
+            1,
+            b.columns as isize,
+            keep,
+            a.data.as_ptr(),
+            a.column as isize,
+            a.row as isize,
+            b.data.as_ptr(),
+            b.column as isize,
+            b.row as isize,
+            E::ONE,
+            E::ONE,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+/// The elements of a contiguous tensor, without a copy.
+///
+/// Callers pass what `try_contiguous` returned.
+pub(crate) fn view<S: Shape, E: Real>(tensor: &Tensor<S, E, Cpu>) -> &[E] {
+    let length = tensor.shape().num_elements();
+    if length == 0 {
+        return &[];
+    }
+    let first: &E = &tensor[S::Concrete::default()];
+    // SAFETY: dfdx keeps a tensor's elements in one `Vec`. A contiguous tensor has its first element at the start of that
+    // `Vec` and exactly `length` elements, and the borrow of `tensor` keeps it alive and unchanged.
+    unsafe { std::slice::from_raw_parts(first, length) }
+}
+
+/// The elements of a gradient.
+///
+/// A function of its own, because under a bound `Cpu: Device<E>` the compiler no longer sees what `Cpu` stores.
+pub(crate) fn buffer<E: Real>(gradient: &mut <Cpu as Storage<E>>::Vec) -> &mut Vec<E> {
+    gradient
+}
+
+/// The elements of a gradient, to read.
+pub(crate) fn elements<E: Real>(gradient: &<Cpu as Storage<E>>::Vec) -> &[E] {
+    gradient
+}
+
+/// Runs `f` compiled for AVX2 where the processor has it. No multiply-add is contracted, so the result is the same.
+#[inline(always)]
+pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2")]
+        fn avx2<R>(f: impl FnOnce() -> R) -> R {
+            f()
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has just said that it has AVX2.
+            return unsafe { avx2(f) };
+        }
+    }
+    f()
+}
+
+/// Applies `f` to every element of `out`.
+pub(crate) fn map<E: Real>(out: &mut [E], f: impl Fn(E) -> E + Sync) {
+    let work = |chunk: &mut [E]| vectorised(|| chunk.iter_mut().for_each(|x| *x = f(*x)));
+    if out.len() <= CHUNK {
+        work(out);
+    } else {
+        out.par_chunks_mut(CHUNK).for_each(work);
+    }
+}
+
+/// Replaces every element of `out` by `f(out, other)`.
+pub(crate) fn zip<E: Real>(out: &mut [E], other: &[E], f: impl Fn(E, E) -> E + Sync) {
+    assert_eq!(out.len(), other.len());
+    let work = |(out, other): (&mut [E], &[E])| {
+        vectorised(|| out.iter_mut().zip(other).for_each(|(x, y)| *x = f(*x, *y)));
+    };
+    if out.len() <= CHUNK {
+        work((out, other));
+    } else {
+        out.par_chunks_mut(CHUNK).zip(other.par_chunks(CHUNK)).for_each(work);
+    }
+}

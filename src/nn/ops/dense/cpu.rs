@@ -1,0 +1,127 @@
+//! The fused dense kernel.
+
+use dfdx::{
+    shapes::{Const, Dim, HasShape, Rank1, Rank2},
+    tensor::{Cpu, PutTape, SplitTape, Tape, Tensor, TensorFromVec},
+    tensor_ops::ReshapeTo,
+};
+use rayon::prelude::*;
+
+use super::{DenseKernel, Rows};
+use crate::nn::{
+    Activation,
+    ops::{
+        Real,
+        cpu::{Matrix, Threads, buffer, map, matmul, vectorised, view, zip},
+    },
+};
+
+impl<E: Real> DenseKernel<E> for Cpu
+where
+    Cpu: dfdx::tensor_ops::Device<E>,
+{
+    fn try_dense<A: Activation, const IN: usize, const OUT: usize, B: Dim, T: Tape<E, Self>>(
+        x: Rows<B, IN, E, Self, T>,
+        weight: &Tensor<Rank2<OUT, IN>, E, Self>,
+        bias: &Tensor<Rank1<OUT>, E, Self>,
+        mask: Option<&Tensor<Rank2<OUT, IN>, E, Self>>,
+    ) -> Result<Rows<B, OUT, E, Self, T>, Self::Err> {
+        let (x, tape) = x.try_contiguous()?.split_tape();
+        let (weight, weight_tape) = weight.retaped::<T>().try_contiguous()?.split_tape();
+        let (bias, bias_tape) = bias.retaped::<T>().try_contiguous()?.split_tape();
+        let mut tape = tape.merge(weight_tape).merge(bias_tape);
+        let mask = mask.map(|mask| mask.clone().try_contiguous()).transpose()?;
+        let batch = x.shape().0;
+        let rows = batch.size();
+
+        // A masked weight is a new matrix; an unmasked one is read where it lies, in both passes.
+        let masked = mask.as_ref().map(|mask| {
+            let mut masked = view(&weight).to_vec();
+            zip(&mut masked, view(mask), |w, m| w * m);
+            masked
+        });
+
+        let mut out: Vec<E> = Vec::with_capacity(rows * OUT);
+        (0..rows).for_each(|_| out.extend_from_slice(view(&bias)));
+        let w = Matrix::new(masked.as_deref().unwrap_or(view(&weight)), OUT, IN);
+        matmul(&mut out, true, Matrix::new(view(&x), rows, IN), w.transpose(), Threads::Pool);
+        let argument = (T::OWNS_TAPE && !A::SLOPE_OF_VALUE).then(|| out.clone());
+        if !A::IDENTITY {
+            map(&mut out, A::value);
+        }
+        let device = x.device().clone();
+        let out = device.try_tensor_from_vec(out, (batch, Const::<OUT>))?;
+
+        if T::OWNS_TAPE {
+            let kept = (A::SLOPE_OF_VALUE && !A::IDENTITY).then(|| out.clone());
+            let ghost = out.ghost();
+            tape.add_backward_op(move |grads| {
+                // Taken out, not copied, and put back at the end for whoever wants to see it.
+                let given = std::mem::take(buffer::<E>(grads.get_or_alloc_mut(&ghost)?));
+                let at = match (&kept, &argument) {
+                    (Some(value), _) => Some(view(value)),
+                    (None, at) => at.as_deref(),
+                };
+                let (sloped, sums) = through_activation::<A, E>(&given, at, OUT);
+                let dz = sloped.as_deref().unwrap_or(&given);
+
+                for (d, sum) in buffer::<E>(grads.get_or_alloc_mut(&bias)?).iter_mut().zip(sums) {
+                    *d += sum;
+                }
+                let dz = Matrix::new(dz, rows, OUT);
+                let dw = buffer::<E>(grads.get_or_alloc_mut(&weight)?);
+                let xs = Matrix::new(view(&x), rows, IN);
+                if let Some(mask) = &mask {
+                    let mut full = vec![E::default(); OUT * IN];
+                    matmul(&mut full, false, dz.transpose(), xs, Threads::Pool);
+                    zip(&mut full, view(mask), |d, m| d * m);
+                    zip(dw, &full, |a, d| a + d);
+                } else {
+                    matmul(dw, true, dz.transpose(), xs, Threads::Pool);
+                }
+                let w = Matrix::new(masked.as_deref().unwrap_or(view(&weight)), OUT, IN);
+                matmul(buffer::<E>(grads.get_or_alloc_mut(&x)?), true, dz, w, Threads::Pool);
+                *buffer::<E>(grads.get_or_alloc_mut(&ghost)?) = given;
+                Ok(())
+            });
+        }
+        Ok(out.put_tape(tape))
+    }
+}
+
+/// `dz = dy ⊙ f′` (nothing where `f` is the identity) and the sums of its columns, in one pass.
+///
+/// Blocks of rows have a fixed size and are summed in order, so the sums do not depend on the number of threads.
+fn through_activation<A: Activation, E: Real>(dy: &[E], at: Option<&[E]>, columns: usize) -> (Option<Vec<E>>, Vec<E>) {
+    const ROWS: usize = 32;
+    let block = (ROWS * columns).max(1);
+    let column_sums = |rows: &[E]| {
+        let mut sums = vec![E::default(); columns];
+        for row in rows.chunks_exact(columns.max(1)) {
+            sums.iter_mut().zip(row).for_each(|(sum, d)| *sum += *d);
+        }
+        sums
+    };
+    let (dz, blocks): (Option<Vec<E>>, Vec<Vec<E>>) = match at {
+        None => (None, dy.par_chunks(block).map(|dy| vectorised(|| column_sums(dy))).collect()),
+        Some(at) => {
+            let mut dz = at.to_vec();
+            let blocks = dz
+                .par_chunks_mut(block)
+                .zip(dy.par_chunks(block))
+                .map(|(dz, dy)| {
+                    vectorised(|| {
+                        dz.iter_mut().zip(dy).for_each(|(z, d)| *z = *d * A::slope(*z));
+                        column_sums(dz)
+                    })
+                })
+                .collect();
+            (Some(dz), blocks)
+        }
+    };
+    let mut sums = vec![E::default(); columns];
+    for partial in blocks {
+        sums.iter_mut().zip(partial).for_each(|(sum, part)| *sum += part);
+    }
+    (dz, sums)
+}

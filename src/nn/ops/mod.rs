@@ -1,0 +1,21 @@
+//! Fused operations: what is hot and element-wise in dfdx, written once for the CPU and composed from dfdx's own operations
+//! elsewhere.
+//!
+//! An op is a folder. Its `mod.rs` holds a trait that a device implements, `cpu.rs` the fused kernel, `plain.rs` the
+//! composition that any other device runs, `tests.rs` the check of one against the other and against finite differences.
+//! A kernel adds its gradient through [`Tape::add_backward_op`](dfdx::tensor::Tape::add_backward_op), and *accumulates*:
+//! the gradient it adds to may already hold another branch's share.
+
+mod buffer;
+mod conv2d;
+pub(crate) mod cpu;
+mod dense;
+mod real;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use buffer::BufferKernel;
+pub(crate) use conv2d::map_size;
+pub use conv2d::{Conv2dKernel, Geometry};
+pub use dense::{DenseKernel, Rows};
+pub use real::Real;
