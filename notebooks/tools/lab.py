@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from project import BOOK, PYTHON, VENV, enter_venv
+from project import BOOK, KERNEL, PYTHON, VENV, enter_venv
 
 if __name__ == "__main__":
     enter_venv()
@@ -13,4 +13,5 @@ if __name__ == "__main__":
     notebooks = sorted(str(path) for path in BOOK.glob("[0-9][0-9]-*.ipynb"))
     if notebooks:
         subprocess.run([VENV / "bin" / "jupyter", "trust", *notebooks], check=True, stdout=subprocess.DEVNULL)
-    os.execv(PYTHON, [str(PYTHON), "-m", "jupyter", "lab", f"--notebook-dir={BOOK}", *sys.argv[1:]])
+    options = [f"--notebook-dir={BOOK}", f"--MultiKernelManager.default_kernel_name={KERNEL}", *sys.argv[1:]]
+    os.execv(PYTHON, [str(PYTHON), "-m", "jupyter", "lab", *options])

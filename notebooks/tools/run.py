@@ -9,6 +9,7 @@ meant), `allow-stderr`.
 """
 
 import argparse
+import queue
 import subprocess
 import sys
 import time
@@ -26,6 +27,9 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 import chapter
 from project import jupyter_environment
+
+# Seconds to listen for late stderr after each cell.
+LATE = 0.15
 
 
 def main():
@@ -104,6 +108,18 @@ def describe(name, number, cell, problem):
 def execute(notebook, options):
     """Runs the cells in one kernel, outputs into `notebook`. What went wrong, as (number, cell, problem)."""
     at = {"cell": None}
+
+    async def wait_for_stderr(cell, cell_index, execute_reply):
+        """The kernel may say that a cell is done before it has passed on all of its stderr, which nobody then reads."""
+        asked = execute_reply["parent_header"]["msg_id"]
+        while True:
+            try:
+                message = await client.kc.get_iopub_msg(timeout=LATE)
+            except queue.Empty:
+                return
+            if message["parent_header"].get("msg_id") == asked and message["msg_type"] == "stream":
+                client.process_message(message, cell, cell_index)
+
     client = NotebookClient(
         notebook,
         kernel_name=options.kernel,
@@ -115,6 +131,7 @@ def execute(notebook, options):
         store_widget_state=False,
         shell_timeout_interval=1,
         on_cell_start=lambda cell, cell_index: at.update(cell=cell),
+        on_cell_executed=wait_for_stderr,
     )
     stopped = None
     try:
@@ -132,7 +149,8 @@ def execute(notebook, options):
         stopped = f"the kernel did not start: {chapter.clean(str(error))}"
     cells = chapter.code_cells(notebook)
     found = list(chapter.problems(notebook))
-    if stopped and not found:
+    # After a timeout the cell also shows the end of its process, which is ours.
+    if stopped and (not found or stopped.startswith("timeout")):
         found = [(number, cell, stopped) for number, cell in cells if cell is at["cell"]] or [(None, None, stopped)]
     if not found:
         found = [(number, cell, "no reply from the kernel") for number, cell in cells if cell.execution_count is None]

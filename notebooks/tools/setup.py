@@ -124,17 +124,19 @@ def rust_src():
 
 def find_rust_src():
     """'' where rust-analyzer finds the sources by itself, their folder where it must be told, None where there are none."""
-    sysroot = run("rustc", "--print", "sysroot", capture_output=True, text=True).stdout.strip()
-    if (Path(sysroot) / "lib/rustlib/src/rust/library/std").is_dir():
+    if (Path(rustc("--print", "sysroot")) / "lib/rustlib/src/rust/library/std").is_dir():
         return ""
     folders = [Path(os.environ["RUST_SRC_PATH"])] if os.environ.get("RUST_SRC_PATH") else []
     folders += sorted(TOOLS.glob("rust-src/usr/src/rustc-*/library"), reverse=True)
     return next((str(folder) for folder in folders if (folder / "std").is_dir()), None)
 
 
+def rustc(*question):
+    return run("rustc", *question, capture_output=True, text=True).stdout.strip()
+
+
 def rustc_version():
-    text = run("rustc", "--version", capture_output=True, text=True).stdout
-    return re.search(r"\d+\.\d+", text).group()
+    return re.search(r"\d+\.\d+", rustc("--version")).group()
 
 
 def unpack_debian_sources():
@@ -243,6 +245,8 @@ def write_spec(copy, dependencies):
         "-L",
         f"dependency={dependencies}",
         f"-Clink-arg=-Wl,-rpath,{copy.parent}",
+        # The kernel moves what it has linked, so the relative path to libstd that rustc writes misses where TMPDIR is in $HOME.
+        f"-Clink-arg=-Wl,-rpath,{rustc('--print', 'target-libdir')}",
     ]
     environment = {"CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags)}
     sources = find_rust_src()
