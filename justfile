@@ -32,6 +32,7 @@ lab *OPTIONS: environment
 # Every test that needs nothing but Rust and Python.
 test:
     cargo test --release --locked
+    {{python}} notebooks/tools/test_tools.py --quick
     {{python}} tests/cuda/build.py cargo test --release --locked --features cuda-check --test cuda_standin
 
 # The tests of the notebook environment: each way a cell can fail, and the linking that would falsify gradients.
