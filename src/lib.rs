@@ -15,4 +15,5 @@ pub mod prelude;
 pub mod random;
 pub mod train;
 
+pub use dfdx;
 pub use error::{Error, Result};

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::{
+    io::Write,
     path::Path,
     process::{Command, Output, Stdio},
     thread::sleep,
@@ -164,6 +165,44 @@ fn a_killed_run_resumes_bit_for_bit() {
         let (whole, part) = (std::fs::read(folder.join("whole")), std::fs::read(folder.join(format!("part{i}"))));
         assert!(whole.unwrap() == part.unwrap(), "killed {delay} ms after its first checkpoint");
     }
+}
+
+/// An IDX file of zeros, compressed.
+fn write_idx(folder: &Path, name: &str, shape: &[u32]) {
+    let mut file =
+        flate2::write::GzEncoder::new(std::fs::File::create(folder.join(name)).unwrap(), flate2::Compression::fast());
+    file.write_all(&[0, 0, 8, shape.len() as u8]).unwrap();
+    shape.iter().for_each(|size| file.write_all(&size.to_be_bytes()).unwrap());
+    file.write_all(&vec![0; shape.iter().product::<u32>() as usize]).unwrap();
+    file.finish().unwrap();
+}
+
+#[test]
+fn fashion_mnist_is_installed_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, home) = (folder.path(), folder.path().join("home"));
+    let get = || {
+        let line = ["data", "get", "fashion-mnist", "--from", "."];
+        Command::new(env!("CARGO_BIN_EXE_limbeck"))
+            .args(line)
+            .current_dir(folder)
+            .env("LIMBECK_DATA", &home)
+            .output()
+            .unwrap()
+    };
+    write_idx(folder, "train-images-idx3-ubyte.gz", &[60_000, 28, 28]);
+    write_idx(folder, "train-labels-idx1-ubyte.gz", &[60_000]);
+    write_idx(folder, "t10k-images-idx3-ubyte.gz", &[9_999, 28, 28]);
+    let missing = get();
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("Fashion-MNIST has [10000, 28, 28]"), "{missing:?}");
+    write_idx(folder, "t10k-images-idx3-ubyte.gz", &[10_000, 28, 28]);
+    let missing = get();
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("no t10k-labels-idx1-ubyte"), "{missing:?}");
+    assert!(!home.exists(), "nothing is installed before everything is checked");
+    write_idx(folder, "t10k-labels-idx1-ubyte.gz", &[10_000]);
+    assert!(get().status.success());
+    assert_eq!(std::fs::read_dir(home.join("fashion-mnist")).unwrap().count(), 4);
 }
 
 #[test]

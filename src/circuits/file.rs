@@ -97,6 +97,9 @@ impl Hclt {
         }
         for (v, variable) in header.schema.variables.iter().enumerate() {
             archive.get::<f32>(&format!("leaf/{v}"), &[header.states, variable.categories])?;
+            if v != header.tree.root() {
+                archive.get::<f32>(&format!("edge/{v}"), &[header.states, header.states])?;
+            }
         }
         let mut circuit =
             Self::random(header.schema, header.tree, header.states, Seed(0)).map_err(|e| Error::file(path, e))?;

@@ -7,7 +7,7 @@ mod fashion;
 use crate::{
     Error, Result,
     notebook::Scale,
-    plot::{Draw, Figure, Table},
+    plot::{Figure, Picture, Table},
     random::Seed,
 };
 use std::path::Path;
@@ -37,7 +37,7 @@ impl<'a> Lab<'a> {
         (self.say)(what.as_ref());
     }
 
-    fn figure(&mut self, name: &str, what: &impl Draw) -> Result<()> {
+    fn figure(&mut self, name: &str, what: &dyn Picture) -> Result<()> {
         let note = format!("scale {} · seed {}", self.scale, self.seed.0);
         self.made.push((name.into(), Made::Figure(Box::new(Figure::noted(what, &note)?))));
         Ok(())

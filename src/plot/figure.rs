@@ -46,6 +46,57 @@ pub trait Draw {
     fn table(&self) -> Result<Table>;
 }
 
+/// What [`Figure`] draws: a [`Draw`], compiled for both backends here and once.
+///
+/// A generic `Figure::new` would be compiled with all of plotters' drawing in every cell that calls it: 10 s and more.
+pub trait Picture {
+    /// See [`Draw::size`].
+    fn size(&self) -> (u32, u32);
+
+    /// See [`Draw::draw`].
+    ///
+    /// # Errors
+    /// The backend's.
+    fn onto_svg<'a>(&self, area: &DrawingArea<SVGBackend<'a>, Shift>, sizes: Sizes) -> Drawn<SVGBackend<'a>>;
+
+    /// See [`Draw::draw`].
+    ///
+    /// # Errors
+    /// The backend's.
+    fn onto_bitmap<'a>(&self, area: &DrawingArea<BitMapBackend<'a>, Shift>, sizes: Sizes) -> Drawn<BitMapBackend<'a>>;
+
+    /// See [`Draw::table`].
+    ///
+    /// # Errors
+    /// When the numbers do not form a table.
+    fn table(&self) -> Result<Table>;
+}
+
+// Not one `impl<T: Draw> Picture for T`: its methods, too, would be compiled where they are used.
+macro_rules! pictures {
+    ($($drawn:ty),*) => {$(
+        impl Picture for $drawn {
+            fn size(&self) -> (u32, u32) {
+                Draw::size(self)
+            }
+            fn onto_svg<'a>(&self, area: &DrawingArea<SVGBackend<'a>, Shift>, sizes: Sizes) -> Drawn<SVGBackend<'a>> {
+                self.draw(area, sizes)
+            }
+            fn onto_bitmap<'a>(
+                &self,
+                area: &DrawingArea<BitMapBackend<'a>, Shift>,
+                sizes: Sizes,
+            ) -> Drawn<BitMapBackend<'a>> {
+                self.draw(area, sizes)
+            }
+            fn table(&self) -> Result<Table> {
+                Draw::table(self)
+            }
+        }
+    )*};
+}
+pictures!(super::Dots, super::Lines, super::Tiles, super::TreeMap);
+
 /// A figure: an SVG, a PNG of twice the size, and the table behind them.
 #[derive(Clone)]
 pub struct Figure {
@@ -61,7 +112,7 @@ impl Figure {
     ///
     /// # Errors
     /// When it cannot be drawn or has no table.
-    pub fn new(what: &impl Draw) -> Result<Self> {
+    pub fn new(what: &dyn Picture) -> Result<Self> {
         Self::noted(what, "")
     }
 
@@ -69,7 +120,7 @@ impl Figure {
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn noted(what: &impl Draw, note: &str) -> Result<Self> {
+    pub fn noted(what: &dyn Picture, note: &str) -> Result<Self> {
         ensure_font();
         let (width, mut height) = what.size();
         if !note.is_empty() {
@@ -78,7 +129,7 @@ impl Figure {
         let mut svg = String::new();
         let overlays = {
             let area = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
-            paint(what, &area, Sizes(1.0), note)?
+            paint(&area, Sizes(1.0), note, |area, sizes| what.onto_svg(area, sizes))?
         };
         if let Some(end) = svg.rfind("</svg>") {
             svg.insert_str(end, &overlays.iter().map(Overlay::svg).collect::<String>());
@@ -127,13 +178,13 @@ impl Figure {
 }
 
 /// A PNG of a figure of `size` at a magnification.
-fn bitmap(what: &impl Draw, size: (u32, u32), magnified: f64, note: &str) -> Result<Vec<u8>> {
+fn bitmap(what: &dyn Picture, size: (u32, u32), magnified: f64, note: &str) -> Result<Vec<u8>> {
     let sizes = Sizes(magnified);
     let (width, height) = (sizes.px(size.0.into()) as u32, sizes.px(size.1.into()) as u32);
     let mut rgb = vec![0; (width * height * 3) as usize];
     let overlays = {
         let area = BitMapBackend::with_buffer(&mut rgb, (width, height)).into_drawing_area();
-        paint(what, &area, sizes, note)?
+        paint(&area, sizes, note, |area, sizes| what.onto_bitmap(area, sizes))?
     };
     overlays.iter().for_each(|o| o.paint(&mut rgb, width as usize));
     Ok(encode(&rgb, width as usize, height as usize))
@@ -141,20 +192,20 @@ fn bitmap(what: &impl Draw, size: (u32, u32), magnified: f64, note: &str) -> Res
 
 /// Draws on paper, with the note at the lower edge.
 fn paint<DB: DrawingBackend>(
-    what: &impl Draw,
     area: &DrawingArea<DB, Shift>,
     sizes: Sizes,
     note: &str,
+    what: impl Fn(&DrawingArea<DB, Shift>, Sizes) -> Drawn<DB>,
 ) -> Result<Vec<Overlay>> {
     let draw = || {
         area.fill(&PAPER)?;
         let overlays = if note.is_empty() {
-            what.draw(area, sizes)?
+            what(area, sizes)?
         } else {
             let (_, height) = area.dim_in_pixel();
             let (above, below) = area.split_vertically(height as i32 - sizes.px(NOTE.into()));
             below.draw(&Text::new(note.to_string(), (sizes.px(12.0), 0), sizes.text(LABEL - 3.0).color(&QUIET)))?;
-            what.draw(&above, sizes)?
+            what(&above, sizes)?
         };
         area.present()?;
         Ok(overlays)
@@ -183,7 +234,7 @@ mod tests {
     }
 
     /// Every text lies within the picture, by a generous estimate of its width, and no two share a place.
-    fn gate(what: &impl Draw, expected: &[&str]) {
+    fn gate(what: &dyn Picture, expected: &[&str]) {
         let figure = Figure::noted(what, "scale small · seed 0").unwrap();
         let (width, height) = (f64::from(figure.size.0), f64::from(figure.size.1));
         let mut places = Vec::new();

@@ -10,7 +10,7 @@ mod tiles;
 mod tree;
 
 pub use dots::Dots;
-pub use figure::{Draw, Drawn, Figure};
+pub use figure::{Draw, Drawn, Figure, Picture};
 pub use lines::{Axis, Lines, Series};
 pub use overlay::Overlay;
 pub use table::Table;
