@@ -13,7 +13,8 @@ use rayon::prelude::*;
 
 /// Columns of a tile: what one thread takes through the whole tree.
 pub(super) const TILE: usize = 128;
-/// The most memory that the tiles of one block of rows take, bytes. Independent of the number of threads, as results are.
+/// The most memory that the tiles of one block of rows take where flows are summed, bytes. Independent of the number of
+/// threads, as results are.
 const BLOCK_BYTES: usize = 192 << 20;
 
 /// The values and flows of all regions for up to [`TILE`] rows.
@@ -25,9 +26,10 @@ pub(super) struct Tile<T> {
     pub(super) codes: Vec<u16>,
     /// `P_v`, `(variables, states, TILE)`, each column scaled.
     pub(super) products: Vec<T>,
-    /// `S_v`, `(variables, states, TILE)`; after the pass downward the flow over it, `F / S`.
+    /// `S_v`, `(variables, states, TILE)`; after the pass downward the flow over it, `F / S`. One region's, used again
+    /// for each, where no flows are wanted.
     pub(super) sums: Vec<T>,
-    /// `F_v`, `(variables, states, TILE)`.
+    /// `F_v`, `(variables, states, TILE)`; empty where no flows are wanted.
     pub(super) flows: Vec<T>,
     /// Log-likelihood of each row, nats.
     pub(super) log_probs: Vec<f64>,
@@ -37,13 +39,14 @@ pub(super) struct Tile<T> {
 
 impl<T: Real> Tile<T> {
     fn new(circuit: &Hclt<T>, flows: bool) -> Self {
-        let values = || vec![T::ZERO; circuit.vars() * circuit.states * TILE];
+        let values = |regions: usize| vec![T::ZERO; regions * circuit.states * TILE];
+        let vars = circuit.vars();
         Self {
             n: 0,
-            codes: vec![MISSING; circuit.vars() * TILE],
-            products: values(),
-            sums: values(),
-            flows: if flows { values() } else { Vec::new() },
+            codes: vec![MISSING; vars * TILE],
+            products: values(vars),
+            sums: values(if flows { vars } else { 1 }),
+            flows: values(if flows { vars } else { 0 }),
             log_probs: vec![0.0; TILE],
             faint: vec![false; TILE],
         }
@@ -84,7 +87,11 @@ impl<T: Real> Workspace<T> {
             )));
         }
         let tile_bytes = 3 * vars * circuit.states * TILE * size_of::<T>();
-        let most = (BLOCK_BYTES / tile_bytes).clamp(2, 32);
+        let most = match self.with_flows {
+            true => (BLOCK_BYTES / tile_bytes).clamp(2, 32),
+            // The likelihood of a row does not depend on the others: as few tiles as keep the threads busy stay in the cache.
+            false => rayon::current_num_threads().max(2),
+        };
         for block in rows.chunks(most * TILE) {
             source.read(block, &mut self.codes)?;
             let needed = block.len().div_ceil(TILE);
@@ -122,16 +129,17 @@ impl<T: Real> Hclt<T> {
             }
             for &c in self.tree.children(v) {
                 let child = self.block(c, TILE);
+                let sum = self.block(if tile.flows.is_empty() { 0 } else { c }, TILE);
                 let h = self.states;
                 product(
                     [h, n, h],
-                    &mut tile.sums[child.clone()],
+                    &mut tile.sums[sum.clone()],
                     Strides(TILE as isize, 1),
                     false,
                     (&self.weights.edges[c], Strides(h as isize, 1)),
-                    (&tile.products[child.clone()], Strides(TILE as isize, 1)),
+                    (&tile.products[child], Strides(TILE as isize, 1)),
                 );
-                multiply(&mut tile.products[block.clone()], &tile.sums[child], TILE, &mut largest[..n]);
+                multiply(&mut tile.products[block.clone()], &tile.sums[sum], TILE, &mut largest[..n]);
                 rescale(&mut tile.products[block.clone()], TILE, &mut largest[..n], &mut exponents, &mut tile.faint);
             }
         }
