@@ -142,9 +142,9 @@ fn a_killed_run_resumes_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     write_table(folder, 900);
-    let fit = "fit hclt --data table.csv --states 8 --epochs 400 --batch 64 --seed 5";
+    let fit = "fit hclt --data table.csv --states 8 --epochs 80 --batch 64 --valid 0 --seed 5";
     json(folder, &format!("{fit} --out whole --json"));
-    for (i, delay) in [30, 90, 200].into_iter().enumerate() {
+    for (i, delay) in [20, 60, 150].into_iter().enumerate() {
         let line = format!("{fit} --out part{i} --checkpoint point{i} --checkpoint-every 0 --resume");
         let mut child = Command::new(env!("CARGO_BIN_EXE_limbeck"))
             .args(line.split_whitespace())
