@@ -21,7 +21,7 @@ figures *OPTIONS: setup
 figure NAME *OPTIONS: setup
     {{limbeck}} figures {{NAME}} {{OPTIONS}}
 
-# Run the book: its tests' own notebooks, then every chapter; writes notebooks/*.ipynb.
+# Run every chapter of the book headless; writes notebooks/*.ipynb (`--check` compares instead).
 notebooks *OPTIONS: environment
     {{python}} notebooks/tools/run.py {{OPTIONS}}
 

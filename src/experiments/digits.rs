@@ -1,12 +1,11 @@
 //! A hidden Chow-Liu tree learned from digits: its tree, its learning, its samples, what it paints, and how large to make it.
 
-use super::Lab;
+use super::{Lab, pictures};
 use crate::{
     Result,
     circuits::{FitHclt, mutual_information},
-    data::{Discrete, Rows, Split, shipped},
-    plot::{Axis, Lines, Series, Table, Tiles, TreeMap},
-    random::Seed,
+    data::{Rows, Split, shipped},
+    plot::{Axis, Lines, Series, Table, TreeMap},
 };
 use std::f64::consts::LN_2;
 
@@ -33,22 +32,11 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
             let title = "Which pixel looks at which";
             lab.figure("digits-tree", &TreeMap::new(title, parents, 8, &weights, "mutual information (nats)")?)?;
 
-            let bits = |nats: f64| nats / (dims * LN_2);
-            let epochs = history.epochs();
-            let curve =
-                Lines::new("Learning: a hidden Chow-Liu tree with 16 states on digits", "epoch", "bits per dimension")
-                    .with(Series::new("train", epochs.iter().map(|e| (e.0 as f64, bits(e.1)))))
-                    .with(Series::new("validation", epochs.iter().filter_map(|e| Some((e.0 as f64, bits(e.2?))))));
-            lab.figure("digits-learning", &curve)?;
-
-            let drawn = circuit.sample(24, lab.seed)?;
-            let part = |rows: std::ops::Range<usize>| drawn.select(&rows.collect::<Vec<_>>());
-            let tiles = Tiles::new("Digits, and samples of the circuit", 12, 44)
-                .with("data", &test)?
-                .with("samples", &part(0..12))?
-                .with("", &part(12..24))?;
-            lab.figure("digits-samples", &tiles)?;
-            lab.figure("digits-inpainting", &inpainting(&circuit, &test, 8, lab.seed)?)?;
+            let title = "Learning: a hidden Chow-Liu tree with 16 states on digits";
+            lab.figure("digits-learning", &pictures::learning(title, &history, dims))?;
+            let title = "Digits, and samples of the circuit";
+            lab.figure("digits-samples", &pictures::samples(title, 44, &circuit, &test, lab.seed)?)?;
+            lab.figure("digits-inpainting", &pictures::inpainting(&circuit, &test, 8, lab.seed)?)?;
         }
     }
     let points = results.iter().map(|r| (r.0 as f64, r.2));
@@ -64,17 +52,4 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         .numbers("standard error", results.iter().map(|r| r.3))?;
     lab.table("digits", table);
     Ok(())
-}
-
-/// Pictures whose right half is hidden, and three ways the circuit paints it.
-pub(super) fn inpainting(circuit: &crate::circuits::Hclt, test: &Discrete, width: usize, seed: Seed) -> Result<Tiles> {
-    let some = test.select(&(0..12).collect::<Vec<_>>());
-    let hidden = some.mask(|_, v| v % width >= width / 2);
-    let mut tiles = Tiles::new("The right half hidden, and painted three times", 12, 44)
-        .with("data", &some)?
-        .with("known", &hidden)?;
-    for (i, name) in ["painted", "again", "again"].iter().enumerate() {
-        tiles = tiles.with(name, &circuit.complete(&hidden, seed.child("inpainting", i as u64))?)?;
-    }
-    Ok(tiles)
 }

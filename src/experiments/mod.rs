@@ -3,6 +3,7 @@
 mod data;
 mod digits;
 mod fashion;
+mod pictures;
 
 use crate::{
     Error, Result,
