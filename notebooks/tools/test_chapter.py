@@ -25,7 +25,7 @@ class Normalise(unittest.TestCase):
             cell = new_code_cell("1", execution_count=count, outputs=[shown(text_plain="1")])
             cell.metadata["execution"] = {"iopub.execute_input": session}
             made = new_notebook(cells=[new_markdown_cell("Text"), new_code_cell(" "), cell])
-            made.metadata["kernelspec"] = {"name": session, "path": "/tmp/" + session}
+            made.metadata["kernelspec"] = {"name": session, "path": "/somewhere/" + session}
             made.metadata["jupytext"] = {"version": session}
             chapter.normalise(made)
             return chapter.as_json(made)
