@@ -4,7 +4,8 @@
     python3 notebooks/tools/setup.py            everything
     python3 notebooks/tools/setup.py --library  the library alone, after an edit of src/ (then restart the kernel)
 
- .venv/    JupyterLab and the tools, pinned in requirements.txt; the kernel spec `limbeck`; the library as the kernel loads it
+ .venv/    JupyterLab and the tools, pinned in requirements.txt; the kernel spec `limbeck`; the library as the kernel loads it;
+           what the kernel reads of the standard library's sources
  .tools/   the kernel itself (evcxr_jupyter), and Rust's own sources where rustup cannot install them
 
 Build caches are in $XDG_CACHE_HOME/limbeck (~/.cache/limbeck); CARGO_TARGET_DIR is respected.
@@ -27,6 +28,8 @@ from project import EVCXR, KERNEL_SPEC, PYTHON, ROOT, TOOLS, VENV, cache, target
 
 EVCXR_VERSION = "0.22.0"
 LIBRARIES = VENV / "lib" / "limbeck"
+STD = VENV / "lib" / "rust-std"
+STD_CRATES = ["alloc", "core", "panic_abort", "panic_unwind", "proc_macro", "std", "test", "unwind"]
 LIBRARY = "liblimbeck.dylib" if sys.platform == "darwin" else "liblimbeck.so"
 KEPT_LIBRARIES = 3
 
@@ -41,7 +44,7 @@ def main():
     only_library = arguments.parse_args().library
     steps = [venv, kernel, rust_src, library]
     try:
-        if only_library and not (PYTHON.exists() and EVCXR.exists()):
+        if only_library and not (PYTHON.exists() and EVCXR.exists() and STD.exists()):
             raise Failed("there is no environment yet: run it without --library first")
         for step in [library] if only_library else steps:
             started = time.monotonic()
@@ -104,31 +107,42 @@ def kernel():
 
 
 def rust_src():
-    """The kernel infers types with rust-analyzer, which reads the sources of the standard library."""
-    if find_rust_src() is not None:
-        return "is there"
-    if shutil.which("rustup"):
+    """Copies the sources of the standard library from which the kernel, by rust-analyzer, infers the types of variables.
+
+    The kernel reads all that is there whenever it starts; without tests, tools and processor intrinsics that takes half as long.
+    """
+    found, how = find_rust_src(), "copied"
+    if found is None and shutil.which("rustup"):
         with contextlib.suppress(subprocess.SubprocessError):
             subprocess.run(["rustup", "component", "add", "rust-src"], cwd=ROOT, capture_output=True, timeout=180)
-        if find_rust_src() is not None:
-            return "installed by rustup"
-    unpack_debian_sources()
-    if find_rust_src() is not None:
-        return "unpacked from a Debian package"
-    raise Failed(
-        "the sources of Rust's standard library are missing, and neither rustup nor apt could fetch them.\n"
-        "  With a network: `rustup component add rust-src`, then this again.\n"
-        f"  Without: unpack the sources of Rust {rustc_version()} anywhere and set RUST_SRC_PATH to their folder `library`."
-    )
+        found, how = find_rust_src(), "installed by rustup, copied"
+    if found is None:
+        unpack_debian_sources()
+        found, how = find_rust_src(), "unpacked from a Debian package, copied"
+    if found is None:
+        raise Failed(
+            "the sources of Rust's standard library are missing, and neither rustup nor apt could fetch them.\n"
+            "  With a network: `rustup component add rust-src`, then this again.\n"
+            f"  Without: unpack the sources of Rust {rustc_version()} anywhere and set RUST_SRC_PATH to their folder `library`."
+        )
+    stamp = STD / "copied-from"
+    identity = f"{found} {rustc('--version')}\n"
+    if stamp.exists() and stamp.read_text() == identity:
+        return "is there"
+    shutil.rmtree(STD, ignore_errors=True)
+    for crate in STD_CRATES:
+        if (found / crate).is_dir():
+            shutil.copytree(found / crate, STD / "library" / crate, ignore=shutil.ignore_patterns("tests", "benches"))
+    replace(stamp, identity)
+    return how
 
 
 def find_rust_src():
-    """'' where rust-analyzer finds the sources by itself, their folder where it must be told, None where there are none."""
-    if (Path(rustc("--print", "sysroot")) / "lib/rustlib/src/rust/library/std").is_dir():
-        return ""
-    folders = [Path(os.environ["RUST_SRC_PATH"])] if os.environ.get("RUST_SRC_PATH") else []
+    """The folder `library` of Rust's sources, or None."""
+    folders = [Path(rustc("--print", "sysroot")) / "lib/rustlib/src/rust/library"]
+    folders += [Path(os.environ["RUST_SRC_PATH"])] if os.environ.get("RUST_SRC_PATH") else []
     folders += sorted(TOOLS.glob("rust-src/usr/src/rustc-*/library"), reverse=True)
-    return next((str(folder) for folder in folders if (folder / "std").is_dir()), None)
+    return next((folder for folder in folders if (folder / "std").is_dir()), None)
 
 
 def rustc(*question):
@@ -248,10 +262,7 @@ def write_spec(copy, dependencies):
         # The kernel moves what it has linked, so the relative path to libstd that rustc writes misses where TMPDIR is in $HOME.
         f"-Clink-arg=-Wl,-rpath,{rustc('--print', 'target-libdir')}",
     ]
-    environment = {"CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags)}
-    sources = find_rust_src()
-    if sources:
-        environment["RUST_SRC_PATH"] = sources
+    environment = {"CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags), "RUST_SRC_PATH": str(STD / "library")}
     toolchain = active_toolchain()
     if toolchain:
         environment["RUSTUP_TOOLCHAIN"] = toolchain

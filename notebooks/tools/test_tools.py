@@ -16,6 +16,6 @@ if __name__ == "__main__":
         sys.argv.remove("--quick")
     else:
         enter_venv()
-        modules += ["test_chapter", "test_run", "test_linking"]
+        modules += ["test_chapter", "test_run", "test_linking", "test_types"]
     suite = unittest.defaultTestLoader.loadTestsFromNames(modules)
     sys.exit(not unittest.TextTestRunner(verbosity=2).run(suite).wasSuccessful())
