@@ -20,8 +20,8 @@ class Project:
         for name in ["setup.py", "project.py"]:
             (folder / "notebooks/tools").mkdir(parents=True, exist_ok=True)
             shutil.copy(TOOLS / name, folder / "notebooks/tools")
-        for name in [".venv/bin/python", ".tools/bin/evcxr_jupyter"]:
-            (folder / name).parent.mkdir(parents=True)
+        for name in [".venv/bin/python", ".venv/lib/rust-std/copied-from", ".tools/bin/evcxr_jupyter"]:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).touch()
         (folder / "Cargo.toml").write_text('[package]\nname = "limbeck"\nversion = "0.1.0"\nedition = "2024"\n')
         (folder / "src").mkdir()
@@ -101,7 +101,7 @@ class Library(unittest.TestCase):
     def test_a_lost_copy_comes_back(self):
         project = self.project("one", "lost and found")
         project.setup()
-        shutil.rmtree(project.folder / ".venv/lib")
+        shutil.rmtree(project.folder / ".venv/lib/limbeck")
         project.setup()
         self.assertIn(b"lost and found", project.library().read_bytes())
 
