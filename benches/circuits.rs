@@ -14,7 +14,8 @@ fn passes(c: &mut Criterion) {
     let mut group = c.benchmark_group("hclt 64×17, 1500 rows");
     group.sample_size(10);
     for states in [16, 64, 256] {
-        let circuit: Hclt = Hclt::random(rows.schema().clone(), tree.clone(), states, Seed(0)).expect("valid sizes");
+        let graph = Graph::hclt(&tree, states).expect("valid sizes");
+        let circuit = Circuit::random(graph, rows.schema().clone(), Leaf::Categorical, Seed(0)).expect("valid sizes");
         group.bench_function(BenchmarkId::new("log-likelihood", states), |b| b.iter(|| circuit.log_prob(&rows)));
         let mut learner = EmLearner::new(circuit, &rows, None, Em::default()).expect("valid settings");
         let clock = Clock { step: 1, steps: 1000, epoch: 1, seed: Seed(0) };

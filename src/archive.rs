@@ -111,6 +111,11 @@ impl Archive {
         self.get(name, &shape)
     }
 
+    /// The shape of the array called `name`, if there is one.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|entry| entry.shape.as_slice())
+    }
+
     fn entry(&self, name: &str) -> Result<&Entry> {
         self.entries.get(name).ok_or_else(|| {
             let known: Vec<_> = self.entries.keys().take(6).map(String::as_str).collect();

@@ -2,7 +2,9 @@
 
 pub use crate::{
     Error, Result,
-    circuits::{Conditionals, Em, EmLearner, FitHclt, Hclt, Tree, mutual_information},
+    circuits::{
+        Circuit, Conditionals, Em, EmLearner, FitCircuit, Graph, Leaf, Rule, Structure, Tree, mutual_information,
+    },
     data::{
         Coding, Discrete, Images, LabelMaps, MISSING, Rows, Schema, Split, Text, Variable, load, open_rows,
         save_discrete, shipped,

@@ -1,8 +1,10 @@
 //! The distribution of every missing value given the values that are there, in one pass up and one down.
 
 use super::{
-    Hclt, Real,
-    evaluate::{TILE, Workspace},
+    Circuit, Real,
+    evaluate::{Notes, Workspace},
+    graph::Kind,
+    kernels::TILE,
 };
 use crate::{
     Error, Result,
@@ -34,40 +36,51 @@ impl Conditionals {
     }
 }
 
-impl<T: Real> Hclt<T> {
-    /// The distribution of every variable of every row, given the values of the row that are not missing.
-    ///
-    /// ```text
-    /// p(x_v = a | e) = Σ_h F_v[h] p(a | h)
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Self::log_prob`]; also when what a row knows is impossible under the circuit.
-    pub fn conditionals(&self, rows: &Discrete) -> Result<Conditionals> {
+impl<T: Real> Circuit<T> {
+    pub(super) fn all_conditionals(&self, rows: &Discrete) -> Result<Conditionals> {
         self.check(rows)?;
         let mut offsets = vec![0];
         for v in 0..self.vars() {
-            offsets.push(offsets[v] + self.categories(v));
+            offsets.push(offsets[v] + self.schema.variables[v].categories);
         }
         let width = offsets[self.vars()];
-        let mut probabilities = Vec::with_capacity(rows.len() * width);
+        let mut probabilities = vec![0.0; rows.len() * width];
         let all: Vec<usize> = (0..rows.len()).collect();
-        Workspace::new(true).for_each_block(self, rows, &all, |tiles| {
-            for tile in tiles {
+        Workspace::new(true).for_each_block(self, rows, &all, Notes::default(), |block, tiles| {
+            for (tile, tile_rows) in tiles.iter_mut().zip(block.chunks(TILE)) {
                 self.downward(tile);
-                for b in 0..tile.n {
+                for (b, row) in tile_rows.iter().enumerate() {
+                    let into = &mut probabilities[row * width..(row + 1) * width];
                     let codes = tile.row(b);
-                    let flows: Vec<f64> = if tile.faint[b] {
+                    let exact = if tile.faint[b] {
                         let values = self.log_values(&codes);
-                        if values.log_prob == f64::NEG_INFINITY {
-                            return Err(impossible(probabilities.len() / width));
+                        if tile.log_probs[b] == f64::NEG_INFINITY {
+                            return Err(impossible(*row));
                         }
-                        self.row_flows(&values, |_, _, _, _| {})
+                        Some(self.row_flows(&values, &[1.0], |_, _, _, _, _| {}))
                     } else {
-                        tile.flows[b..].iter().step_by(TILE).map(|f| f.f64()).collect()
+                        None
                     };
-                    for (v, flows) in flows.chunks_exact(self.states).enumerate() {
-                        self.conditional(v, codes[v], flows, &mut probabilities);
+                    for (set, uses) in self.uses.leaves.iter().enumerate() {
+                        for (v, block) in uses.iter().filter(|(v, _)| codes[*v] == MISSING) {
+                            let target = &mut into[offsets[*v]..offsets[v + 1]];
+                            match &exact {
+                                Some(flows) => self.add_expected(set, flows[*block].iter().copied(), target),
+                                None => {
+                                    let flows = &tile.flows[self.plan.flows[*block].clone()];
+                                    self.add_expected(set, flows[b..].iter().step_by(TILE).map(|f| f.f64()), target);
+                                }
+                            }
+                        }
+                    }
+                    for (v, code) in codes.iter().enumerate() {
+                        let target = &mut into[offsets[v]..offsets[v + 1]];
+                        if *code == MISSING {
+                            let total: f64 = target.iter().sum();
+                            target.iter_mut().for_each(|p| *p /= total);
+                        } else {
+                            target[*code as usize] = 1.0;
+                        }
                     }
                 }
             }
@@ -76,20 +89,34 @@ impl<T: Real> Hclt<T> {
         Ok(Conditionals { offsets, probabilities })
     }
 
-    fn conditional(&self, v: usize, code: u16, flows: &[f64], into: &mut Vec<f64>) {
-        let k = self.categories(v);
-        let start = into.len();
-        into.resize(start + k, 0.0);
-        let target = &mut into[start..];
-        if code != MISSING {
-            target[code as usize] = 1.0;
-            return;
+    /// `target[a] += Σ_h F[h] p(a | h)`.
+    fn add_expected(&self, set: usize, flows: impl Iterator<Item = f64> + Clone, target: &mut [f64]) {
+        let leaves = &self.leaves[set];
+        for (p, row) in target.iter_mut().zip(leaves.table.chunks_exact(leaves.units)) {
+            *p += row.iter().zip(flows.clone()).map(|(w, f)| w.f64() * f).sum::<f64>();
         }
-        for (leaf, flow) in self.weights.leaves[v].chunks_exact(k).zip(flows) {
-            target.iter_mut().zip(leaf).for_each(|(p, w)| *p += flow * w.f64());
+    }
+
+    /// The variable of an input block, and its leaves.
+    pub(super) fn input(&self, b: usize) -> Option<(usize, usize)> {
+        match self.graph.blocks()[b].kind {
+            Kind::Input { variable, leaf } => Some((variable, leaf)),
+            _ => None,
         }
-        let total: f64 = target.iter().sum();
-        target.iter_mut().for_each(|p| *p /= total);
+    }
+}
+
+impl Circuit {
+    /// The distribution of every variable of every row, given the values of the row that are not missing.
+    ///
+    /// ```text
+    /// p(x_v = a | e) = Σ_{inputs n of x_v} F_n(e) p(a | n)
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::log_prob`]; also when what a row knows is impossible under the circuit.
+    pub fn conditionals(&self, rows: &Discrete) -> Result<Conditionals> {
+        self.all_conditionals(rows)
     }
 }
 

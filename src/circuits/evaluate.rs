@@ -1,8 +1,10 @@
-//! The pass upward: values of every region for a tile of rows at a time.
+//! The pass upward: values of every block for a tile of rows at a time.
 
 use super::{
-    Hclt, Real,
-    kernels::{Strides, column_maxima, multiply, product, rescale, vectorised},
+    Circuit, Real,
+    graph::Kind,
+    kernels::{TILE, align, column_maxima, gather, multiply, settle, vectorised},
+    plan::fused,
 };
 use crate::{
     Error, Result,
@@ -10,45 +12,52 @@ use crate::{
     evidence::{Evidence, Exact, Space},
 };
 use rayon::prelude::*;
+use std::ops::Range;
 
-/// Columns of a tile: what one thread takes through the whole tree.
-pub(super) const TILE: usize = 128;
 /// The most memory that the tiles of one block of rows take where flows are summed, bytes. Independent of the number of
 /// threads, as results are.
 const BLOCK_BYTES: usize = 192 << 20;
 
-/// The values and flows of all regions for up to [`TILE`] rows.
+/// The values and flows of all blocks for up to [`TILE`] rows.
 #[derive(Debug)]
 pub(super) struct Tile<T> {
     /// Rows in use.
     pub(super) n: usize,
     /// Codes, `(variables, TILE)`.
     pub(super) codes: Vec<u16>,
-    /// `P_v`, `(variables, states, TILE)`, each column scaled.
-    pub(super) products: Vec<T>,
-    /// `S_v`, `(variables, states, TILE)`; after the pass downward the flow over it, `F / S`. One region's, used again
-    /// for each, where no flows are wanted.
-    pub(super) sums: Vec<T>,
-    /// `F_v`, `(variables, states, TILE)`; empty where no flows are wanted.
+    /// Values of each block, `(units, TILE)`, each column scaled by a power of two. After the pass downward a sum block has
+    /// there what flows over it, `F / S`.
+    pub(super) values: Vec<T>,
+    /// Flows of each block, `(units, TILE)`; empty where none are wanted.
     pub(super) flows: Vec<T>,
+    /// The powers of two, `(blocks, TILE)`.
+    exponents: Vec<i32>,
+    /// Weight of each head for each row, `(heads, TILE)`.
+    pub(super) heads: Vec<T>,
+    /// How often each row counts.
+    pub(super) weights: Vec<T>,
     /// Log-likelihood of each row, nats.
     pub(super) log_probs: Vec<f64>,
     /// Rows whose values here are not to be used: they were computed in log space.
     pub(super) faint: Vec<bool>,
+    scratch: Vec<T>,
 }
 
 impl<T: Real> Tile<T> {
-    fn new(circuit: &Hclt<T>, flows: bool) -> Self {
-        let values = |regions: usize| vec![T::ZERO; regions * circuit.states * TILE];
-        let vars = circuit.vars();
+    fn new(circuit: &Circuit<T>, flows: bool) -> Self {
+        let plan = &circuit.plan;
+        let values = if flows { plan.kept_len } else { plan.passing_len };
         Self {
             n: 0,
-            codes: vec![MISSING; vars * TILE],
-            products: values(vars),
-            sums: values(if flows { vars } else { 1 }),
-            flows: values(if flows { vars } else { 0 }),
+            codes: vec![MISSING; circuit.vars() * TILE],
+            values: vec![T::ZERO; values],
+            flows: vec![T::ZERO; if flows { plan.flow_len } else { 0 }],
+            exponents: vec![0; circuit.graph.blocks().len() * TILE],
+            heads: vec![T::ONE; circuit.graph.heads() * TILE],
+            weights: vec![T::ONE; TILE],
             log_probs: vec![0.0; TILE],
             faint: vec![false; TILE],
+            scratch: vec![T::ZERO; plan.scratch_len],
         }
     }
 
@@ -56,6 +65,20 @@ impl<T: Real> Tile<T> {
     pub(super) fn row(&self, b: usize) -> Vec<u16> {
         self.codes.iter().skip(b).step_by(TILE).copied().collect()
     }
+
+    /// The heads' weights for row `b` of the tile.
+    pub(super) fn row_heads(&self, b: usize) -> Vec<f64> {
+        self.heads.iter().skip(b).step_by(TILE).map(|w| w.f64()).collect()
+    }
+}
+
+/// What rows say besides their values.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Notes<'a> {
+    /// Which head, or which mixture of heads, each row belongs to: `(rows, heads)`. The first head, where there are none.
+    pub(super) heads: Option<&'a [f32]>,
+    /// How often each row counts in learning: `(rows,)`. Once, where there are none.
+    pub(super) weights: Option<&'a [f32]>,
 }
 
 /// The tiles of one block of rows, used again for the next.
@@ -71,13 +94,14 @@ impl<T: Real> Workspace<T> {
         Self { tiles: Vec::new(), with_flows, codes: Vec::new() }
     }
 
-    /// Evaluates `rows` block by block, and hands each block's tiles to `each`.
+    /// Evaluates `rows` block by block, and hands each block's tiles to `each`, with the rows that are in them.
     pub(super) fn for_each_block(
         &mut self,
-        circuit: &Hclt<T>,
+        circuit: &Circuit<T>,
         source: &dyn Rows,
         rows: &[usize],
-        mut each: impl FnMut(&mut [Tile<T>]) -> Result<()>,
+        notes: Notes,
+        mut each: impl FnMut(&[usize], &mut [Tile<T>]) -> Result<()>,
     ) -> Result<()> {
         let vars = circuit.vars();
         if source.schema().len() != vars {
@@ -86,9 +110,9 @@ impl<T: Real> Workspace<T> {
                 source.schema().len()
             )));
         }
-        let tile_bytes = 3 * vars * circuit.states * TILE * size_of::<T>();
+        let plan = &circuit.plan;
         let most = match self.with_flows {
-            true => (BLOCK_BYTES / tile_bytes).clamp(2, 32),
+            true => (BLOCK_BYTES / ((plan.kept_len + plan.flow_len) * size_of::<T>())).clamp(2, 32),
             // The likelihood of a row does not depend on the others: as few tiles as keep the threads busy stay in the cache.
             false => rayon::current_num_threads().max(2),
         };
@@ -99,97 +123,205 @@ impl<T: Real> Workspace<T> {
                 self.tiles.push(Tile::new(circuit, self.with_flows));
             }
             let tiles = &mut self.tiles[..needed];
-            tiles.par_iter_mut().zip(self.codes.par_chunks(TILE * vars)).for_each(|(tile, codes)| {
-                tile.n = codes.len() / vars;
+            let parts = self.codes.par_chunks(TILE * vars).zip(block.par_chunks(TILE));
+            tiles.par_iter_mut().zip(parts).for_each(|(tile, (codes, rows))| {
+                tile.n = rows.len();
                 for (b, row) in codes.chunks_exact(vars).enumerate() {
                     row.iter().enumerate().for_each(|(v, code)| tile.codes[v * TILE + b] = *code);
                 }
+                if let Some(weights) = notes.weights {
+                    rows.iter().zip(&mut tile.weights).for_each(|(row, w)| *w = T::of(f64::from(weights[*row])));
+                }
+                if let Some(heads) = notes.heads {
+                    let k = circuit.graph.heads();
+                    for (b, row) in rows.iter().enumerate() {
+                        for (head, weight) in heads[row * k..(row + 1) * k].iter().enumerate() {
+                            tile.heads[head * TILE + b] = T::of(f64::from(*weight));
+                        }
+                    }
+                }
                 vectorised(|| circuit.upward(tile));
             });
-            each(tiles)?;
+            each(block, tiles)?;
         }
         Ok(())
     }
 }
 
-impl<T: Real> Hclt<T> {
-    /// Fills products, sums and log-likelihoods of a tile from its codes.
+/// Two places in the memory of a tile: one to write, one to read.
+fn two<T>(values: &mut [T], to: Range<usize>, from: Range<usize>) -> (&mut [T], &[T]) {
+    let [to, from] = values.get_disjoint_mut([to, from]).expect("blocks that are alive together have places of their own");
+    (to, from)
+}
+
+impl<T: Real> Circuit<T> {
+    /// Fills values and log-likelihoods of a tile from its codes.
     #[inline(always)]
     fn upward(&self, tile: &mut Tile<T>) {
         let n = tile.n;
-        let mut exponents = [0_i32; TILE];
-        let mut largest = [T::ZERO; TILE];
+        let places = if tile.flows.is_empty() { &self.plan.passing } else { &self.plan.kept };
         tile.faint.fill(false);
-        for &v in self.tree.downward().iter().rev() {
-            let block = self.block(v, TILE);
-            self.gather(v, &tile.codes[v * TILE..v * TILE + n], &mut tile.products[block.clone()]);
-            if self.tree.children(v).is_empty() {
-                column_maxima(&tile.products[block.clone()], TILE, &mut largest[..n]);
-                rescale(&mut tile.products[block.clone()], TILE, &mut largest[..n], &mut exponents, &mut tile.faint);
-            }
-            for &c in self.tree.children(v) {
-                let child = self.block(c, TILE);
-                let sum = self.block(if tile.flows.is_empty() { 0 } else { c }, TILE);
-                let h = self.states;
-                product(
-                    [h, n, h],
-                    &mut tile.sums[sum.clone()],
-                    Strides(TILE as isize, 1),
-                    false,
-                    (&self.weights.edges[c], Strides(h as isize, 1)),
-                    (&tile.products[child], Strides(TILE as isize, 1)),
-                );
-                multiply(&mut tile.products[block.clone()], &tile.sums[sum], TILE, &mut largest[..n]);
-                rescale(&mut tile.products[block.clone()], TILE, &mut largest[..n], &mut exponents, &mut tile.faint);
+        for (b, block) in self.graph.blocks().iter().enumerate() {
+            let at = &places[b];
+            match &block.kind {
+                Kind::Input { variable, leaf } => {
+                    if !fused(&self.graph, b) {
+                        let codes = &tile.codes[variable * TILE..variable * TILE + n];
+                        gather(&self.leaves[*leaf].table, block.units, codes, &mut tile.values[at.clone()]);
+                        tile.exponents[b * TILE..][..n].fill(0);
+                        self.settle_block(b, at, tile);
+                    }
+                }
+                Kind::Product { children } => self.multiply_block(b, children, places, tile),
+                Kind::Kronecker { left, right } => {
+                    self.add_exponents(b, &[*left, *right], tile);
+                    let units = self.units(*right);
+                    for i in 0..self.units(*left) {
+                        let row = places[*left].start + i * TILE;
+                        let target = at.start + i * units * TILE..at.start + (i + 1) * units * TILE;
+                        tile.values.copy_within(places[*right].clone(), target.start);
+                        let (target, row) = two(&mut tile.values, target, row..row + TILE);
+                        for target in target.chunks_exact_mut(TILE) {
+                            target[..n].iter_mut().zip(&row[..n]).for_each(|(t, r)| *t *= *r);
+                        }
+                    }
+                    self.settle_block(b, at, tile);
+                }
+                Kind::Sum { children, weights } => {
+                    if children.len() > 1 {
+                        self.align_children(children, places, tile);
+                    }
+                    for (i, (child, matrix)) in children.iter().zip(&self.weights[*weights]).enumerate() {
+                        let (to, from) = two(&mut tile.values, at.clone(), places[*child].clone());
+                        matrix.times(from, to, n, i > 0);
+                    }
+                }
             }
         }
-        let root = &tile.products[self.block(self.tree.root(), TILE)];
-        for b in 0..n {
-            let values = self.weights.root.iter().zip(root[b..].iter().step_by(TILE));
-            let p: f64 = values.map(|(w, p)| w.f64() * p.f64()).sum();
+        self.read_root(places, tile);
+    }
+
+    /// `P = Π children`, leaves first.
+    #[inline(always)]
+    fn multiply_block(&self, b: usize, children: &[usize], places: &[Range<usize>], tile: &mut Tile<T>) {
+        let (n, at) = (tile.n, places[b].clone());
+        self.add_exponents(b, children, tile);
+        let mut largest = [T::ZERO; TILE];
+        let (mut begun, mut checked) = (false, false);
+        for c in children {
+            let Kind::Input { variable, leaf } = self.graph.blocks()[*c].kind else { continue };
+            let codes = &tile.codes[variable * TILE..variable * TILE + n];
+            let (table, units) = (&self.leaves[leaf].table, self.units(b));
+            if begun {
+                gather(table, units, codes, &mut tile.scratch);
+                multiply(&mut tile.values[at.clone()], &tile.scratch, TILE, &mut largest[..n]);
+                self.settle(b, &at, &mut largest, tile);
+                checked = true;
+            } else {
+                gather(table, units, codes, &mut tile.values[at.clone()]);
+                begun = true;
+            }
+        }
+        for c in children {
+            if places[*c].is_empty() {
+                continue;
+            }
+            if begun {
+                let (to, from) = two(&mut tile.values, at.clone(), places[*c].clone());
+                multiply(to, from, TILE, &mut largest[..n]);
+                self.settle(b, &at, &mut largest, tile);
+                checked = true;
+            } else {
+                tile.values.copy_within(places[*c].clone(), at.start);
+                begun = true;
+            }
+        }
+        if !checked {
+            self.settle_block(b, &at, tile);
+        }
+    }
+
+    /// Starts the exponents of a block with the sum of its children's.
+    #[inline(always)]
+    fn add_exponents(&self, b: usize, children: &[usize], tile: &mut Tile<T>) {
+        let (below, own) = tile.exponents.split_at_mut(b * TILE);
+        let own = &mut own[..tile.n];
+        own.fill(0);
+        for c in children.iter().filter(|c| !fused(&self.graph, **c)) {
+            let from = self.plan.exponents[*c] * TILE;
+            own.iter_mut().zip(&below[from..]).for_each(|(e, c)| *e += *c);
+        }
+    }
+
+    #[inline(always)]
+    fn settle_block(&self, b: usize, at: &Range<usize>, tile: &mut Tile<T>) {
+        let mut largest = [T::ZERO; TILE];
+        column_maxima(&tile.values[at.clone()], TILE, &mut largest[..tile.n]);
+        self.settle(b, at, &mut largest, tile);
+    }
+
+    #[inline(always)]
+    fn settle(&self, b: usize, at: &Range<usize>, largest: &mut [T; TILE], tile: &mut Tile<T>) {
+        let exponents = &mut tile.exponents[b * TILE..][..tile.n];
+        settle(&mut tile.values[at.clone()], TILE, &mut largest[..tile.n], exponents, &mut tile.faint);
+    }
+
+    /// Brings the children of a sum to one power of two a column: that of the largest.
+    fn align_children(&self, children: &[usize], places: &[Range<usize>], tile: &mut Tile<T>) {
+        let n = tile.n;
+        let mut highest = [i32::MIN; TILE];
+        for c in children {
+            let exponents = &tile.exponents[c * TILE..][..n];
+            highest.iter_mut().zip(exponents).for_each(|(h, e)| *h = (*h).max(*e));
+        }
+        for c in children {
+            align(&mut tile.values[places[*c].clone()], TILE, &mut tile.exponents[c * TILE..][..n], &highest[..n]);
+        }
+    }
+
+    /// `log Σ_k m_k S_k` of the heads, exactly where the values here have lost too much.
+    #[inline(always)]
+    fn read_root(&self, places: &[Range<usize>], tile: &mut Tile<T>) {
+        let root = self.graph.root();
+        let values = &tile.values[places[root].clone()];
+        let exponents = &tile.exponents[self.plan.exponents[root] * TILE..];
+        for b in 0..tile.n {
+            let terms = values[b..].iter().step_by(TILE).zip(tile.heads[b..].iter().step_by(TILE));
+            let p: f64 = terms.map(|(p, w)| p.f64() * w.f64()).sum();
             tile.log_probs[b] = p.ln() + f64::from(exponents[b]) * std::f64::consts::LN_2;
             // A root weight that is tiny where the values are large loses as much as a product can.
             tile.faint[b] |= p < T::FAINT.f64();
             if tile.faint[b] {
-                tile.log_probs[b] = self.log_values(&tile.row(b)).log_prob;
+                tile.log_probs[b] = self.log_values(&tile.row(b)).log_prob(self, &tile.row_heads(b));
             }
         }
     }
 
-    /// `P_v[h] = p(x_v | h)`, or 1 where `x_v` is missing.
-    #[inline(always)]
-    fn gather(&self, v: usize, codes: &[u16], block: &mut [T]) {
-        let leaves = self.weights.leaves[v].chunks_exact(self.categories(v));
-        for (row, leaf) in block.chunks_exact_mut(TILE).zip(leaves) {
-            for (value, code) in row.iter_mut().zip(codes) {
-                *value = leaf.get(*code as usize).copied().unwrap_or(T::ONE);
+    /// Refuses weights of another number of rows or heads, and none where there are several heads.
+    pub(super) fn check_notes(&self, notes: Notes, rows: usize) -> Result<()> {
+        let k = self.graph.heads();
+        if notes.heads.is_none() && k > 1 {
+            return Err(Error::invalid(format!("a circuit with {k} heads: say which each row belongs to")));
+        }
+        for (name, weights, each) in [("heads", notes.heads, k), ("weights", notes.weights, 1)] {
+            let Some(weights) = weights else { continue };
+            if weights.len() != rows * each {
+                return Err(Error::invalid(format!("{name}: {} numbers for {rows} rows, {each} each", weights.len())));
+            }
+            if let Some(i) = weights.iter().position(|w| !(*w >= 0.0 && w.is_finite())) {
+                return Err(Error::invalid(format!("{name}: row {} has weight {}", i / each, weights[i])));
             }
         }
-    }
-
-    /// Log-likelihood of each row, nats. A missing value is summed over: the likelihood of a row is its marginal.
-    ///
-    /// # Errors
-    /// When the rows have another number of variables, a category the circuit does not know, or cannot be read.
-    pub fn log_prob(&self, rows: &dyn Rows) -> Result<Vec<f64>> {
-        Ok(self.score(rows)?.0)
-    }
-
-    /// The likelihoods of the rows as exact evidence, in the space of the categories themselves.
-    ///
-    /// # Errors
-    /// As [`Self::log_prob`]; also when there is no row, or no row with a value.
-    pub fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>> {
-        let (log_probs, known) = self.score(rows)?;
-        Evidence::new(log_probs, Space::Raw, self.vars())?.of_known(known)
+        Ok(())
     }
 
     /// Log-likelihoods, and the number of values that are not missing.
-    fn score(&self, rows: &dyn Rows) -> Result<(Vec<f64>, usize)> {
+    pub(super) fn score(&self, rows: &dyn Rows, notes: Notes) -> Result<(Vec<f64>, usize)> {
         self.check(rows)?;
+        self.check_notes(notes, rows.len())?;
         let all: Vec<usize> = (0..rows.len()).collect();
         let (mut log_probs, mut known) = (Vec::with_capacity(rows.len()), 0);
-        Workspace::new(false).for_each_block(self, rows, &all, |tiles| {
+        Workspace::new(false).for_each_block(self, rows, &all, notes, |_, tiles| {
             for tile in tiles {
                 log_probs.extend_from_slice(&tile.log_probs[..tile.n]);
                 let columns = tile.codes.chunks_exact(TILE).flat_map(|codes| &codes[..tile.n]);
@@ -199,23 +331,32 @@ impl<T: Real> Hclt<T> {
         })?;
         Ok((log_probs, known))
     }
+}
 
-    /// Refuses rows of other variables or with more categories.
-    pub(super) fn check(&self, rows: &dyn Rows) -> Result<()> {
-        let (ours, theirs) = (&self.schema.variables, &rows.schema().variables);
-        if ours.len() != theirs.len() {
-            return Err(Error::invalid(format!(
-                "rows of {} values; the circuit has {} variables",
-                theirs.len(),
-                ours.len()
-            )));
-        }
-        match ours.iter().zip(theirs).find(|(a, b)| a.categories < b.categories) {
-            None => Ok(()),
-            Some((a, b)) => Err(Error::invalid(format!(
-                "variable {} has {} categories; the circuit knows {}",
-                a.name, b.categories, a.categories
-            ))),
-        }
+impl Circuit {
+    /// Log-likelihood of each row, nats. A missing value is summed over: the likelihood of a row is its marginal.
+    ///
+    /// # Errors
+    /// When the rows have another number of variables, a category the circuit does not know, or cannot be read; also for a
+    /// circuit with several heads.
+    pub fn log_prob(&self, rows: &dyn Rows) -> Result<Vec<f64>> {
+        Ok(self.score(rows, Notes::default())?.0)
+    }
+
+    /// Log-likelihood of each row under the head that `weights` gives it, or under a mixture of heads: `(rows, heads)`.
+    ///
+    /// # Errors
+    /// As [`Self::log_prob`]; also when there is not a weight for each row and head.
+    pub fn log_prob_of_heads(&self, rows: &dyn Rows, weights: &[f32]) -> Result<Vec<f64>> {
+        Ok(self.score(rows, Notes { heads: Some(weights), ..Notes::default() })?.0)
+    }
+
+    /// The likelihoods of the rows as exact evidence, in the space of the categories themselves.
+    ///
+    /// # Errors
+    /// As [`Self::log_prob`]; also when there is no row, or no row with a value.
+    pub fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>> {
+        let (log_probs, known) = self.score(rows, Notes::default())?;
+        Evidence::new(log_probs, Space::Raw, self.vars())?.of_known(known)
     }
 }

@@ -1,6 +1,6 @@
 //! Circuits in files.
 
-use super::{Hclt, Real, Tree};
+use super::{Circuit, Graph, Kind, Layout, Leaf, Real, layer::Matrix};
 use crate::{
     Error, Result,
     archive::Archive,
@@ -8,71 +8,153 @@ use crate::{
     random::Seed,
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, path::Path};
+use std::path::Path;
+
+/// The kind of model in files.
+const MODEL: &str = "circuit";
 
 /// What a model file says of itself.
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     model: String,
     limbeck: String,
-    states: usize,
+    /// The structure's name.
+    structure: String,
     schema: Schema,
-    tree: Tree,
+    /// The kind of leaves of each variable.
+    leaves: Vec<Leaf>,
+    graph: Graph,
     /// [`hash_rows`] of the training data.
     data: String,
 }
 
-impl<T: Real> Hclt<T> {
+impl<T: Real> Circuit<T> {
     pub(super) fn put_weights(&self, archive: &mut Archive) {
-        let h = self.states;
-        archive.put("root", &[h], &self.weights.root);
-        for (v, (edge, leaf)) in self.weights.edges.iter().zip(&self.weights.leaves).enumerate() {
-            if !edge.is_empty() {
-                archive.put(&format!("edge/{v}"), &[h, h], edge);
+        for (set, parts) in self.weights.iter().enumerate() {
+            for (part, matrix) in parts.iter().enumerate() {
+                let name = format!("weights/{set}/{part}");
+                let (rows, columns) = (matrix.rows(), matrix.columns());
+                if matrix.layout() == Layout::Dense {
+                    archive.put(&name, &[rows, columns], &matrix.values);
+                    continue;
+                }
+                let edges = (0..rows).flat_map(|row| {
+                    let weights = &matrix.values[matrix.row(row)];
+                    matrix.row_columns(row).zip(weights).map(move |(column, w)| (row * columns + column, *w))
+                });
+                let (places, values): (Vec<u64>, Vec<T>) =
+                    edges.filter(|(_, w)| *w > T::ZERO).map(|(at, w)| (at as u64, w)).unzip();
+                archive.put(&format!("{name}/places"), &[places.len()], &places);
+                archive.put(&format!("{name}/values"), &[values.len()], &values);
             }
-            archive.put(&format!("leaf/{v}"), &[h, self.categories(v)], leaf);
+        }
+        for (set, leaves) in self.leaves.iter().enumerate() {
+            let (k, units) = (leaves.categories(), leaves.units);
+            archive.put(&format!("leaves/{set}"), &[k, units], &leaves.table[..k * units]);
+            archive.put(&format!("leaves/{set}/numbers"), &[leaves.numbers.len()], &leaves.numbers);
         }
     }
 
     pub(super) fn take_weights(&mut self, archive: &Archive) -> Result<()> {
-        let h = self.states;
+        let damaged = || Error::invalid("parameters that are not distributions: the file is damaged");
         let mut weights = self.weights.clone();
-        weights.root = archive.get("root", &[h])?;
-        for v in 0..self.vars() {
-            if v != self.tree.root() {
-                weights.edges[v] = archive.get(&format!("edge/{v}"), &[h, h])?;
+        for (set, parts) in weights.iter_mut().enumerate() {
+            for (part, matrix) in parts.iter_mut().enumerate() {
+                *matrix = take_matrix(archive, &format!("weights/{set}/{part}"), matrix.rows(), matrix.columns())?;
             }
-            weights.leaves[v] = archive.get(&format!("leaf/{v}"), &[h, self.categories(v)])?;
-        }
-        let rows = std::iter::once(weights.root.as_slice())
-            .chain(weights.edges.iter().flat_map(|e| e.chunks_exact(h)))
-            .chain(weights.leaves.iter().flat_map(|l| l.chunks_exact((l.len() / h).max(1))));
-        for row in rows {
-            let total: f64 = row.iter().map(|w| w.f64()).sum();
-            if !row.iter().all(|w| *w >= T::ZERO) || (total - 1.0).abs() > 1e-3 {
-                return Err(Error::invalid("parameters that are not distributions: the file is damaged"));
+            for row in 0..parts[0].rows() {
+                let values = || parts.iter().flat_map(|matrix| &matrix.values[matrix.row(row)]);
+                let total: f64 = values().map(|w| w.f64()).sum();
+                if !values().all(|w| *w >= T::ZERO) || (total - 1.0).abs() > 1e-3 {
+                    return Err(damaged());
+                }
             }
         }
-        self.weights = weights;
+        let mut all_leaves = self.leaves.clone();
+        for (set, leaves) in all_leaves.iter_mut().enumerate() {
+            let (k, units) = (leaves.categories(), leaves.units);
+            let table: Vec<T> = archive.get(&format!("leaves/{set}"), &[k, units])?;
+            leaves.table[..k * units].copy_from_slice(&table);
+            leaves.numbers = archive.get(&format!("leaves/{set}/numbers"), &[leaves.numbers.len()])?;
+            if !leaves.is_valid() {
+                return Err(damaged());
+            }
+        }
+        (self.weights, self.leaves) = (weights, all_leaves);
         Ok(())
     }
 }
 
-impl Hclt {
-    /// The name of this model in files and on the command line.
-    pub const NAME: &'static str = "hclt";
+/// A matrix as it was saved, in the layout that its zeros ask for.
+fn take_matrix<T: Real>(archive: &Archive, name: &str, rows: usize, columns: usize) -> Result<Matrix<T>> {
+    if archive.shape(&format!("{name}/places")).is_none() {
+        return Ok(Matrix::dense(rows, columns, archive.get(name, &[rows, columns])?));
+    }
+    let places: Vec<u64> = archive.get_all(&format!("{name}/places"))?;
+    let stored: Vec<T> = archive.get(&format!("{name}/values"), &[places.len()])?;
+    let mut values = vec![T::ZERO; rows * columns];
+    for (at, value) in places.into_iter().zip(stored) {
+        let place = usize::try_from(at).ok().and_then(|at| values.get_mut(at));
+        *place.ok_or_else(|| Error::invalid(format!("{name}: an edge at {at} of {}", rows * columns)))? = value;
+    }
+    Ok(Matrix::dense(rows, columns, values).packed())
+}
 
+/// The most absent edges for one that is there; what says it is sparser is damaged.
+const SPARSEST: usize = 1 << 12;
+
+/// Checks what the header says of sizes against the arrays, before anything of that size is made.
+fn check_sizes(header: &Header, archive: &Archive) -> Result<()> {
+    let wrong = |name: &str| Err(Error::invalid(format!("array {name} is not of the size that its graph says")));
+    let blocks = header.graph.blocks();
+    for block in blocks {
+        match &block.kind {
+            Kind::Input { variable, leaf } => {
+                let name = format!("leaves/{leaf}");
+                let categories = header.schema.variables.get(*variable).map_or(0, |v| v.categories);
+                if categories == 0 || archive.shape(&name) != Some(&[categories, block.units]) {
+                    return wrong(&name);
+                }
+            }
+            Kind::Sum { children, weights } => {
+                for (part, child) in children.iter().enumerate() {
+                    let name = format!("weights/{weights}/{part}");
+                    let shape = [block.units, blocks[*child].units];
+                    let fits = match archive.shape(&format!("{name}/places")) {
+                        None => archive.shape(&name) == Some(&shape),
+                        Some(places) => {
+                            let edges = places.iter().product::<usize>() + SPARSEST;
+                            shape[0].checked_mul(shape[1]).is_some_and(|size| size / edges <= SPARSEST)
+                        }
+                    };
+                    if !fits {
+                        return wrong(&name);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+impl Circuit {
     /// Writes the circuit with its structure, its schema, and the hash of the `data` it was fitted to.
     ///
     /// # Errors
     /// When the data cannot be read or the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>, data: &dyn Rows) -> Result<()> {
+        let mut leaves = vec![Leaf::default(); self.vars()];
+        for (set, uses) in self.uses.leaves.iter().enumerate() {
+            uses.iter().for_each(|(v, _)| leaves[*v] = self.leaves[set].kind);
+        }
         let mut archive = Archive::new(&Header {
-            model: Self::NAME.into(),
+            model: MODEL.into(),
             limbeck: env!("CARGO_PKG_VERSION").into(),
-            states: self.states,
+            structure: self.name.clone(),
             schema: self.schema.clone(),
-            tree: self.tree.clone(),
+            leaves,
+            graph: self.graph.clone(),
             data: hash_rows(data)?,
         })?;
         self.put_weights(&mut archive);
@@ -82,35 +164,19 @@ impl Hclt {
     /// Reads a circuit.
     ///
     /// # Errors
-    /// When the file is not a model of this kind, or is damaged: the message says what differs.
+    /// When the file is not a circuit, or is damaged: the message says what differs.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let archive = Archive::load(path)?;
+        let kind: serde_json::Value = archive.header()?;
+        if kind["model"] != MODEL {
+            return Err(Error::file(path, format!("a model of kind {}; {MODEL} is expected", kind["model"])));
+        }
         let header: Header = archive.header()?;
-        if header.model != Self::NAME {
-            return Err(Error::file(path, format!("a model of kind {}; {} is expected", header.model, Self::NAME)));
-        }
-        // The sizes are checked against the arrays before anything of that size is made.
-        archive.get::<f32>("root", &[header.states])?;
-        if let Some(v) = header.schema.variables.iter().position(|v| v.categories == 0) {
-            return Err(Error::file(path, format!("variable {v} without categories")));
-        }
-        for (v, variable) in header.schema.variables.iter().enumerate() {
-            archive.get::<f32>(&format!("leaf/{v}"), &[header.states, variable.categories])?;
-            if v != header.tree.root() {
-                archive.get::<f32>(&format!("edge/{v}"), &[header.states, header.states])?;
-            }
-        }
-        let mut circuit =
-            Self::random(header.schema, header.tree, header.states, Seed(0)).map_err(|e| Error::file(path, e))?;
+        check_sizes(&header, &archive).map_err(|e| Error::file(path, e))?;
+        let mut circuit = Self::draw(&header.structure, header.graph, header.schema, &header.leaves, Seed(0))
+            .map_err(|e| Error::file(path, e))?;
         circuit.take_weights(&archive).map_err(|e| Error::file(path, e))?;
         Ok(circuit)
-    }
-}
-
-impl<T: Real> fmt::Display for Hclt<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (vars, states, parameters) = (self.vars(), self.states, self.parameters());
-        write!(f, "hidden Chow-Liu tree: {vars} variables, {states} states each, {parameters} parameters")
     }
 }

@@ -1,24 +1,35 @@
-//! Probabilistic circuits: a hidden Chow-Liu tree, learned by expectation-maximisation, with exact marginals and conditionals.
+//! Probabilistic circuits: structures, learning by expectation-maximisation, and exact queries.
 //!
-//! Values are block floating point: a column of a region's block holds linear values and one power of two, so a pass costs
-//! no logarithm but the last. Columns that lose too much that way are computed again in log space ([`exact`](self)).
+//! Values are block floating point: a column of a block holds linear values and one power of two, so a pass costs no
+//! logarithm but the last. Columns that lose too much that way are computed again in log space (`exact.rs`).
 
 mod chow_liu;
+mod circuit;
 mod conditional;
 mod em;
 mod evaluate;
 mod exact;
 mod file;
+mod fit;
 mod flow;
-mod hclt;
+mod graph;
 mod kernels;
+mod layer;
+mod leaf;
+mod plan;
 mod real;
 mod sample;
+mod structure;
 #[cfg(test)]
 mod tests;
 
 pub use chow_liu::{Tree, mutual_information};
+pub use circuit::Circuit;
 pub use conditional::Conditionals;
-pub use em::{Em, EmLearner, FitHclt};
-pub use hclt::Hclt;
+pub use em::{Em, EmLearner, Rule};
+pub use fit::FitCircuit;
+pub use graph::{Block, Graph, Kind};
+pub use layer::Layout;
+pub use leaf::Leaf;
 pub use real::Real;
+pub use structure::Structure;

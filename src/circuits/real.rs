@@ -21,6 +21,8 @@ pub trait Real:
     + crate::archive::Number
     + 'static
 {
+    /// Whether this is `f32`.
+    const SINGLE: bool;
     /// 0.
     const ZERO: Self;
     /// 1.
@@ -41,6 +43,7 @@ pub trait Real:
 macro_rules! real {
     ($type:ty, $bits:ty, $mantissa:expr, $bias:expr, $faint:expr) => {
         impl Real for $type {
+            const SINGLE: bool = size_of::<Self>() == 4;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const FAINT: Self = $faint;

@@ -1,6 +1,11 @@
 //! Sampling from the circuit, and from its conditional given part of a row.
 
-use super::{Hclt, Real, conditional::impossible};
+use super::{
+    Circuit, Real,
+    conditional::impossible,
+    exact::{LogValues, edges},
+    graph::Kind,
+};
 use crate::{
     Result,
     data::{Discrete, MISSING, Rows},
@@ -8,11 +13,63 @@ use crate::{
 };
 use rayon::prelude::*;
 
-impl<T: Real> Hclt<T> {
+impl<T: Real> Circuit<T> {
+    /// Draws what is missing of each row.
+    pub(super) fn complete_rows(&self, rows: &Discrete, head: usize, seed: Seed) -> Result<Discrete> {
+        self.check(rows)?;
+        // Where nothing is known, every node has probability one.
+        let blank = LogValues { blocks: self.graph.blocks().iter().map(|block| vec![0.0; block.units]).collect() };
+        let drawn: Vec<Vec<u16>> = (0..rows.len())
+            .into_par_iter()
+            .map(|row| {
+                let codes = rows.row(row);
+                let values = codes.iter().any(|c| *c != MISSING).then(|| self.log_values(codes));
+                let rng = &mut seed.stream("sample", row as u64);
+                self.complete_row(codes, values.as_ref().unwrap_or(&blank), head, rng).ok_or_else(|| impossible(row))
+            })
+            .collect::<Result<_>>()?;
+        Discrete::new(self.schema.clone(), drawn.concat())
+    }
+
+    /// From the root down: at a sum one child, by how much of what is known it explains; at a product all; at an input the
+    /// missing value.
+    fn complete_row(&self, codes: &[u16], values: &LogValues, head: usize, rng: &mut Stream) -> Option<Vec<u16>> {
+        let mut drawn = codes.to_vec();
+        let mut left = vec![(self.graph.root(), head)];
+        while let Some((b, unit)) = left.pop() {
+            match &self.graph.blocks()[b].kind {
+                Kind::Input { variable, leaf } => {
+                    if codes[*variable] == MISSING {
+                        drawn[*variable] = categorical(self.leaves[*leaf].distribution(unit), rng)? as u16;
+                    }
+                }
+                Kind::Product { children } => left.extend(children.iter().map(|c| (*c, unit))),
+                Kind::Kronecker { left: l, right: r } => {
+                    let units = self.units(*r);
+                    left.extend([(*l, unit / units), (*r, unit % units)]);
+                }
+                Kind::Sum { children, weights } => {
+                    let terms = edges(&self.weights[*weights], unit);
+                    let logs = terms.clone().map(|(part, node, w)| w + values.blocks[children[part]][node]);
+                    let largest = logs.clone().fold(f64::NEG_INFINITY, f64::max);
+                    if largest == f64::NEG_INFINITY {
+                        return None;
+                    }
+                    let chosen = categorical(logs.map(|l| (l - largest).exp()), rng)?;
+                    let (part, node, _) = terms.clone().nth(chosen)?;
+                    left.push((children[part], node));
+                }
+            }
+        }
+        Some(drawn)
+    }
+}
+
+impl Circuit {
     /// `n` independent rows.
     ///
     /// # Errors
-    /// Never for a circuit whose parameters are finite.
+    /// Never for a circuit with one head whose parameters are finite.
     pub fn sample(&self, n: usize, seed: Seed) -> Result<Discrete> {
         self.complete(&Discrete::all_missing(self.schema.clone(), n), seed)
     }
@@ -24,41 +81,19 @@ impl<T: Real> Hclt<T> {
     /// # Errors
     /// As [`Self::log_prob`]; also when what a row knows is impossible under the circuit.
     pub fn complete(&self, rows: &Discrete, seed: Seed) -> Result<Discrete> {
-        self.check(rows)?;
-        let drawn: Vec<Vec<u16>> = (0..rows.len())
-            .into_par_iter()
-            .map(|row| {
-                self.complete_row(rows.row(row), &mut seed.stream("sample", row as u64)).ok_or_else(|| impossible(row))
-            })
-            .collect::<Result<_>>()?;
-        Discrete::new(self.schema.clone(), drawn.concat())
+        self.check_notes(super::evaluate::Notes::default(), rows.len())?;
+        self.complete_rows(rows, 0, seed)
     }
 
-    /// From the root down: a latent state given its parent's and everything below it, then the missing value it emits.
-    fn complete_row(&self, codes: &[u16], rng: &mut Stream) -> Option<Vec<u16>> {
-        let h = self.states;
-        let known = codes.iter().any(|c| *c != MISSING);
-        let values = known.then(|| self.log_values(codes));
-        let below = |v: usize, state: usize| values.as_ref().map_or(0.0, |values| values.products[v * h + state]);
-        let mut states = vec![0; codes.len()];
-        let mut drawn = codes.to_vec();
-        for &v in self.tree.downward() {
-            let prior = |state: usize| match self.tree.parents()[v] {
-                None => self.weights.root[state].f64().ln(),
-                Some(parent) => self.log_edge(v, states[parent], state),
-            };
-            let logs: Vec<f64> = (0..h).map(|state| prior(state) + below(v, state)).collect();
-            let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            if largest == f64::NEG_INFINITY {
-                return None;
-            }
-            states[v] = categorical(logs.iter().map(|l| (l - largest).exp()), rng)?;
-            if codes[v] == MISSING {
-                let k = self.categories(v);
-                let leaf = &self.weights.leaves[v][states[v] * k..(states[v] + 1) * k];
-                drawn[v] = categorical(leaf.iter().map(|w| w.f64()), rng)? as u16;
-            }
+    /// The same under one of several heads.
+    ///
+    /// # Errors
+    /// As [`Self::complete`]; also when there is no such head.
+    pub fn complete_under(&self, head: usize, rows: &Discrete, seed: Seed) -> Result<Discrete> {
+        let heads = self.graph.heads();
+        if head >= heads {
+            return Err(crate::Error::invalid(format!("head {head} of {heads}")));
         }
-        Some(drawn)
+        self.complete_rows(rows, head, seed)
     }
 }

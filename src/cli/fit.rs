@@ -3,7 +3,7 @@
 use super::{Context, Model};
 use crate::{
     Error, Result,
-    circuits::FitHclt,
+    circuits::{FitCircuit, Structure},
     data::{Coding, Rows, Split, Subset, open_rows},
     train::{Bar, Checkpoint},
 };
@@ -62,15 +62,17 @@ struct Report {
     valid_bits_per_dim: Option<f64>,
 }
 
-fn settings(args: &Args) -> Result<FitHclt> {
+fn settings(args: &Args) -> Result<FitCircuit> {
     let mut settings = match &args.config {
-        None => FitHclt::default(),
+        None => FitCircuit::default(),
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
             toml::from_str(&text).map_err(|e| Error::file(path, e.to_string().trim_end()))?
         }
     };
-    settings.states = args.states.unwrap_or(settings.states);
+    if let (Some(given), Structure::Hclt { states, .. }) = (args.states, &mut settings.structure) {
+        *states = given;
+    }
     settings.epochs = args.epochs.unwrap_or(settings.epochs);
     settings.batch = args.batch.unwrap_or(settings.batch);
     Ok(settings)

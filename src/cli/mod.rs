@@ -6,7 +6,7 @@ mod fit;
 mod query;
 mod score;
 
-use crate::{Result, circuits::Hclt, random::Seed};
+use crate::{Result, circuits::Circuit, random::Seed};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
@@ -102,7 +102,7 @@ struct ModelFile {
 }
 
 impl ModelFile {
-    fn load(&self) -> Result<Hclt> {
-        Hclt::load(&self.path)
+    fn load(&self) -> Result<Circuit> {
+        Circuit::load(&self.path)
     }
 }

@@ -3,7 +3,7 @@
 use super::{Context, ModelFile};
 use crate::{
     Error, Result,
-    circuits::Hclt,
+    circuits::Circuit,
     data::{Coding, Discrete, MISSING, Rows, Schema, load, load::write_npy, save_discrete},
 };
 use std::path::PathBuf;
@@ -152,7 +152,7 @@ struct Distribution<'a> {
 }
 
 fn conditional(
-    circuit: &Hclt,
+    circuit: &Circuit,
     rows: &Discrete,
     chosen: &[usize],
     single: bool,

@@ -3,7 +3,7 @@
 use super::Lab;
 use crate::{
     Result,
-    circuits::{Em, FitHclt},
+    circuits::{Em, FitCircuit, Structure},
     data::{Coding, Discrete, Images, Rows, load, shipped},
     plot::{Table, Tiles},
 };
@@ -71,8 +71,7 @@ fn spread(rows: &Discrete, n: usize) -> Discrete {
 
 /// What the data costs when every variable is coded by itself: a circuit with one latent state.
 fn independent_bits(lab: &Lab, rows: &Discrete) -> Result<f64> {
-    let em = Em { full_batch: true, pseudocount: 0.0, ..Em::default() };
-    let settings = FitHclt { states: 1, epochs: 1, em, ..FitHclt::default() };
+    let settings = FitCircuit { epochs: 1, em: Em::exact(), ..FitCircuit::new(Structure::hclt(1)) };
     let (circuit, _) = settings.fit(rows, None, lab.seed)?;
     circuit.evidence(rows)?.bits_per_dim()
 }

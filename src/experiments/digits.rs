@@ -3,7 +3,7 @@
 use super::{Lab, pictures};
 use crate::{
     Result,
-    circuits::{FitHclt, mutual_information},
+    circuits::{FitCircuit, Structure, Tree, mutual_information},
     data::{Rows, Split, shipped},
     plot::{Axis, Lines, Series, Table, TreeMap},
 };
@@ -19,14 +19,16 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let mut results = Vec::new();
     for states in sizes {
         lab.say(format!("{states} states"));
-        let settings = FitHclt { states, epochs: lab.scale.pick(60, 200), ..FitHclt::default() };
+        let epochs = lab.scale.pick(60, 200);
+        let settings = FitCircuit { epochs, ..FitCircuit::new(Structure::hclt(states)) };
         let (circuit, history) = settings.fit(&train, Some(&valid), lab.seed)?;
         let evidence = circuit.evidence(&test)?;
         let error = evidence.standard_error() / (dims * LN_2);
         results.push((states, circuit.parameters(), evidence.bits_per_dim()?, error));
         if states == 16 {
             let information = mutual_information(&train, lab.seed)?;
-            let parents = circuit.tree().parents();
+            let tree = Tree::chow_liu(&train, lab.seed)?;
+            let parents = tree.parents();
             let weights: Vec<f64> =
                 (0..parents.len()).map(|v| parents[v].map_or(0.0, |p| information[v * parents.len() + p])).collect();
             let title = "Which pixel looks at which";

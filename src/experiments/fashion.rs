@@ -3,7 +3,7 @@
 use super::{Lab, pictures};
 use crate::{
     Result,
-    circuits::{Em, FitHclt},
+    circuits::{Em, FitCircuit, Structure},
     data::{Images, Rows, Split, Subset, data_home, shipped},
     notebook::Scale,
     plot::Table,
@@ -22,7 +22,8 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let (train, valid) = (Subset::new(&rows, split.train), Subset::new(&rows, split.valid));
     let states = lab.scale.pick(16, 256);
     let em = Em { pseudocount: 0.01, ..Em::default() };
-    let settings = FitHclt { states, epochs: lab.scale.pick(20, 100), batch: 256, patience: 5, em };
+    let epochs = lab.scale.pick(20, 100);
+    let settings = FitCircuit { epochs, batch: 256, patience: 5, em, ..FitCircuit::new(Structure::hclt(states)) };
     lab.say(format!("{states} states, {} training images", train.len()));
     let (circuit, history) = settings.fit(&train, Some(&valid), lab.seed)?;
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Result,
-    circuits::Hclt,
+    circuits::Circuit,
     data::Discrete,
     plot::{Lines, Series, Tiles},
     random::Seed,
@@ -20,14 +20,14 @@ pub(super) fn learning(title: &str, history: &History, dims: f64) -> Lines {
 }
 
 /// Twelve pictures of the data, each `tile` pixels wide, above twenty-four of the circuit's own.
-pub(super) fn samples(title: &str, tile: u32, circuit: &Hclt, test: &Discrete, seed: Seed) -> Result<Tiles> {
+pub(super) fn samples(title: &str, tile: u32, circuit: &Circuit, test: &Discrete, seed: Seed) -> Result<Tiles> {
     let drawn = circuit.sample(24, seed)?;
     let second = drawn.select(&(12..24).collect::<Vec<_>>());
     Tiles::new(title, 12, tile).with("data", test)?.with("samples", &drawn)?.with("", &second)
 }
 
 /// Pictures whose right half is hidden, and three ways the circuit paints it.
-pub(super) fn inpainting(circuit: &Hclt, test: &Discrete, width: usize, seed: Seed) -> Result<Tiles> {
+pub(super) fn inpainting(circuit: &Circuit, test: &Discrete, width: usize, seed: Seed) -> Result<Tiles> {
     let some = test.select(&(0..12).collect::<Vec<_>>());
     let hidden = some.mask(|_, v| v % width >= width / 2);
     let mut tiles = Tiles::new("The right half hidden, and painted three times", 12, 44)

@@ -1,6 +1,10 @@
-//! The circuit against enumeration, closed forms and itself.
+//! Circuits against enumeration, closed forms and themselves.
 
-use super::{conditional::Conditionals, evaluate::Workspace, flow::Flows, hclt::Hclt, *};
+use super::{
+    evaluate::{Notes, Workspace},
+    flow::Flows,
+    *,
+};
 use crate::{
     archive::Archive,
     data::{Discrete, MISSING, Rows, Schema},
@@ -11,47 +15,60 @@ use proptest::prelude::*;
 use rand::RngExt;
 
 /// A circuit over a random tree, with parameters far from uniform.
-fn circuit<T: Real>(vars: usize, categories: usize, states: usize, seed: u64) -> Hclt<T> {
+fn circuit<T: Real>(vars: usize, categories: usize, states: usize, seed: u64) -> Circuit<T> {
     let mut rng = Seed(seed).stream("tree", 0);
     let order = permutation(vars, &mut rng);
     let mut parents = vec![None; vars];
     for i in 1..vars {
         parents[order[i]] = Some(order[rng.random_range(0..i)]);
     }
-    let schema = Schema::uniform(&[vars], categories);
-    let mut circuit = Hclt::<T>::random(schema, Tree::new(parents).unwrap(), states, Seed(seed)).unwrap();
-    let weights = &mut circuit.weights;
-    let rows = weights.edges.iter_mut().flat_map(|e| e.chunks_exact_mut(states));
-    for row in rows.chain(weights.leaves.iter_mut().flat_map(|l| l.chunks_exact_mut(categories))) {
-        let cubes: Vec<f64> = row.iter().map(|w| w.f64().powi(3)).collect();
-        let total: f64 = cubes.iter().sum();
-        row.iter_mut().zip(cubes).for_each(|(w, c)| *w = T::of(c / total));
+    let graph = Graph::hclt(&Tree::new(parents).unwrap(), states).unwrap();
+    sharpened(graph, categories, Leaf::Categorical, seed)
+}
+
+/// A circuit of that graph whose parameters are the cubes of random ones, so far from uniform.
+fn sharpened<T: Real>(graph: Graph, categories: usize, leaf: Leaf, seed: u64) -> Circuit<T> {
+    let schema = Schema::uniform(&[graph.variables()], categories);
+    let kinds = vec![leaf; schema.len()];
+    let mut circuit = Circuit::<T>::draw("circuit", graph, schema, &kinds, Seed(seed)).unwrap();
+    for parts in &mut circuit.weights {
+        for row in 0..parts[0].rows() {
+            let cube = |w: &T| w.f64().powi(3);
+            let total: f64 = parts.iter().flat_map(|m| &m.values[m.row(row)]).map(cube).sum();
+            for matrix in parts.iter_mut() {
+                let range = matrix.row(row);
+                matrix.values[range].iter_mut().for_each(|w| *w = T::of(cube(w) / total));
+            }
+        }
+    }
+    for leaves in circuit.leaves.iter_mut().filter(|l| l.kind == Leaf::Categorical) {
+        for unit in 0..leaves.units {
+            let total: f64 = leaves.distribution(unit).map(|p| p.powi(3)).sum();
+            for a in 0..leaves.categories() {
+                let p = &mut leaves.table[a * leaves.units + unit];
+                *p = T::of(p.f64().powi(3) / total);
+            }
+        }
     }
     circuit
 }
 
-/// `Σ_z p(z_r) p(x_r | z_r) Π p(z_j | z_i) p(x_j | z_j)`, term by term.
-fn enumerated<T: Real>(c: &Hclt<T>, x: &[u16]) -> f64 {
-    let (n, h) = (x.len(), c.states);
-    (0..h.pow(n as u32))
-        .map(|code| {
-            let z: Vec<usize> = (0..n).map(|v| code / h.pow(v as u32) % h).collect();
-            (0..n)
-                .map(|v| {
-                    let latent = match c.tree.parents()[v] {
-                        None => c.weights.root[z[v]].f64(),
-                        Some(p) => c.weights.edges[v][z[p] * h + z[v]].f64(),
-                    };
-                    let leaf = if x[v] == MISSING {
-                        1.0
-                    } else {
-                        c.weights.leaves[v][z[v] * c.categories(v) + x[v] as usize].f64()
-                    };
-                    latent * leaf
-                })
-                .product::<f64>()
-        })
-        .sum()
+/// The likelihood of a row by the definition of a circuit, node by node.
+fn recursive<T: Real>(c: &Circuit<T>, b: usize, unit: usize, x: &[u16]) -> f64 {
+    match &c.graph.blocks()[b].kind {
+        Kind::Input { variable, leaf } => c.leaves[*leaf].prob(unit, x[*variable]),
+        Kind::Product { children } => children.iter().map(|child| recursive(c, *child, unit, x)).product(),
+        Kind::Kronecker { left, right } => {
+            let units = c.units(*right);
+            recursive(c, *left, unit / units, x) * recursive(c, *right, unit % units, x)
+        }
+        Kind::Sum { children, weights } => children
+            .iter()
+            .zip(&c.weights[*weights])
+            .flat_map(|(child, matrix)| (0..c.units(*child)).map(move |node| (*child, node, matrix.weight(unit, node))))
+            .map(|(child, node, weight)| if weight == T::ZERO { 0.0 } else { weight.f64() * recursive(c, child, node, x) })
+            .sum(),
+    }
 }
 
 fn assignments(vars: usize, categories: usize) -> Discrete {
@@ -60,11 +77,11 @@ fn assignments(vars: usize, categories: usize) -> Discrete {
     Discrete::new(Schema::uniform(&[vars], categories), codes).unwrap()
 }
 
-fn flows_of<T: Real>(circuit: &Hclt<T>, rows: &Discrete) -> Flows<T> {
+fn flows_of<T: Real>(circuit: &Circuit<T>, rows: &Discrete) -> Flows<T> {
     let mut flows = Flows::new(circuit);
     let all: Vec<usize> = (0..rows.len()).collect();
     Workspace::new(true)
-        .for_each_block(circuit, rows, &all, |tiles| {
+        .for_each_block(circuit, rows, &all, Notes::default(), |_, tiles| {
             flows.add(circuit, tiles);
             Ok(())
         })
@@ -72,15 +89,24 @@ fn flows_of<T: Real>(circuit: &Hclt<T>, rows: &Discrete) -> Flows<T> {
     flows
 }
 
+fn log_prob<T: Real>(circuit: &Circuit<T>, rows: &Discrete) -> Vec<f64> {
+    circuit.score(rows, Notes::default()).unwrap().0
+}
+
+/// Draws from a circuit of any number type.
+fn draw<T: Real>(circuit: &Circuit<T>, n: usize, seed: u64) -> Discrete {
+    circuit.complete_rows(&Discrete::all_missing(circuit.schema.clone(), n), 0, Seed(seed)).unwrap()
+}
+
 #[test]
 fn probabilities_are_those_of_enumeration_and_sum_to_one() {
     let c = circuit::<f64>(6, 4, 3, 1);
     let rows = assignments(6, 4);
-    let log_probs = c.log_prob(&rows).unwrap();
+    let log_probs = log_prob(&c, &rows);
     let total: f64 = log_probs.iter().map(|p| p.exp()).sum();
     assert!((total - 1.0).abs() < 1e-12, "{total}");
     for row in (0..rows.len()).step_by(97) {
-        let exact = enumerated(&c, rows.row(row)).ln();
+        let exact = recursive(&c, c.graph.root(), 0, rows.row(row)).ln();
         assert!((log_probs[row] - exact).abs() < 1e-12, "row {row}: {} against {exact}", log_probs[row]);
     }
 }
@@ -89,16 +115,16 @@ fn probabilities_are_those_of_enumeration_and_sum_to_one() {
 fn a_marginal_is_the_sum_over_what_is_missing() {
     let c = circuit::<f64>(6, 3, 3, 2);
     let rows = assignments(6, 3);
-    let joint = c.log_prob(&rows).unwrap();
+    let joint = log_prob(&c, &rows);
     for hidden in [[0, 3], [1, 2], [4, 5]] {
         let seen = rows.row(421).to_vec();
         let masked = rows.select(&[421]).mask(|_, v| hidden.contains(&v));
         let agrees = |row: usize| (0..6).all(|v| hidden.contains(&v) || rows.row(row)[v] == seen[v]);
         let sum: f64 = (0..rows.len()).filter(|r| agrees(*r)).map(|r| joint[r].exp()).sum();
-        assert!((c.log_prob(&masked).unwrap()[0] - sum.ln()).abs() < 1e-12);
+        assert!((log_prob(&c, &masked)[0] - sum.ln()).abs() < 1e-12);
     }
     let nothing = Discrete::all_missing(c.schema.clone(), 1);
-    assert!(c.log_prob(&nothing).unwrap()[0].abs() < 1e-12);
+    assert!(log_prob(&c, &nothing)[0].abs() < 1e-12);
 }
 
 #[test]
@@ -107,26 +133,28 @@ fn a_flow_is_the_derivative_of_the_log_likelihood() {
     let row = assignments(5, 3).select(&[77]).mask(|_, v| v == 2);
     let flows = flows_of(&c, &row);
     let step = 1e-5;
-    let derivative = |nudge: &dyn Fn(&mut Hclt<f64>, f64)| {
+    let derivative = |nudge: &dyn Fn(&mut Circuit<f64>, f64)| {
         let at = |by: f64| {
             let mut moved = c.clone();
             nudge(&mut moved, by.exp());
-            moved.log_prob(&row).unwrap()[0]
+            log_prob(&moved, &row)[0]
         };
         (at(step) - at(-step)) / (2.0 * step)
     };
-    for v in 0..5 {
-        for i in 0..c.weights.edges[v].len() {
-            let numeric = derivative(&|c, by| c.weights.edges[v][i] *= by);
-            let flow = flows.edges[v][i] * c.weights.edges[v][i];
-            assert!((numeric - flow).abs() < 1e-8, "edge {v} {i}: {numeric} against {flow}");
+    for (set, parts) in c.weights.iter().enumerate() {
+        for (i, weight) in parts[0].values.iter().enumerate() {
+            let numeric = derivative(&|c, by| c.weights[set][0].values[i] *= by);
+            let flow = flows.edges[set][0][i] * weight;
+            assert!((numeric - flow).abs() < 1e-8, "edge {set} {i}: {numeric} against {flow}");
         }
-        let code = row.row(0)[v];
+    }
+    for (set, leaves) in c.leaves.iter().enumerate() {
+        let code = row.row(0)[c.uses.leaves[set][0].0];
         if code != MISSING {
-            for h in 0..3 {
-                let numeric = derivative(&|c, by| c.weights.leaves[v][h * 3 + code as usize] *= by);
-                let flow = flows.leaves[v][code as usize * 3 + h];
-                assert!((numeric - flow).abs() < 1e-8, "leaf {v} {h}: {numeric} against {flow}");
+            for at in code as usize * leaves.units..(code as usize + 1) * leaves.units {
+                let numeric = derivative(&|c, by| c.leaves[set].table[at] *= by);
+                let flow = flows.leaves[set][at];
+                assert!((numeric - flow).abs() < 1e-8, "leaf {set} {at}: {numeric} against {flow}");
             }
         }
     }
@@ -135,20 +163,20 @@ fn a_flow_is_the_derivative_of_the_log_likelihood() {
 #[test]
 fn the_flows_into_each_variable_sum_to_the_rows() {
     let c = circuit::<f64>(7, 4, 5, 4);
-    let rows = c.sample(300, Seed(1)).unwrap().mask(|row, v| (row * 7 + v) % 5 == 0);
+    let rows = draw(&c, 300, 1).mask(|row, v| (row * 7 + v) % 5 == 0);
     let flows = flows_of(&c, &rows);
     for leaf in &flows.leaves {
         let total: f64 = leaf.iter().sum();
         assert!((total - 300.0).abs() < 1e-10, "{total}");
     }
-    assert!((flows.root.iter().sum::<f64>() - 300.0).abs() < 1e-10);
 }
 
 /// Parameters that drive values to zero: tiny numbers, and leaves with disjoint supports.
-fn adversarial<T: Real>() -> (Hclt<T>, Discrete) {
+fn adversarial<T: Real>() -> (Circuit<T>, Discrete) {
     let mut c = circuit::<T>(40, 3, 4, 5);
-    for (v, leaf) in c.weights.leaves.iter_mut().enumerate() {
-        for (h, row) in leaf.chunks_exact_mut(3).enumerate() {
+    for (leaves, uses) in c.leaves.iter_mut().zip(&c.uses.leaves) {
+        let v = uses[0].0;
+        for h in 0..leaves.units {
             let tiny = 1e-25 * (1.0 + v as f64 + h as f64);
             let values = match v % 3 {
                 0 => [1.0 - 2.0 * tiny, tiny, tiny],
@@ -156,7 +184,7 @@ fn adversarial<T: Real>() -> (Hclt<T>, Discrete) {
                 1 => [0.0, 1.0, 0.0],
                 _ => [0.5, 0.25, 0.25],
             };
-            row.iter_mut().zip(values).for_each(|(w, p)| *w = T::of(p));
+            (0..3).for_each(|a| leaves.table[a * 4 + h] = T::of(values[a]));
         }
     }
     let mut rng = Seed(3).stream("test", 0);
@@ -169,9 +197,9 @@ fn adversarial<T: Real>() -> (Hclt<T>, Discrete) {
 #[test]
 fn columns_that_would_vanish_are_computed_exactly() {
     let (c, rows) = adversarial::<f32>();
-    let fast = c.log_prob(&rows).unwrap();
+    let fast = log_prob(&c, &rows);
     for (row, fast) in fast.iter().enumerate() {
-        let exact = c.log_values(rows.row(row)).log_prob;
+        let exact = c.log_values(rows.row(row)).log_prob(&c, &[1.0]);
         assert!((fast - exact).abs() <= 1e-5 * exact.abs(), "row {row}: {fast} against {exact}");
     }
     assert!(fast.iter().any(|p| *p < -200.0) && fast.iter().all(|p| p.is_finite()));
@@ -184,14 +212,15 @@ fn columns_that_would_vanish_are_computed_exactly() {
 #[test]
 fn the_impossible_is_minus_infinity_and_has_no_flow() {
     let mut c = circuit::<f32>(3, 2, 2, 6);
-    c.weights.leaves[1] = vec![1.0, 0.0, 1.0, 0.0];
+    let set = c.uses.leaves.iter().position(|uses| uses[0].0 == 1).unwrap();
+    c.leaves[set].table[..4].copy_from_slice(&[1.0, 1.0, 0.0, 0.0]);
     let rows = Discrete::new(c.schema.clone(), vec![0, 1, 0, 0, 0, 0]).unwrap();
-    let log_probs = c.log_prob(&rows).unwrap();
+    let log_probs = log_prob(&c, &rows);
     assert_eq!(log_probs[0], f64::NEG_INFINITY);
     assert!(log_probs[1].is_finite());
     let flows = flows_of(&c, &rows);
     assert_eq!((flows.rows, flows.impossible), (2.0, 1.0));
-    assert!((flows.root.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    assert!((flows.leaves[0].iter().sum::<f32>() - 1.0).abs() < 1e-6);
     let error = c.complete(&rows.mask(|_, v| v == 0), Seed(0)).unwrap_err().to_string();
     assert!(error.starts_with("row 0: the circuit gives"), "{error}");
     assert!(c.conditionals(&rows.mask(|_, v| v == 0)).is_err());
@@ -200,17 +229,13 @@ fn the_impossible_is_minus_infinity_and_has_no_flow() {
 #[test]
 fn f32_agrees_with_f64_and_any_number_of_threads_with_itself() {
     let wide = circuit::<f64>(30, 17, 16, 7);
-    let mut narrow = circuit::<f32>(30, 17, 16, 7);
-    let copy = |from: &[f64]| from.iter().map(|w| *w as f32).collect::<Vec<_>>();
-    narrow.weights.edges = wide.weights.edges.iter().map(|e| copy(e)).collect();
-    narrow.weights.leaves = wide.weights.leaves.iter().map(|e| copy(e)).collect();
-    narrow.weights.root = copy(&wide.weights.root);
-    let rows = wide.sample(500, Seed(2)).unwrap();
-    let (a, b) = (wide.log_prob(&rows).unwrap(), narrow.log_prob(&rows).unwrap());
+    let narrow = circuit::<f32>(30, 17, 16, 7);
+    let rows = draw(&wide, 500, 2);
+    let (a, b) = (log_prob(&wide, &rows), log_prob(&narrow, &rows));
     assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5 * a.abs()));
     let on = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| (narrow.log_prob(&rows).unwrap(), flows_of(&narrow, &rows)))
+        pool.install(|| (log_prob(&narrow, &rows), flows_of(&narrow, &rows)))
     };
     assert_eq!(on(1), on(3));
 }
@@ -219,14 +244,14 @@ fn f32_agrees_with_f64_and_any_number_of_threads_with_itself() {
 fn conditionals_are_joints_over_marginals() {
     let c = circuit::<f64>(6, 3, 4, 8);
     let known = assignments(6, 3).select(&[5, 300]).mask(|_, v| v == 1 || v == 4);
-    let conditionals: Conditionals = c.conditionals(&known).unwrap();
+    let conditionals: Conditionals = c.all_conditionals(&known).unwrap();
     for row in 0..2 {
-        let marginal = c.log_prob(&known.select(&[row])).unwrap()[0];
+        let marginal = log_prob(&c, &known.select(&[row]))[0];
         for v in [1, 4] {
             for a in 0..3 {
                 let mut codes = known.row(row).to_vec();
                 codes[v] = a;
-                let joint = c.log_prob(&Discrete::new(c.schema.clone(), codes).unwrap()).unwrap()[0];
+                let joint = log_prob(&c, &Discrete::new(c.schema.clone(), codes).unwrap())[0];
                 let found = conditionals.get(row, v)[a as usize];
                 assert!((found - (joint - marginal).exp()).abs() < 1e-12);
             }
@@ -265,7 +290,7 @@ fn completions_follow_the_exact_conditional_law() {
         .map(|i| {
             let mut codes = known.row(0).to_vec();
             (codes[0], codes[3]) = (i % 3, i / 3);
-            let joint = c.log_prob(&Discrete::new(c.schema.clone(), codes).unwrap()).unwrap()[0];
+            let joint = log_prob(&c, &Discrete::new(c.schema.clone(), codes).unwrap())[0];
             (joint - marginal).exp()
         })
         .collect();
@@ -281,9 +306,9 @@ proptest! {
     #[test]
     fn em_never_lowers_the_likelihood(vars in 2..7_usize, categories in 2..5_usize, states in 1..5_usize, seed: u64, holes in 0..3_usize) {
         let truth = circuit::<f64>(vars, categories, 3, seed);
-        let rows = truth.sample(60, Seed(seed)).unwrap().mask(|row, v| holes > 0 && (row + v) % (5 - holes) == 0);
+        let rows = draw(&truth, 60, seed).mask(|row, v| holes > 0 && (row + v) % (5 - holes) == 0);
         let learner = circuit::<f64>(vars, categories, states, seed ^ 1);
-        let mut learner = EmLearner::new(learner, &rows, None, Em::exact()).unwrap();
+        let mut learner = EmLearner::of(learner, &rows, None, Notes::default(), Em::exact()).unwrap();
         let history = train(&mut learner, rows.len(), &Plan::new(8, 25, Seed(0)), &mut quiet).unwrap();
         let losses: Vec<f64> = history.epochs().iter().map(|e| {
             history.records().iter().filter(|r| r.epoch == e.0).zip([25.0, 25.0, 10.0]).map(|(r, n)| r.loss * n).sum::<f64>()
@@ -316,13 +341,13 @@ fn a_saved_circuit_is_the_same_circuit() {
     let path = folder.path().join("model");
     let c = circuit::<f32>(5, 3, 4, 13);
     c.save(&path, &assignments(5, 3)).unwrap();
-    assert_eq!(Hclt::load(&path).unwrap(), c);
+    assert_eq!(Circuit::load(&path).unwrap(), c);
     let whole = std::fs::read(&path).unwrap();
-    let text = String::from_utf8_lossy(&whole).replacen("\\\"hclt\\\"", "\\\"made\\\"", 1);
+    let text = String::from_utf8_lossy(&whole).replacen("\\\"circuit\\\"", "\\\"made\\\"", 1);
     std::fs::write(&path, text.as_bytes()).unwrap();
-    assert!(Hclt::load(&path).is_err());
+    assert!(Circuit::load(&path).is_err());
     std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
-    assert!(Hclt::load(&path).unwrap_err().to_string().contains("model"));
+    assert!(Circuit::load(&path).unwrap_err().to_string().contains("model"));
 }
 
 #[test]

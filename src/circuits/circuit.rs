@@ -1,0 +1,183 @@
+//! A circuit: a graph and its parameters.
+
+use super::{
+    Leaf, Real,
+    flow::Uses,
+    graph::{Graph, Kind},
+    layer::{Layout, Matrix},
+    leaf::Leaves,
+    plan::Plan,
+};
+use crate::{
+    Error, Result,
+    data::{Rows, Schema},
+    random::Seed,
+};
+use rand::RngExt;
+use std::fmt;
+
+/// A probabilistic circuit: smooth and decomposable, so that every marginal is one pass upward, and exact.
+///
+/// ```text
+/// p_n(x) = p(x_v | n)                 an input
+///          Π_{c ∈ in(n)} p_c(x)       a product
+///          Σ_{c ∈ in(n)} θ_nc p_c(x)  a sum, Σ_c θ_nc = 1
+/// ```
+/// Source: Darwiche 2003; Choi, Vergari and Van den Broeck 2020.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Circuit<T: Real = f32> {
+    pub(super) name: String,
+    pub(super) schema: Schema,
+    pub(super) graph: Graph,
+    /// Of each set of sum weights, a matrix a child: every row, over all of them, sums to one.
+    pub(super) weights: Vec<Vec<Matrix<T>>>,
+    pub(super) leaves: Vec<Leaves<T>>,
+    pub(super) plan: Plan,
+    pub(super) uses: Uses,
+}
+
+impl<T: Real> Circuit<T> {
+    /// A circuit of that graph over `schema` with leaves of one kind and random parameters.
+    pub(super) fn draw(name: &str, graph: Graph, schema: Schema, kinds: &[Leaf], seed: Seed) -> Result<Self> {
+        graph.validate()?;
+        if graph.variables() != schema.len() || kinds.len() != schema.len() {
+            return Err(Error::invalid(format!(
+                "a graph over {} variables and {} kinds of leaves for {} columns",
+                graph.variables(),
+                kinds.len(),
+                schema.len()
+            )));
+        }
+        let mut leaves: Vec<Leaves<T>> = Vec::new();
+        let mut weights: Vec<Vec<Matrix<T>>> = Vec::new();
+        for block in graph.blocks() {
+            match &block.kind {
+                Kind::Input { variable, leaf } => {
+                    let (kind, column) = (kinds[*variable], &schema.variables[*variable]);
+                    kind.check(column, block.units)?;
+                    if *leaf == leaves.len() {
+                        let mut rng = seed.stream("leaf", *leaf as u64);
+                        leaves.push(Leaves::random(kind, column.categories, block.units, &mut rng));
+                    }
+                    let shared = &leaves[*leaf];
+                    if shared.kind != kind || shared.categories() != column.categories {
+                        let name = &column.name;
+                        return Err(Error::invalid(format!("variable {name} shares leaves with one of another kind")));
+                    }
+                }
+                Kind::Sum { children, weights: set } if *set == weights.len() => {
+                    let sizes: Vec<usize> = children.iter().map(|c| graph.blocks()[*c].units).collect();
+                    weights.push(random_weights(block.units, &sizes, seed, *set as u64));
+                }
+                _ => {}
+            }
+        }
+        let (plan, uses) = (Plan::new(&graph), Uses::new(&graph));
+        Ok(Self { name: name.into(), schema, graph, weights, leaves, plan, uses })
+    }
+
+    pub(super) fn vars(&self) -> usize {
+        self.schema.len()
+    }
+
+    pub(super) fn units(&self, block: usize) -> usize {
+        self.graph.blocks()[block].units
+    }
+
+    /// Number of parameters, of which each distribution determines its last.
+    pub(super) fn count_parameters(&self) -> usize {
+        let edges: usize = self.weights.iter().flatten().map(Matrix::edges).sum();
+        edges + self.leaves.iter().map(Leaves::parameters).sum::<usize>()
+    }
+
+    /// Refuses rows of other variables or with more categories.
+    pub(super) fn check(&self, rows: &dyn Rows) -> Result<()> {
+        let (ours, theirs) = (&self.schema.variables, &rows.schema().variables);
+        if ours.len() != theirs.len() {
+            return Err(Error::invalid(format!(
+                "rows of {} values; the circuit has {} variables",
+                theirs.len(),
+                ours.len()
+            )));
+        }
+        match ours.iter().zip(theirs).find(|(a, b)| a.categories < b.categories) {
+            None => Ok(()),
+            Some((a, b)) => Err(Error::invalid(format!(
+                "variable {} has {} categories; the circuit knows {}",
+                a.name, b.categories, a.categories
+            ))),
+        }
+    }
+}
+
+/// Rows of `units` random distributions over all children, cut into a matrix a child.
+fn random_weights<T: Real>(units: usize, sizes: &[usize], seed: Seed, set: u64) -> Vec<Matrix<T>> {
+    let mut rng = seed.stream("weights", set);
+    let mut parts: Vec<Vec<T>> = sizes.iter().map(|size| Vec::with_capacity(units * size)).collect();
+    for _ in 0..units {
+        let row: Vec<f64> = (0..sizes.iter().sum()).map(|_| 0.05 + rng.random::<f64>()).collect();
+        let total: f64 = row.iter().sum();
+        let mut row = row.into_iter();
+        for (part, size) in parts.iter_mut().zip(sizes) {
+            part.extend(row.by_ref().take(*size).map(|w| T::of(w / total)));
+        }
+    }
+    parts.into_iter().zip(sizes).map(|(values, size)| Matrix::dense(units, *size, values)).collect()
+}
+
+impl Circuit {
+    /// A circuit of this graph with random parameters, and leaves of one kind for every variable.
+    ///
+    /// # Errors
+    /// When the graph is not valid, is over another number of variables, or a variable cannot have such leaves.
+    pub fn random(graph: Graph, schema: Schema, leaf: Leaf, seed: Seed) -> Result<Self> {
+        let kinds = vec![leaf; schema.len()];
+        Self::draw("circuit", graph, schema, &kinds, seed)
+    }
+
+    /// The same with a kind of leaves for each variable.
+    ///
+    /// # Errors
+    /// As [`Self::random`].
+    pub fn random_mixed(graph: Graph, schema: Schema, leaves: &[Leaf], seed: Seed) -> Result<Self> {
+        Self::draw("circuit", graph, schema, leaves, seed)
+    }
+
+    /// The structure's name, as `limbeck fit` knows it; `circuit` for one of your own.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the columns are.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// What is mixed and multiplied with what.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Number of parameters, of which each distribution determines its last.
+    pub fn parameters(&self) -> usize {
+        self.count_parameters()
+    }
+
+    /// How the weights of each sum block lie in memory, an entry for each of its children.
+    pub fn layouts(&self) -> Vec<Layout> {
+        self.weights.iter().flatten().map(Matrix::layout).collect()
+    }
+}
+
+impl<T: Real> fmt::Display for Circuit<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (vars, blocks, parameters) = (self.vars(), self.graph.blocks().len(), self.count_parameters());
+        let nodes: usize = self.graph.blocks().iter().map(|b| b.units).sum();
+        let mut kinds: Vec<String> = self.leaves.iter().map(|l| l.kind.to_string()).collect();
+        kinds.dedup();
+        kinds.sort();
+        kinds.dedup();
+        let leaves = kinds.join(" and ");
+        write!(f, "{}: {vars} variables, {nodes} nodes in {blocks} blocks, {parameters} parameters, {leaves} leaves", self.name)
+    }
+}

@@ -1,0 +1,106 @@
+//! Anemone: a step that is smaller for nodes the batch uses less than the circuit expects.
+
+use super::counts::Counts;
+use crate::circuits::{Circuit, Real, graph::Kind, layer::Matrix};
+use rayon::prelude::*;
+
+/// Sets the edges of a sum node to `count(part, place, weight) + α / edges`, normalised. A node without counts stays.
+pub(super) fn set_row<T: Real>(
+    parts: &mut [Matrix<T>],
+    row: usize,
+    pseudocount: f64,
+    count: impl Fn(usize, usize, f64) -> f64,
+) {
+    let places = |matrix: &Matrix<T>| matrix.row(row).filter(|i| matrix.values[*i] > T::ZERO).collect::<Vec<_>>();
+    let places: Vec<Vec<usize>> = parts.iter().map(places).collect();
+    let edges: usize = places.iter().map(Vec::len).sum();
+    if edges == 0 {
+        return;
+    }
+    let share = pseudocount / edges as f64;
+    let new: Vec<Vec<f64>> = places
+        .iter()
+        .enumerate()
+        .map(|(part, at)| at.iter().map(|i| count(part, *i, parts[part].values[*i].f64()) + share).collect())
+        .collect();
+    let total: f64 = new.iter().flatten().sum();
+    if total > 0.0 {
+        for ((matrix, at), new) in parts.iter_mut().zip(places).zip(new) {
+            at.into_iter().zip(new).for_each(|(i, value)| matrix.values[i] = T::of(value / total));
+        }
+    }
+}
+
+impl<T: Real> Circuit<T> {
+    /// `p_TD`: of every node, how often a sample of the circuit goes through it; the heads are equally likely.
+    ///
+    /// ```text
+    /// p_TD(root) = 1        p_TD(c) = Σ_{products n} p_TD(n) + Σ_{sums n} θ_nc p_TD(n)
+    /// ```
+    pub(in crate::circuits) fn top_down(&self) -> Vec<Vec<f64>> {
+        let blocks = self.graph.blocks();
+        let mut mass: Vec<Vec<f64>> = blocks.iter().map(|block| vec![0.0; block.units]).collect();
+        let heads = self.graph.heads() as f64;
+        mass[self.graph.root()].fill(1.0 / heads);
+        for (b, block) in blocks.iter().enumerate().rev() {
+            let own = std::mem::take(&mut mass[b]);
+            match &block.kind {
+                Kind::Input { .. } => {}
+                Kind::Product { children } => {
+                    for c in children {
+                        mass[*c].iter_mut().zip(&own).for_each(|(m, own)| *m += own);
+                    }
+                }
+                Kind::Kronecker { left, right } => {
+                    let units = self.units(*right);
+                    for (i, own) in own.iter().enumerate() {
+                        mass[*left][i / units] += own;
+                        mass[*right][i % units] += own;
+                    }
+                }
+                Kind::Sum { children, weights } => {
+                    for (c, matrix) in children.iter().zip(&self.weights[*weights]) {
+                        for (row, own) in own.iter().enumerate() {
+                            let edges = matrix.row_columns(row).zip(&matrix.values[matrix.row(row)]);
+                            edges.for_each(|(column, weight)| mass[*c][column] += own * weight.f64());
+                        }
+                    }
+                }
+            }
+            mass[b] = own;
+        }
+        mass
+    }
+
+    /// `θ ∝ step F̂ + (1 − step) p_TD θ`, where `average / correction` is the flow `F̂` a row.
+    pub(super) fn anemone_step(&mut self, average: &Counts, correction: f64, pseudocount: f64, step: f64) {
+        let mass = self.top_down();
+        // Parameters that several blocks share are used by all of them.
+        let total = |blocks: &mut dyn Iterator<Item = usize>, units: usize| {
+            let mut sum = vec![0.0; units];
+            blocks.for_each(|b| sum.iter_mut().zip(&mass[b]).for_each(|(s, m)| *s += m));
+            sum
+        };
+        let scale = step / correction;
+        let uses = &self.uses;
+        self.weights.par_iter_mut().zip(&average.edges).enumerate().for_each(|(set, (parts, flows))| {
+            let mass = total(&mut uses.weights[set].iter().copied(), parts[0].rows());
+            for (row, mass) in mass.iter().enumerate() {
+                let stay = (1.0 - step) * mass;
+                set_row(parts, row, pseudocount, |part, i, weight| scale * flows[part][i] + stay * weight);
+            }
+        });
+        self.leaves.par_iter_mut().zip(&average.leaves).enumerate().for_each(|(set, (leaves, flows))| {
+            let mass = total(&mut uses.leaves[set].iter().map(|(_, b)| *b), leaves.units);
+            let units = leaves.units;
+            let mut counts: Vec<T> = vec![T::ZERO; leaves.table.len()];
+            let rows = leaves.table.chunks_exact(units).zip(flows.chunks_exact(units)).take(leaves.categories());
+            for (counts, (table, flows)) in counts.chunks_exact_mut(units).zip(rows) {
+                for (unit, count) in counts.iter_mut().enumerate() {
+                    *count = T::of(scale * flows[unit] + (1.0 - step) * mass[unit] * table[unit].f64());
+                }
+            }
+            leaves.maximise(&counts, pseudocount, 1.0);
+        });
+    }
+}

@@ -1,0 +1,433 @@
+//! The graph of a circuit: blocks of nodes with one scope, children before parents.
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// A block of nodes that share their scope and their children.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// What the nodes compute.
+    pub kind: Kind,
+    /// Number of nodes.
+    pub units: usize,
+}
+
+/// What the nodes of a block compute from the blocks below, named by their numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Distributions of one variable; blocks with the same `leaf` share them.
+    Input {
+        /// The variable.
+        variable: usize,
+        /// The number of its parameters.
+        leaf: usize,
+    },
+    /// Node `i` multiplies the `i`-th nodes of its children.
+    Product {
+        /// Blocks with as many nodes as this one.
+        children: Vec<usize>,
+    },
+    /// Node `i · right + j` multiplies node `i` of the left block and node `j` of the right one.
+    Kronecker {
+        /// The left block.
+        left: usize,
+        /// The right block.
+        right: usize,
+    },
+    /// Every node is a mixture of all nodes of all children; blocks with the same `weights` share them.
+    Sum {
+        /// Blocks of any size.
+        children: Vec<usize>,
+        /// The number of its parameters.
+        weights: usize,
+    },
+}
+
+/// A smooth and decomposable circuit without its parameters: what is mixed and multiplied with what.
+///
+/// It is built from below, and every step checks that products join disjoint scopes and sums mix equal ones.
+///
+/// ```
+/// # use limbeck::circuits::Graph;
+/// // Two variables, independent given a latent with three states.
+/// let mut graph: Graph = Graph::new(2);
+/// let parts = [graph.input(0, 3)?, graph.input(1, 3)?];
+/// let components = graph.product(&parts)?;
+/// graph.sum(&[components], 1)?;
+/// assert_eq!(graph.blocks().len(), 4);
+/// # Ok::<(), limbeck::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Raw", into = "Raw")]
+pub struct Graph {
+    variables: usize,
+    blocks: Vec<Block>,
+    /// The variables below each block, a bit each.
+    scopes: Vec<Scope>,
+    parents: Vec<Vec<usize>>,
+    leaves: usize,
+    weights: usize,
+}
+
+/// The most nodes of a block.
+pub(super) const MOST_UNITS: usize = 1 << 16;
+
+impl Graph {
+    /// An empty graph over `variables` variables.
+    pub fn new(variables: usize) -> Self {
+        Self { variables, blocks: vec![], scopes: vec![], parents: vec![], leaves: 0, weights: 0 }
+    }
+
+    /// Number of variables.
+    pub fn variables(&self) -> usize {
+        self.variables
+    }
+
+    /// All blocks, children before parents; the last is the root.
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// The blocks that have block `b` among their children.
+    pub fn parents(&self, b: usize) -> &[usize] {
+        &self.parents[b]
+    }
+
+    /// The children of block `b`.
+    pub fn children(&self, b: usize) -> Vec<usize> {
+        match &self.blocks[b].kind {
+            Kind::Input { .. } => vec![],
+            Kind::Product { children } | Kind::Sum { children, .. } => children.clone(),
+            Kind::Kronecker { left, right } => vec![*left, *right],
+        }
+    }
+
+    /// The variables below block `b`, in order.
+    pub fn scope(&self, b: usize) -> Vec<usize> {
+        (0..self.variables).filter(|v| self.scopes[b].has(*v)).collect()
+    }
+
+    /// The block that the likelihood is read from: the last.
+    pub fn root(&self) -> usize {
+        self.blocks.len().saturating_sub(1)
+    }
+
+    /// Number of roots of the circuit: nodes of the last block.
+    pub fn heads(&self) -> usize {
+        self.blocks.last().map_or(0, |block| block.units)
+    }
+
+    pub(super) fn leaf_sets(&self) -> usize {
+        self.leaves
+    }
+
+    pub(super) fn weight_sets(&self) -> usize {
+        self.weights
+    }
+
+    /// A block of `units` distributions of one variable.
+    ///
+    /// # Errors
+    /// When there is no such variable.
+    pub fn input(&mut self, variable: usize, units: usize) -> Result<usize> {
+        self.leaves += 1;
+        self.push(Block { kind: Kind::Input { variable, leaf: self.leaves - 1 }, units })
+    }
+
+    /// A block of distributions of `variable` that are those of the input block `like`, parameters and all.
+    ///
+    /// # Errors
+    /// When there is no such variable, or `like` is not an input block.
+    pub fn input_like(&mut self, variable: usize, like: usize) -> Result<usize> {
+        match self.blocks.get(like) {
+            Some(Block { kind: Kind::Input { leaf, .. }, units }) => {
+                let (leaf, units) = (*leaf, *units);
+                self.push(Block { kind: Kind::Input { variable, leaf }, units })
+            }
+            _ => Err(Error::invalid(format!("block {like} is not an input block"))),
+        }
+    }
+
+    /// A block whose node `i` multiplies the `i`-th nodes of its children.
+    ///
+    /// # Errors
+    /// When the children differ in size, or share a variable (the product would not be decomposable).
+    pub fn product(&mut self, children: &[usize]) -> Result<usize> {
+        let units = children.first().and_then(|c| self.blocks.get(*c)).map_or(0, |block| block.units);
+        self.push(Block { kind: Kind::Product { children: children.to_vec() }, units })
+    }
+
+    /// A block of all products of a node of `left` and a node of `right`.
+    ///
+    /// # Errors
+    /// As [`Self::product`].
+    pub fn kronecker(&mut self, left: usize, right: usize) -> Result<usize> {
+        let units = [left, right].iter().map(|c| self.blocks.get(*c).map_or(0, |block| block.units)).product();
+        self.push(Block { kind: Kind::Kronecker { left, right }, units })
+    }
+
+    /// A block of `units` mixtures of all nodes of the children.
+    ///
+    /// # Errors
+    /// When the children's scopes differ (the sum would not be smooth), or one of several children has another parent.
+    pub fn sum(&mut self, children: &[usize], units: usize) -> Result<usize> {
+        self.weights += 1;
+        let children = self.below_sum(children)?;
+        self.push(Block { kind: Kind::Sum { children, weights: self.weights - 1 }, units })
+    }
+
+    /// A block of mixtures with the parameters of the sum block `like`.
+    ///
+    /// # Errors
+    /// As [`Self::sum`]; also when `like` is not a sum block over blocks of the same sizes.
+    pub fn sum_like(&mut self, children: &[usize], like: usize) -> Result<usize> {
+        let Some(Block { kind: Kind::Sum { weights, .. }, units }) = self.blocks.get(like) else {
+            return Err(Error::invalid(format!("block {like} is not a sum block")));
+        };
+        let (weights, units) = (*weights, *units);
+        let children = self.below_sum(children)?;
+        self.push(Block { kind: Kind::Sum { children, weights }, units })
+    }
+
+    /// The children of a sum: a sum among them, or one of several that has a parent already, goes through a product of its own.
+    fn below_sum(&mut self, children: &[usize]) -> Result<Vec<usize>> {
+        let several = children.len() > 1;
+        let mut below = Vec::with_capacity(children.len());
+        for &child in children {
+            let of_its_own = match self.blocks.get(child).map(|block| &block.kind) {
+                Some(Kind::Sum { .. }) => true,
+                Some(_) => several && !(self.parents[child].is_empty() && self.is_product(child)),
+                None => false,
+            };
+            below.push(if of_its_own { self.product(&[child])? } else { child });
+        }
+        Ok(below)
+    }
+
+    fn is_product(&self, b: usize) -> bool {
+        matches!(self.blocks[b].kind, Kind::Product { .. } | Kind::Kronecker { .. })
+    }
+
+    fn push(&mut self, block: Block) -> Result<usize> {
+        let scope = self.check(&block)?;
+        let number = self.blocks.len();
+        self.blocks.push(block);
+        self.scopes.push(scope);
+        self.parents.push(vec![]);
+        for child in self.children(number) {
+            self.parents[child].push(number);
+        }
+        Ok(number)
+    }
+
+    /// The scope of a block that may be added, or why it may not.
+    fn check(&self, block: &Block) -> Result<Scope> {
+        let number = self.blocks.len();
+        let wrong = |what: String| Err(Error::invalid(format!("block {number}: {what}")));
+        if !(1..=MOST_UNITS).contains(&block.units) {
+            return wrong(format!("{} units; 1 to {MOST_UNITS} work", block.units));
+        }
+        let children = match &block.kind {
+            Kind::Input { variable, .. } if *variable >= self.variables => {
+                return wrong(format!("variable {variable} of {}", self.variables));
+            }
+            Kind::Input { variable, .. } => return Ok(Scope::of(*variable, self.variables)),
+            Kind::Product { children } | Kind::Sum { children, .. } => children.as_slice(),
+            Kind::Kronecker { left, right } => &[*left, *right],
+        };
+        let Some(first) = children.first() else { return wrong("no children".into()) };
+        if let Some(missing) = children.iter().find(|c| **c >= number) {
+            return wrong(format!("its child {missing} does not come before it"));
+        }
+        let mut scope = self.scopes[*first].clone();
+        for child in &children[1..] {
+            match &block.kind {
+                Kind::Sum { .. } if self.scopes[*child] != scope => {
+                    return wrong(format!("its children {first} and {child} differ in their variables: it is not smooth"));
+                }
+                Kind::Sum { .. } => {}
+                _ => {
+                    if let Some(v) = scope.shared(&self.scopes[*child]) {
+                        return wrong(format!("two children share variable {v}: it is not decomposable"));
+                    }
+                    scope.add(&self.scopes[*child]);
+                }
+            }
+        }
+        let kind = |c: usize| &self.blocks[c].kind;
+        match &block.kind {
+            Kind::Product { children } => {
+                if let Some(c) = children.iter().find(|c| self.blocks[**c].units != block.units) {
+                    return wrong(format!("{} units, but its child {c} has {}", block.units, self.blocks[*c].units));
+                }
+                if let Some(c) = children.iter().find(|c| self.is_product(**c)) {
+                    return wrong(format!("its child {c} is a product, too: multiply that one's children"));
+                }
+            }
+            Kind::Kronecker { left, right } => {
+                if let Some(c) = [left, right].into_iter().find(|c| matches!(kind(**c), Kind::Input { .. })) {
+                    return wrong(format!("its child {c} is an input block: put a product between them"));
+                }
+            }
+            Kind::Sum { children, .. } => {
+                if let Some(c) = children.iter().find(|c| matches!(kind(**c), Kind::Sum { .. })) {
+                    return wrong(format!("its child {c} is a sum, too: put a product between them"));
+                }
+                let own = |c: &usize| self.is_product(*c) && self.parents[*c].is_empty();
+                if let Some(c) = children.iter().find(|c| children.len() > 1 && !own(c)) {
+                    return wrong(format!("its child {c}, one of several, is not a product of its own"));
+                }
+            }
+            Kind::Input { .. } => {}
+        }
+        // What is no sum is read either by sums alone or by products alone.
+        let by_sum = matches!(block.kind, Kind::Sum { .. });
+        let mixed = children.iter().find(|c| {
+            let sum = |b: usize| matches!(kind(b), Kind::Sum { .. });
+            !sum(**c) && self.parents[**c].iter().any(|p| sum(*p) != by_sum)
+        });
+        if let Some(c) = mixed {
+            return wrong(format!("its child {c} would have both sums and products as parents: make a second one like it"));
+        }
+        Ok(scope)
+    }
+
+    /// Checks what only the whole can be: one root over every variable, nothing left over, tied parameters of one shape.
+    ///
+    /// # Errors
+    /// Which block is wrong.
+    pub fn validate(&self) -> Result<()> {
+        let Some(root) = self.blocks.last() else { return Err(Error::invalid("a circuit without blocks")) };
+        if !matches!(root.kind, Kind::Sum { .. }) {
+            return Err(Error::invalid("the last block of a circuit, its root, must be a sum"));
+        }
+        if let Some(v) = (0..self.variables).find(|v| !self.scopes[self.root()].has(*v)) {
+            return Err(Error::invalid(format!("variable {v} is not below the root")));
+        }
+        if let Some(b) = (0..self.root()).find(|b| self.parents[*b].is_empty()) {
+            return Err(Error::invalid(format!("block {b} is below no other, and is not the root")));
+        }
+        let mut shapes: Vec<Option<Vec<usize>>> = vec![None; self.leaves + self.weights];
+        for (b, block) in self.blocks.iter().enumerate() {
+            let (set, shape) = match &block.kind {
+                Kind::Input { leaf, .. } => (*leaf, vec![block.units]),
+                Kind::Sum { children, weights } => {
+                    let sizes = children.iter().map(|c| self.blocks[*c].units);
+                    (self.leaves + weights, std::iter::once(block.units).chain(sizes).collect())
+                }
+                _ => continue,
+            };
+            match &shapes[set] {
+                Some(other) if *other != shape => {
+                    return Err(Error::invalid(format!("block {b} shares parameters of another shape")));
+                }
+                _ => shapes[set] = Some(shape),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A set of variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Scope(Vec<u64>);
+
+impl Scope {
+    fn of(variable: usize, variables: usize) -> Self {
+        let mut bits = vec![0; variables.div_ceil(64)];
+        bits[variable / 64] |= 1 << (variable % 64);
+        Self(bits)
+    }
+
+    fn has(&self, variable: usize) -> bool {
+        self.0[variable / 64] >> (variable % 64) & 1 == 1
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
+    }
+
+    /// A variable of both.
+    fn shared(&self, other: &Self) -> Option<usize> {
+        let both = |i: usize| self.0[i] & other.0[i];
+        (0..self.0.len()).find(|i| both(*i) != 0).map(|i| i * 64 + both(i).trailing_zeros() as usize)
+    }
+}
+
+/// A graph as it stands in a file; it is checked when it is read.
+#[derive(Serialize, Deserialize)]
+struct Raw {
+    variables: usize,
+    blocks: Vec<Block>,
+}
+
+impl From<Graph> for Raw {
+    fn from(graph: Graph) -> Self {
+        Self { variables: graph.variables, blocks: graph.blocks }
+    }
+}
+
+impl TryFrom<Raw> for Graph {
+    type Error = Error;
+
+    fn try_from(raw: Raw) -> Result<Self> {
+        let mut graph = Self::new(raw.variables);
+        for block in raw.blocks {
+            match &block.kind {
+                Kind::Input { leaf: set, .. } if *set <= graph.leaves => graph.leaves = graph.leaves.max(set + 1),
+                Kind::Sum { weights: set, .. } if *set <= graph.weights => graph.weights = graph.weights.max(set + 1),
+                Kind::Input { leaf: set, .. } | Kind::Sum { weights: set, .. } => {
+                    return Err(Error::invalid(format!("parameters {set} come before others with lower numbers")));
+                }
+                _ => {}
+            }
+            graph.push(block)?;
+        }
+        graph.validate()?;
+        Ok(graph)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_smooth_or_decomposable_is_refused_where_it_is() {
+        let mut graph = Graph::new(2);
+        let a = graph.input(0, 2).unwrap();
+        let b = graph.input(1, 2).unwrap();
+        let says = |result: Result<usize>, what: &str| {
+            let message = result.unwrap_err().to_string();
+            assert!(message.contains(what), "{message}");
+        };
+        says(graph.clone().product(&[a, a]), "block 2: two children share variable 0: it is not decomposable");
+        says(graph.clone().sum(&[a, b], 1), "not smooth");
+        says(graph.clone().input(2, 2), "variable 2 of 2");
+        says(graph.clone().product(&[]), "units");
+        let product = graph.product(&[a, b]).unwrap();
+        assert!(graph.clone().validate().unwrap_err().to_string().contains("must be a sum"));
+        says(graph.clone().sum(&[a], 1), "both sums and products");
+        let sum = graph.sum(&[product], 3).unwrap();
+        graph.validate().unwrap();
+        // A sum of sums goes through a product.
+        let root = graph.sum(&[sum], 1).unwrap();
+        assert_eq!((root, graph.children(root)), (5, vec![4]));
+        graph.validate().unwrap();
+        assert_eq!(graph.scope(product), [0, 1]);
+    }
+
+    #[test]
+    fn a_graph_from_a_file_is_checked() {
+        let mut graph = Graph::new(2);
+        let parts = [graph.input(0, 2).unwrap(), graph.input(1, 2).unwrap()];
+        let product = graph.product(&parts).unwrap();
+        graph.sum(&[product], 1).unwrap();
+        let text = serde_json::to_string(&graph).unwrap();
+        assert_eq!(serde_json::from_str::<Graph>(&text).unwrap(), graph);
+        for (from, to) in [("\"variable\":1", "\"variable\":0"), ("\"units\":1", "\"units\":0"), ("[2]", "[9]")] {
+            assert!(serde_json::from_str::<Graph>(&text.replacen(from, to, 1)).is_err(), "{from} → {to}");
+        }
+    }
+}

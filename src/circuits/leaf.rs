@@ -1,0 +1,401 @@
+//! Leaves: distributions of one variable, kept as tables that a pass looks up, and learned from counts.
+
+use super::Real;
+use crate::{Error, Result, data::Variable};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What the leaves of a variable with `K` categories are.
+///
+/// Every one is normalised over the categories: their probabilities sum to one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Leaf {
+    /// Any distribution over the categories.
+    #[default]
+    Categorical,
+    /// `p` and `1 − p`, for two categories.
+    Bernoulli,
+    /// The number of successes in `K − 1` trials.
+    Binomial,
+    /// A Poisson distribution, cut off after `K − 1` and renormalised.
+    Poisson,
+    /// A logistic distribution by its mean and scale, whose mass is collected in bins of width one around the categories;
+    /// the first and the last take its tails.
+    DiscretisedLogistic,
+    /// Unit `h` is category `h` for certain. Not learned; it makes a latent visible.
+    Indicator,
+}
+
+impl fmt::Display for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Categorical => "categorical",
+            Self::Bernoulli => "Bernoulli",
+            Self::Binomial => "binomial",
+            Self::Poisson => "Poisson",
+            Self::DiscretisedLogistic => "discretised logistic",
+            Self::Indicator => "indicator",
+        })
+    }
+}
+
+impl Leaf {
+    /// Whether a variable can have such leaves, `units` of them.
+    pub(super) fn check(self, variable: &Variable, units: usize) -> Result<()> {
+        let k = variable.categories;
+        let wrong = |what: &str| {
+            let name = &variable.name;
+            Err(Error::invalid(format!("variable {name} has {k} categories; {self} leaves need {what}")))
+        };
+        match self {
+            Self::Bernoulli if k != 2 => wrong("two"),
+            Self::Binomial | Self::Poisson | Self::DiscretisedLogistic if k < 2 => wrong("two or more"),
+            Self::Indicator if k != units => wrong(&format!("as many as units, {units}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Numbers that a unit is determined by, where it is not by its row of probabilities.
+    fn numbers(self) -> usize {
+        match self {
+            Self::Categorical | Self::Bernoulli | Self::Indicator => 0,
+            Self::Binomial | Self::Poisson => 1,
+            Self::DiscretisedLogistic => 2,
+        }
+    }
+}
+
+/// The leaves that some input blocks share.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Leaves<T> {
+    pub(super) kind: Leaf,
+    pub(super) units: usize,
+    /// `p(a | unit)`, `(categories + 1, units)`: the last row, for a missing value, is all ones.
+    pub(super) table: Vec<T>,
+    /// `(units, numbers)`: the success probability, the rate, or the mean and the scale.
+    pub(super) numbers: Vec<f64>,
+}
+
+impl<T: Real> Leaves<T> {
+    /// Random leaves; `draw` gives numbers uniform in `0..1`.
+    pub(super) fn random(kind: Leaf, categories: usize, units: usize, rng: &mut impl rand::Rng) -> Self {
+        let mut leaves = Self { kind, units, table: vec![T::ONE; (categories + 1) * units], numbers: vec![] };
+        let last = (categories - 1) as f64;
+        match kind {
+            Leaf::Categorical | Leaf::Bernoulli => {
+                for unit in 0..units {
+                    let row: Vec<f64> = (0..categories).map(|_| 0.05 + rng.random::<f64>()).collect();
+                    let total: f64 = row.iter().sum();
+                    row.iter().enumerate().for_each(|(a, p)| leaves.table[a * units + unit] = T::of(p / total));
+                }
+            }
+            Leaf::Indicator => {
+                for (a, unit) in (0..categories).flat_map(|a| (0..units).map(move |u| (a, u))) {
+                    leaves.table[a * units + unit] = if a == unit { T::ONE } else { T::ZERO };
+                }
+            }
+            Leaf::Binomial => leaves.numbers = (0..units).map(|_| 0.05 + 0.9 * rng.random::<f64>()).collect(),
+            Leaf::Poisson => leaves.numbers = (0..units).map(|_| 0.1 + last * rng.random::<f64>()).collect(),
+            Leaf::DiscretisedLogistic => {
+                let scale = (last / 8.0).max(0.2);
+                leaves.numbers = (0..units).flat_map(|_| [last * rng.random::<f64>(), scale]).collect();
+            }
+        }
+        leaves.tabulate();
+        leaves
+    }
+
+    pub(super) fn categories(&self) -> usize {
+        self.table.len() / self.units - 1
+    }
+
+    /// `p(code | unit)`; 1 for a missing value.
+    pub(super) fn prob(&self, unit: usize, code: u16) -> f64 {
+        self.table[(code as usize).min(self.categories()) * self.units + unit].f64()
+    }
+
+    /// `p(a | unit)` for each category.
+    pub(super) fn distribution(&self, unit: usize) -> impl Iterator<Item = f64> + Clone + '_ {
+        self.table[..self.categories() * self.units].iter().skip(unit).step_by(self.units).map(|p| p.f64())
+    }
+
+    /// Parameters to learn, of which a row of probabilities determines its last.
+    pub(super) fn parameters(&self) -> usize {
+        match self.kind {
+            Leaf::Categorical | Leaf::Bernoulli => self.units * self.categories(),
+            Leaf::Indicator => 0,
+            _ => self.numbers.len(),
+        }
+    }
+
+    /// Writes the table from the numbers.
+    pub(super) fn tabulate(&mut self) {
+        let width = self.kind.numbers();
+        if width == 0 {
+            return;
+        }
+        let (units, categories) = (self.units, self.categories());
+        for (unit, numbers) in self.numbers.chunks_exact(width).enumerate() {
+            for (a, p) in probabilities(self.kind, numbers, categories).into_iter().enumerate() {
+                self.table[a * units + unit] = T::of(p);
+            }
+        }
+    }
+
+    /// The M-step: `flows` are `Σ F` by category, `(categories + 1, units)`, the last row over rows without a value.
+    ///
+    /// ```text
+    /// θ ← (1 − step) θ + step θ_new
+    /// ```
+    /// on the probabilities, or on the parameters that the mean is. A unit without flow and without pseudocount stays.
+    pub(super) fn maximise(&mut self, flows: &[T], pseudocount: f64, step: f64) {
+        match self.kind {
+            Leaf::Indicator => {}
+            Leaf::Categorical | Leaf::Bernoulli => self.maximise_table(flows, pseudocount, step),
+            _ => {
+                for unit in 0..self.units {
+                    self.maximise_numbers(unit, flows, pseudocount, step);
+                }
+                self.tabulate();
+            }
+        }
+    }
+
+    fn maximise_table(&mut self, flows: &[T], pseudocount: f64, step: f64) {
+        let (units, k) = (self.units, self.categories());
+        let (counts, missing) = flows.split_at(k * units);
+        let mut totals: Vec<f64> = missing.iter().map(|f| f.f64() + pseudocount).collect();
+        for row in counts.chunks_exact(units) {
+            totals.iter_mut().zip(row).for_each(|(total, f)| *total += f.f64());
+        }
+        // A missing value counts as what the leaf expects it to be: `keep` of the old distribution remains.
+        let scales: Vec<(T, T, T)> = totals
+            .iter()
+            .zip(missing)
+            .map(|(total, missing)| {
+                if *total <= 0.0 {
+                    return (T::ONE, T::ZERO, T::ZERO);
+                }
+                let scale = step / total;
+                let keep = 1.0 - step + scale * missing.f64();
+                (T::of(keep), T::of(scale), T::of(scale * pseudocount / k as f64))
+            })
+            .collect();
+        for (row, counts) in self.table.chunks_exact_mut(units).zip(counts.chunks_exact(units)) {
+            for ((p, f), (keep, scale, share)) in row.iter_mut().zip(counts).zip(&scales) {
+                *p = *keep * *p + *scale * *f + *share;
+            }
+        }
+    }
+
+    fn maximise_numbers(&mut self, unit: usize, flows: &[T], pseudocount: f64, step: f64) {
+        let (units, k, width) = (self.units, self.categories(), self.kind.numbers());
+        let old = &self.numbers[unit * width..(unit + 1) * width];
+        let expected = flows[k * units + unit].f64();
+        let now = probabilities(self.kind, old, k);
+        let counts: Vec<f64> = (0..k)
+            .map(|a| flows[a * units + unit].f64() + expected * now[a] + pseudocount / k as f64)
+            .collect();
+        let total: f64 = counts.iter().sum();
+        if total <= 0.0 {
+            return;
+        }
+        let mean = counts.iter().enumerate().map(|(a, n)| a as f64 * n).sum::<f64>() / total;
+        let new = match self.kind {
+            Leaf::Binomial => vec![mean / (k - 1) as f64],
+            Leaf::Poisson => vec![rate_of_mean(mean, k)],
+            _ => {
+                let variance = counts.iter().enumerate().map(|(a, n)| (a as f64 - mean).powi(2) * n).sum::<f64>() / total;
+                let moments = [mean, (3.0 * variance).sqrt() / std::f64::consts::PI];
+                let value = |numbers: &[f64]| expected_log(&counts, &probabilities(self.kind, numbers, k));
+                let best = [rising(old, &moments, value), rising(old, &scored(old, &counts), value)];
+                best.into_iter().max_by(|a, b| value(a).total_cmp(&value(b))).unwrap_or_default()
+            }
+        };
+        for (number, new) in self.numbers[unit * width..(unit + 1) * width].iter_mut().zip(new) {
+            *number += step * (new - *number);
+        }
+    }
+
+    /// Whether every table row sums to one and no number is out of its range.
+    pub(super) fn is_valid(&self) -> bool {
+        let sums = (0..self.units).all(|unit| (self.distribution(unit).sum::<f64>() - 1.0).abs() < 1e-3);
+        sums && self.table.iter().all(|p| *p >= T::ZERO) && self.numbers.iter().all(|n| n.is_finite())
+    }
+}
+
+/// `Σ counts · log p`, where a category without counts adds nothing.
+fn expected_log(counts: &[f64], p: &[f64]) -> f64 {
+    counts.iter().zip(p).filter(|(n, _)| **n > 0.0).map(|(n, p)| n * p.ln()).sum()
+}
+
+/// The farthest of `old + (new − old) / 2^i` that is not worse than `old`, or `old`.
+fn rising(old: &[f64], new: &[f64], value: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+    let now = value(old);
+    (0..12)
+        .map(|i| old.iter().zip(new).map(|(a, b)| a + (b - a) * 0.5_f64.powi(i)).collect::<Vec<_>>())
+        .find(|numbers| value(numbers) >= now)
+        .unwrap_or_else(|| old.to_vec())
+}
+
+/// Mean and scale of a discretised logistic after a step of Fisher scoring on the mean and the scale's logarithm.
+fn scored(old: &[f64], counts: &[f64]) -> [f64; 2] {
+    let (mean, scale, k) = (old[0], old[1].max(LEAST_SCALE), counts.len());
+    let slope = |x: f64| if x.is_finite() { 1.0 / (2.0 + x.exp() + (-x).exp()) } else { 0.0 };
+    let total: f64 = counts.iter().sum();
+    let (mut gradient, mut information) = ([0.0; 2], [[0.0; 2]; 2]);
+    for (a, count) in counts.iter().enumerate() {
+        let p = logistic_bin(a, mean, scale, k);
+        if p < f64::MIN_POSITIVE {
+            continue;
+        }
+        let low = if a == 0 { f64::NEG_INFINITY } else { (a as f64 - 0.5 - mean) / scale };
+        let high = if a + 1 == k { f64::INFINITY } else { (a as f64 + 0.5 - mean) / scale };
+        let along = |x: f64| if x.is_finite() { x * slope(x) } else { 0.0 };
+        let d = [(slope(low) - slope(high)) / scale / p, (along(low) - along(high)) / p];
+        for i in 0..2 {
+            gradient[i] += count * d[i];
+            (0..2).for_each(|j| information[i][j] += total * p * d[i] * d[j]);
+        }
+    }
+    let [[a, b], [_, c]] = information;
+    let determinant = a * c - b * b;
+    if determinant <= 0.0 || !determinant.is_finite() {
+        return [mean, scale];
+    }
+    let step = [(c * gradient[0] - b * gradient[1]) / determinant, (a * gradient[1] - b * gradient[0]) / determinant];
+    [mean + step[0], scale * step[1].clamp(-1.0, 1.0).exp()]
+}
+
+/// The smallest scale of a discretised logistic: nine tenths of its mass are then in one bin.
+const LEAST_SCALE: f64 = 0.17;
+
+/// The probabilities of `k` categories.
+fn probabilities(kind: Leaf, numbers: &[f64], k: usize) -> Vec<f64> {
+    match kind {
+        Leaf::DiscretisedLogistic => {
+            let (mean, scale) = (numbers[0], numbers[1].max(LEAST_SCALE));
+            (0..k).map(|a| logistic_bin(a, mean, scale, k)).collect()
+        }
+        _ => {
+            let n = k as f64 - 1.0;
+            let mut log_weight = 0.0;
+            let logs: Vec<f64> = (0..k)
+                .map(|a| {
+                    let a = a as f64;
+                    match kind {
+                        Leaf::Binomial => {
+                            log_weight += if a > 0.0 { ((n - a + 1.0) / a).ln() } else { 0.0 };
+                            log_weight + xlog(a, numbers[0]) + xlog(n - a, 1.0 - numbers[0])
+                        }
+                        _ => {
+                            log_weight -= if a > 0.0 { a.ln() } else { 0.0 };
+                            log_weight + xlog(a, numbers[0])
+                        }
+                    }
+                })
+                .collect();
+            let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let values: Vec<f64> = logs.iter().map(|l| (l - largest).exp()).collect();
+            let total: f64 = values.iter().sum();
+            values.into_iter().map(|v| v / total).collect()
+        }
+    }
+}
+
+/// `x ln p`, 0 for no `x`.
+fn xlog(x: f64, p: f64) -> f64 {
+    if x == 0.0 { 0.0 } else { x * p.max(0.0).ln() }
+}
+
+/// `σ((a + ½ − μ)/s) − σ((a − ½ − μ)/s)`, without the loss of digits that a difference of numbers near one would have.
+fn logistic_bin(a: usize, mean: f64, scale: f64, k: usize) -> f64 {
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let low = (a as f64 - 0.5 - mean) / scale;
+    let high = (a as f64 + 0.5 - mean) / scale;
+    match (a == 0, a + 1 == k) {
+        (true, true) => 1.0,
+        (true, false) => sigmoid(high),
+        (false, true) => sigmoid(-low),
+        _ => sigmoid(high) * sigmoid(-low) * -(-1.0 / scale).exp_m1(),
+    }
+}
+
+/// The rate whose Poisson distribution, cut off after `k − 1`, has this mean.
+fn rate_of_mean(mean: f64, k: usize) -> f64 {
+    let mean_of = |rate: f64| {
+        let p = probabilities(Leaf::Poisson, &[rate], k);
+        p.iter().enumerate().map(|(a, p)| a as f64 * p).sum::<f64>()
+    };
+    let (mut low, mut high) = ((1e-9_f64).ln(), (1e4 * k as f64).ln());
+    for _ in 0..60 {
+        let middle = (low + high) / 2.0;
+        if mean_of(middle.exp()) < mean { low = middle } else { high = middle }
+    }
+    ((low + high) / 2.0).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Seed;
+
+    const LEARNED: [Leaf; 4] = [Leaf::Categorical, Leaf::Binomial, Leaf::Poisson, Leaf::DiscretisedLogistic];
+
+    fn leaves(kind: Leaf, k: usize, units: usize) -> Leaves<f64> {
+        Leaves::random(kind, k, units, &mut Seed(1).stream("leaves", 0))
+    }
+
+    #[test]
+    fn every_kind_is_normalised() {
+        for kind in LEARNED {
+            for k in [2, 9, 256] {
+                let leaves = leaves(kind, k, 5);
+                for unit in 0..5 {
+                    let total: f64 = leaves.distribution(unit).sum();
+                    assert!((total - 1.0).abs() < 1e-12, "{kind}, {k}: {total}");
+                }
+                assert!(leaves.is_valid());
+                assert_eq!(leaves.prob(3, u16::MAX), 1.0);
+            }
+        }
+        let bernoulli = leaves(Leaf::Indicator, 3, 3);
+        assert_eq!(bernoulli.distribution(1).collect::<Vec<_>>(), [0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn closed_forms() {
+        let binomial = probabilities(Leaf::Binomial, &[0.25], 4);
+        for (p, want) in binomial.iter().zip([27.0, 27.0, 9.0, 1.0]) {
+            assert!((p - want / 64.0).abs() < 1e-15);
+        }
+        let poisson = probabilities(Leaf::Poisson, &[2.0], 40);
+        assert!((poisson[3] - (-2.0_f64).exp() * 8.0 / 6.0).abs() < 1e-15);
+        assert!((rate_of_mean(2.0, 40) - 2.0).abs() < 1e-9);
+        // Far from its mean a difference of sigmoids would be zero.
+        let far = logistic_bin(200, 3.0, 2.0, 256);
+        assert!((far.ln() + 197.0 / 2.0 - (0.25_f64.exp() - (-0.25_f64).exp()).ln()).abs() < 1e-9, "{far}");
+    }
+
+    #[test]
+    fn an_m_step_raises_the_expected_likelihood_and_finds_what_made_the_counts() {
+        for kind in LEARNED {
+            let k = 12;
+            let truth = leaves(kind, k, 1);
+            let counts: Vec<f64> = truth.distribution(0).map(|p| 1000.0 * p).chain([40.0]).collect();
+            let mut learned = Leaves::random(kind, k, 1, &mut Seed(9).stream("leaves", 0));
+            let value = |l: &Leaves<f64>| expected_log(&counts[..k], &l.distribution(0).collect::<Vec<_>>());
+            let mut before = value(&learned);
+            for _ in 0..60 {
+                learned.maximise(&counts, 0.0, 1.0);
+                let after = value(&learned);
+                assert!(after >= before - 1e-9, "{kind}: {before} → {after}");
+                before = after;
+            }
+            let gap = value(&truth) - before;
+            assert!(gap.abs() < 1e-3, "{kind}: {gap}");
+        }
+    }
+}
