@@ -18,7 +18,7 @@ fn ours() {
     let digits = shipped::digits().expect("the data ships with the repository").discrete();
     let rows = digits.select(&(0..ROWS).collect::<Vec<_>>());
     let tree = Tree::chow_liu(&rows, Seed(0)).expect("rows in memory can be read");
-    for states in [16, 64, 256] {
+    for states in std::env::var("ONLY").map_or(vec![16, 64, 256], |s| vec![s.parse().unwrap()]) {
         let graph = Graph::hclt(&tree, states).expect("valid sizes");
         let circuit = Circuit::random(graph, rows.schema().clone(), Leaf::Categorical, Seed(0)).expect("valid sizes");
         let name = |what: &str| format!("HCLT 64×17, H = {states}, {what} of {ROWS} rows");

@@ -3,7 +3,8 @@
 pub use crate::{
     Error, Result,
     circuits::{
-        Circuit, Conditionals, Em, EmLearner, FitCircuit, Graph, Leaf, Rule, Structure, Tree, mutual_information,
+        Circuit, Conditionals, Deterministic, Em, EmLearner, FitCircuit, Graph, Layer, Leaf, Rule, Structure, Tree,
+        mutual_information,
     },
     data::{
         Coding, Discrete, Images, LabelMaps, MISSING, Rows, Schema, Split, Text, Variable, load, open_rows,

@@ -131,7 +131,7 @@ fn wrong_usage_is_2_and_wrong_input_is_1_with_its_place() {
             .contains("the model has weather, ground, season")
     );
     assert!(failure(folder, "figures no-such", 1).contains("there are data, digits"));
-    std::fs::write(folder.join("settings.toml"), "states = 4\nstetas = 3\n").unwrap();
+    std::fs::write(folder.join("settings.toml"), "epochs = 4\nstetas = 3\n").unwrap();
     let message = failure(folder, "fit hclt --data table.csv --out y --config settings.toml", 1);
     assert!(message.contains("settings.toml") && message.contains("stetas"), "{message}");
     assert!(!folder.join("y").exists());

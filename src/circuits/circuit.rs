@@ -178,6 +178,10 @@ impl<T: Real> fmt::Display for Circuit<T> {
         kinds.sort();
         kinds.dedup();
         let leaves = kinds.join(" and ");
-        write!(f, "{}: {vars} variables, {nodes} nodes in {blocks} blocks, {parameters} parameters, {leaves} leaves", self.name)
+        write!(
+            f,
+            "{}: {vars} variables, {nodes} nodes in {blocks} blocks, {parameters} parameters, {leaves} leaves",
+            self.name
+        )
     }
 }

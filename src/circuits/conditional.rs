@@ -3,7 +3,6 @@
 use super::{
     Circuit, Real,
     evaluate::{Notes, Workspace},
-    graph::Kind,
     kernels::TILE,
 };
 use crate::{
@@ -48,7 +47,7 @@ impl<T: Real> Circuit<T> {
         let all: Vec<usize> = (0..rows.len()).collect();
         Workspace::new(true).for_each_block(self, rows, &all, Notes::default(), |block, tiles| {
             for (tile, tile_rows) in tiles.iter_mut().zip(block.chunks(TILE)) {
-                self.downward(tile);
+                self.downward(tile, None);
                 for (b, row) in tile_rows.iter().enumerate() {
                     let into = &mut probabilities[row * width..(row + 1) * width];
                     let codes = tile.row(b);
@@ -94,14 +93,6 @@ impl<T: Real> Circuit<T> {
         let leaves = &self.leaves[set];
         for (p, row) in target.iter_mut().zip(leaves.table.chunks_exact(leaves.units)) {
             *p += row.iter().zip(flows.clone()).map(|(w, f)| w.f64() * f).sum::<f64>();
-        }
-    }
-
-    /// The variable of an input block, and its leaves.
-    pub(super) fn input(&self, b: usize) -> Option<(usize, usize)> {
-        match self.graph.blocks()[b].kind {
-            Kind::Input { variable, leaf } => Some((variable, leaf)),
-            _ => None,
         }
     }
 }

@@ -147,8 +147,9 @@ impl<'a, T: Real> EmLearner<'a, T> {
         self.valid.is_some()
     }
 
-    pub(super) fn take_circuit(self) -> Circuit<T> {
-        self.circuit
+    #[cfg(test)]
+    pub(super) fn model(&self) -> &Circuit<T> {
+        &self.circuit
     }
 
     fn learn(&mut self, rows: &[usize], clock: &Clock) -> Result<f64> {
@@ -255,8 +256,11 @@ impl<T: Real> Learner for EmLearner<'_, T> {
         self.circuit.put_weights(archive);
         if self.em.rule == Rule::FullBatch {
             archive.put("flows/rows", &[2], &[self.flows.rows, self.flows.impossible]);
-            let arrays = self.flows.edges.iter().flatten().chain(&self.flows.leaves);
-            arrays.enumerate().for_each(|(i, array)| archive.put(&format!("flows/{i}"), &[array.len()], array));
+            self.flows
+                .sums
+                .arrays()
+                .enumerate()
+                .for_each(|(i, array)| archive.put(&format!("flows/{i}"), &[array.len()], array));
         }
         if let Some(memory) = &self.memory {
             memory.put(archive);
@@ -269,7 +273,7 @@ impl<T: Real> Learner for EmLearner<'_, T> {
         if self.em.rule == Rule::FullBatch {
             let rows: Vec<f64> = archive.get("flows/rows", &[2])?;
             (self.flows.rows, self.flows.impossible) = (rows[0], rows[1]);
-            for (i, array) in self.flows.arrays_mut().enumerate() {
+            for (i, array) in self.flows.sums.arrays_mut().enumerate() {
                 *array = archive.get(&format!("flows/{i}"), &[array.len()])?;
             }
         }
@@ -283,12 +287,12 @@ impl<T: Real> Learner for EmLearner<'_, T> {
 impl<T: Real> Circuit<T> {
     /// One M-step: `θ ← (1 − step) θ + step θ_new`. A node without flow and without pseudocount keeps its parameters.
     pub(super) fn maximise(&mut self, flows: &Flows<T>, pseudocount: f64, step: f64) {
-        self.weights.par_iter_mut().zip(&flows.edges).for_each(|(parts, flows)| {
+        self.weights.par_iter_mut().zip(&flows.sums.edges).for_each(|(parts, flows)| {
             for row in 0..parts[0].rows() {
                 update_row(parts, flows, row, pseudocount, step);
             }
         });
-        self.leaves.par_iter_mut().zip(&flows.leaves).for_each(|(leaves, flows)| {
+        self.leaves.par_iter_mut().zip(&flows.sums.leaves).for_each(|(leaves, flows)| {
             leaves.maximise(flows, pseudocount, step);
         });
     }

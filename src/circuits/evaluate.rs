@@ -3,7 +3,7 @@
 use super::{
     Circuit, Real,
     graph::Kind,
-    kernels::{TILE, align, column_maxima, gather, multiply, settle, vectorised},
+    kernels::{TILE, Then, align, column_maxima, gather, multiply, settle, vectorised},
     plan::fused,
 };
 use crate::{
@@ -40,7 +40,7 @@ pub(super) struct Tile<T> {
     pub(super) log_probs: Vec<f64>,
     /// Rows whose values here are not to be used: they were computed in log space.
     pub(super) faint: Vec<bool>,
-    scratch: Vec<T>,
+    pub(super) scratch: Vec<T>,
 }
 
 impl<T: Real> Tile<T> {
@@ -150,7 +150,8 @@ impl<T: Real> Workspace<T> {
 
 /// Two places in the memory of a tile: one to write, one to read.
 fn two<T>(values: &mut [T], to: Range<usize>, from: Range<usize>) -> (&mut [T], &[T]) {
-    let [to, from] = values.get_disjoint_mut([to, from]).expect("blocks that are alive together have places of their own");
+    let [to, from] =
+        values.get_disjoint_mut([to, from]).expect("blocks that are alive together have places of their own");
     (to, from)
 }
 
@@ -193,7 +194,7 @@ impl<T: Real> Circuit<T> {
                     }
                     for (i, (child, matrix)) in children.iter().zip(&self.weights[*weights]).enumerate() {
                         let (to, from) = two(&mut tile.values, at.clone(), places[*child].clone());
-                        matrix.times(from, to, n, i > 0);
+                        matrix.times(from, to, n, if i > 0 { Then::Add } else { Then::Store });
                     }
                 }
             }

@@ -1,10 +1,6 @@
 //! One row in log space and f64: slower, and right where linear values would vanish.
 
-use super::{
-    Circuit, Real,
-    graph::Kind,
-    layer::Matrix,
-};
+use super::{Circuit, Real, graph::Kind, layer::Matrix};
 
 /// Log-values of all nodes for one row.
 #[derive(Clone, Debug)]
@@ -39,7 +35,10 @@ impl LogValues {
 }
 
 /// The edges of node `row` of a sum block: a child's place among the children, its node, the logarithm of the weight.
-pub(super) fn edges<T: Real>(parts: &[Matrix<T>], row: usize) -> impl Iterator<Item = (usize, usize, f64)> + Clone + '_ {
+pub(super) fn edges<T: Real>(
+    parts: &[Matrix<T>],
+    row: usize,
+) -> impl Iterator<Item = (usize, usize, f64)> + Clone + '_ {
     parts.iter().enumerate().flat_map(move |(part, matrix)| {
         let weights = &matrix.values[matrix.row(row)];
         let entries = matrix.row_columns(row).zip(weights).filter(|(_, w)| **w > T::ZERO);

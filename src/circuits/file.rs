@@ -34,7 +34,7 @@ impl<T: Real> Circuit<T> {
             for (part, matrix) in parts.iter().enumerate() {
                 let name = format!("weights/{set}/{part}");
                 let (rows, columns) = (matrix.rows(), matrix.columns());
-                if matrix.layout() == Layout::Dense {
+                if matrix.layout() == Layout::Full {
                     archive.put(&name, &[rows, columns], &matrix.values);
                     continue;
                 }

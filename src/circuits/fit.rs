@@ -56,7 +56,7 @@ impl FitCircuit {
     /// As [`Structure::graph`] and [`Circuit::random`].
     pub fn start_circuit(&self, rows: &dyn Rows, seed: Seed) -> Result<Circuit> {
         let graph = self.structure.graph(rows, seed)?;
-        let kinds = vec![self.leaf; rows.schema().len()];
+        let kinds = self.structure.leaves(rows.schema(), self.leaf)?;
         Circuit::draw(self.structure.name(), graph, rows.schema().clone(), &kinds, seed.child("circuit", 0))
     }
 

@@ -4,7 +4,7 @@ use super::{
     Circuit, Real,
     evaluate::Tile,
     graph::Kind,
-    kernels::{TILE, divide, scatter, vectorised},
+    kernels::{TILE, Then, divide, divide_into, scatter, vectorised},
     plan::{fused, shares_flow},
 };
 use rayon::prelude::*;
@@ -13,53 +13,118 @@ use std::ops::Range;
 /// Flows summed over rows, in the form the M-step needs.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Flows<T> {
-    /// `Σ F(edge) / θ(edge)` of each matrix of each set of weights; lies as the matrix does.
-    pub(super) edges: Vec<Vec<Vec<T>>>,
-    /// `Σ F(x_v = a, unit)`: `(categories + 1, units)` of each set of leaves; the last row counts missing values.
-    pub(super) leaves: Vec<Vec<T>>,
+    pub(super) sums: Sums<T>,
+    /// Sums of their own for tiles that are taken down side by side; none where the parameters are many.
+    lanes: Vec<Sums<T>>,
     /// Rows counted, by their weights.
     pub(super) rows: f64,
     /// Rows of probability zero, which have no flow.
     pub(super) impossible: f64,
 }
 
-impl<T: Real> Flows<T> {
-    pub(super) fn new(circuit: &Circuit<T>) -> Self {
+/// Sums of flows, an array for each array of parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sums<T> {
+    /// `Σ F(edge) / θ(edge)` of each matrix of each set of weights; lies as the matrix does.
+    pub(super) edges: Vec<Vec<Vec<T>>>,
+    /// `Σ F(x_v = a, unit)`: `(categories + 1, units)` of each set of leaves; the last row counts missing values.
+    pub(super) leaves: Vec<Vec<T>>,
+    /// Whether anything has been added.
+    used: bool,
+}
+
+/// The most lanes, and the most memory they take together, bytes. Fixed, so that sums do not depend on the number of threads.
+const LANES: usize = 8;
+const LANE_BYTES: usize = 16 << 20;
+
+impl<T: Real> Sums<T> {
+    fn new(circuit: &Circuit<T>) -> Self {
         let zeros = |values: &Vec<T>| vec![T::ZERO; values.len()];
         Self {
             edges: circuit.weights.iter().map(|parts| parts.iter().map(|m| zeros(&m.values)).collect()).collect(),
             leaves: circuit.leaves.iter().map(|leaves| zeros(&leaves.table)).collect(),
-            rows: 0.0,
-            impossible: 0.0,
+            used: false,
         }
     }
 
-    /// All arrays of flows, in order.
+    /// All arrays, in order.
+    pub(super) fn arrays(&self) -> impl Iterator<Item = &Vec<T>> {
+        self.edges.iter().flatten().chain(&self.leaves)
+    }
+
+    /// All arrays, in order.
     pub(super) fn arrays_mut(&mut self) -> impl Iterator<Item = &mut Vec<T>> {
         self.edges.iter_mut().flatten().chain(&mut self.leaves)
     }
 
-    pub(super) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.arrays_mut().for_each(|values| values.fill(T::ZERO));
+        self.used = false;
+    }
+}
+
+impl<T: Real> Flows<T> {
+    pub(super) fn new(circuit: &Circuit<T>) -> Self {
+        let sums = Sums::new(circuit);
+        let bytes = sums.arrays().map(|a| size_of_val(&a[..])).sum::<usize>();
+        let lanes = if LANES * bytes <= LANE_BYTES { vec![sums.clone(); LANES] } else { vec![] };
+        Self { sums, lanes, rows: 0.0, impossible: 0.0 }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.sums.clear();
         (self.rows, self.impossible) = (0.0, 0.0);
     }
 
     /// Adds the flows of a block of rows whose values are in the tiles.
     pub(super) fn add(&mut self, circuit: &Circuit<T>, tiles: &mut [Tile<T>]) {
-        tiles.par_iter_mut().for_each(|tile| vectorised(|| circuit.downward(tile)));
-        let tiles = &*tiles;
-        self.rows += tiles.iter().flat_map(|tile| &tile.weights[..tile.n]).map(|w| w.f64()).sum::<f64>();
+        if self.lanes.is_empty() {
+            tiles.par_iter_mut().for_each(|tile| vectorised(|| circuit.downward(tile, None)));
+            self.add_tiles(circuit, tiles);
+        } else {
+            let each = tiles.len().div_ceil(LANES);
+            tiles.par_chunks_mut(each).zip(&mut self.lanes).for_each(|(tiles, lane)| {
+                lane.used = true;
+                tiles.iter_mut().for_each(|tile| vectorised(|| circuit.downward(tile, Some(lane))));
+            });
+            self.add_lanes();
+        }
+        for tile in &*tiles {
+            self.rows += tile.weights[..tile.n].iter().map(|w| w.f64()).sum::<f64>();
+            (0..tile.n).filter(|b| tile.faint[*b]).for_each(|b| {
+                self.add_in_log_space(circuit, &tile.row(b), &tile.row_heads(b), tile.weights[b].f64());
+            });
+        }
+    }
+
+    /// Adds the lanes in order, and empties them.
+    fn add_lanes(&mut self) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.used) {
+            for (sum, lane) in self.sums.arrays_mut().zip(lane.arrays_mut()) {
+                sum.iter_mut().zip(lane).for_each(|(sum, lane)| *sum += std::mem::take(lane));
+            }
+            lane.used = false;
+        }
+    }
+
+    /// Parameters side by side, each with the tiles in order.
+    fn add_tiles(&mut self, circuit: &Circuit<T>, tiles: &[Tile<T>]) {
         let (kept, flows) = (&circuit.plan.kept, &circuit.plan.flows);
-        self.edges.par_iter_mut().enumerate().for_each(|(set, sums)| {
+        self.sums.edges.par_iter_mut().enumerate().for_each(|(set, sums)| {
             for (b, children) in circuit.uses.weights[set].iter().map(|b| (*b, circuit.graph.children(*b))) {
                 for ((sums, matrix), child) in sums.iter_mut().zip(&circuit.weights[set]).zip(children) {
                     for tile in tiles {
-                        matrix.add_outer(&tile.values[kept[b].clone()], &tile.values[kept[child].clone()], sums, tile.n);
+                        matrix.add_outer(
+                            &tile.values[kept[b].clone()],
+                            &tile.values[kept[child].clone()],
+                            sums,
+                            tile.n,
+                        );
                     }
                 }
             }
         });
-        self.leaves.par_iter_mut().enumerate().for_each(|(set, sums)| {
+        self.sums.leaves.par_iter_mut().enumerate().for_each(|(set, sums)| {
             let units = circuit.leaves[set].units;
             for (variable, b) in &circuit.uses.leaves[set] {
                 for tile in tiles {
@@ -68,11 +133,6 @@ impl<T: Real> Flows<T> {
                 }
             }
         });
-        for tile in tiles {
-            (0..tile.n).filter(|b| tile.faint[*b]).for_each(|b| {
-                self.add_in_log_space(circuit, &tile.row(b), &tile.row_heads(b), tile.weights[b].f64());
-            });
-        }
     }
 
     fn add_in_log_space(&mut self, circuit: &Circuit<T>, codes: &[u16], heads: &[f64], weight: f64) {
@@ -81,7 +141,7 @@ impl<T: Real> Flows<T> {
             self.impossible += 1.0;
             return;
         }
-        let edges = &mut self.edges;
+        let edges = &mut self.sums.edges;
         let flows = circuit.row_flows(&values, heads, |set, part, row, column, flow| {
             let matrix = &circuit.weights[set][part];
             let place = matrix.row_columns(row).position(|c| c == column);
@@ -91,7 +151,7 @@ impl<T: Real> Flows<T> {
         for (b, block) in circuit.graph.blocks().iter().enumerate() {
             if let Kind::Input { variable, leaf } = block.kind {
                 let row = (codes[variable] as usize).min(circuit.leaves[leaf].categories());
-                let sums = &mut self.leaves[leaf][row * block.units..(row + 1) * block.units];
+                let sums = &mut self.sums.leaves[leaf][row * block.units..(row + 1) * block.units];
                 sums.iter_mut().zip(&flows[b]).for_each(|(sum, flow)| *sum += T::of(weight * flow));
             }
         }
@@ -124,71 +184,110 @@ impl Uses {
     }
 }
 
-/// A place to write and one to read, in two memories or in one; `None` where they are the same.
-fn pair<T>(memory: &mut [T], to: Range<usize>, from: Range<usize>) -> Option<(&mut [T], &[T])> {
-    if to == from {
-        return None;
-    }
-    let [to, from] = memory.get_disjoint_mut([to, from]).expect("flows have places of their own, or one");
-    Some((to, from))
+/// A place to write and one to read.
+fn pair<T>(memory: &mut [T], to: Range<usize>, from: Range<usize>) -> (&mut [T], &[T]) {
+    let [to, from] =
+        memory.get_disjoint_mut([to, from]).expect("blocks that do not share flows have places of their own");
+    (to, from)
 }
 
 impl<T: Real> Circuit<T> {
-    /// Fills the flows of a tile whose values are there, and turns its sums into flows over them, `F / S`.
+    /// Fills the flows of a tile whose values are there.
     ///
+    /// With `sums`, adds them up over the rows; without, turns the tile's sums into flows over them, `F / S`.
     /// Rows that were computed in log space get zero flow here.
     #[inline(always)]
-    pub(super) fn downward(&self, tile: &mut Tile<T>) {
+    pub(super) fn downward(&self, tile: &mut Tile<T>, mut sums: Option<&mut Sums<T>>) {
         let (n, root) = (tile.n, self.graph.root());
         let (kept, flows) = (&self.plan.kept, &self.plan.flows);
         self.root_flows(tile);
         // Whether a block's flows have been begun by a parent; where not, they are overwritten.
         let mut begun = vec![false; self.graph.blocks().len()];
         for (b, block) in self.graph.blocks().iter().enumerate().rev() {
+            // With one parent, a sum, the values have been a factor already.
+            if !matches!(block.kind, Kind::Sum { .. }) && self.graph.parents(b).len() > 1 && self.below_sums(b) {
+                let values = &tile.values[kept[b].clone()];
+                tile.flows[flows[b].clone()].iter_mut().zip(values).for_each(|(flow, value)| *flow *= *value);
+            }
             match &block.kind {
-                Kind::Input { .. } if fused(&self.graph, b) => {}
-                Kind::Input { .. } => self.weigh(b, tile),
-                Kind::Product { children } => {
-                    if self.below_sums(b) {
-                        self.weigh(b, tile);
+                Kind::Input { variable, leaf } => {
+                    if let Some(sums) = sums.as_deref_mut().filter(|_| !fused(&self.graph, b)) {
+                        self.count(*variable, *leaf, b, tile, sums);
                     }
-                    for c in children.iter().filter(|c| !fused(&self.graph, **c) && !shares_flow(&self.graph, **c)) {
-                        if let Some((to, from)) = pair(&mut tile.flows, flows[*c].clone(), flows[b].clone()) {
-                            if begun[*c] { add(to, from) } else { to.copy_from_slice(from) }
-                            begun[*c] = true;
+                }
+                Kind::Product { children } => {
+                    for c in children {
+                        match self.graph.blocks()[*c].kind {
+                            Kind::Input { variable, leaf } => {
+                                if let Some(sums) = sums.as_deref_mut() {
+                                    self.count(variable, leaf, b, tile, sums);
+                                }
+                            }
+                            _ if shares_flow(&self.graph, *c) => {}
+                            _ => {
+                                let (to, from) = pair(&mut tile.flows, flows[*c].clone(), flows[b].clone());
+                                if begun[*c] {
+                                    add(to, from)
+                                } else {
+                                    to.copy_from_slice(from)
+                                }
+                                begun[*c] = true;
+                            }
                         }
                     }
                 }
                 Kind::Kronecker { left, right } => {
-                    if self.below_sums(b) {
-                        self.weigh(b, tile);
-                    }
                     let units = self.units(*right);
-                    for (c, part) in [(*left, 0), (*right, 1)] {
-                        let (to, from) = pair(&mut tile.flows, flows[c].clone(), flows[b].clone())
-                            .expect("a Kronecker product has flows of its own");
+                    for (c, by_left) in [(*left, true), (*right, false)] {
+                        let (to, from) = pair(&mut tile.flows, flows[c].clone(), flows[b].clone());
                         if !begun[c] {
                             to.fill(T::ZERO);
                         }
                         begun[c] = true;
                         for (i, row) in from.chunks_exact(TILE).enumerate() {
-                            let at = if part == 0 { i / units } else { i % units };
+                            let at = if by_left { i / units } else { i % units };
                             add(&mut to[at * TILE..(at + 1) * TILE], row);
                         }
                     }
                 }
                 Kind::Sum { children, weights } => {
-                    if b != root {
-                        divide(&mut tile.values[kept[b].clone()], &tile.flows[flows[b].clone()], TILE, n);
+                    let at = kept[b].clone();
+                    let size = at.len();
+                    match (sums.is_some(), b == root) {
+                        (true, true) => tile.scratch[..size].copy_from_slice(&tile.values[at.clone()]),
+                        (true, false) => {
+                            let flow = &tile.flows[flows[b].clone()];
+                            divide(flow, &tile.values[at.clone()], &mut tile.scratch[..size], TILE, n);
+                        }
+                        (false, true) => {}
+                        (false, false) => {
+                            divide_into(&tile.flows[flows[b].clone()], &mut tile.values[at.clone()], TILE, n);
+                        }
                     }
-                    for (c, matrix) in children.iter().zip(&self.weights[*weights]) {
-                        let over = &tile.values[kept[b].clone()];
-                        matrix.transposed_times(over, &mut tile.flows[flows[*c].clone()], n, begun[*c]);
+                    let over = if sums.is_some() { &tile.scratch[..size] } else { &tile.values[at] };
+                    for (part, (c, matrix)) in children.iter().zip(&self.weights[*weights]).enumerate() {
+                        let values = &tile.values[kept[*c].clone()];
+                        let then = match (self.graph.parents(*c).len(), begun[*c]) {
+                            (1, _) => Then::Multiply(values),
+                            (_, false) => Then::Store,
+                            _ => Then::Add,
+                        };
+                        matrix.transposed_times(over, &mut tile.flows[flows[*c].clone()], n, then);
                         begun[*c] = true;
+                        if let Some(sums) = sums.as_deref_mut() {
+                            matrix.add_outer(over, values, &mut sums.edges[*weights][part], n);
+                        }
                     }
                 }
             }
         }
+    }
+
+    /// Adds the flows of block `b` to the counts of leaves.
+    #[inline(always)]
+    fn count(&self, variable: usize, leaf: usize, b: usize, tile: &Tile<T>, sums: &mut Sums<T>) {
+        let codes = &tile.codes[variable * TILE..variable * TILE + tile.n];
+        scatter(&mut sums.leaves[leaf], self.leaves[leaf].units, codes, &tile.flows[self.plan.flows[b].clone()]);
     }
 
     /// Whether the parents of a block are sums: then its flows arrive without its own value as a factor.
@@ -196,13 +295,6 @@ impl<T: Real> Circuit<T> {
     fn below_sums(&self, b: usize) -> bool {
         let [parent, ..] = self.graph.parents(b) else { return false };
         matches!(self.graph.blocks()[*parent].kind, Kind::Sum { .. })
-    }
-
-    /// Multiplies what has flowed to a block by its values.
-    #[inline(always)]
-    fn weigh(&self, b: usize, tile: &mut Tile<T>) {
-        let values = &tile.values[self.plan.kept[b].clone()];
-        tile.flows[self.plan.flows[b].clone()].iter_mut().zip(values).for_each(|(flow, value)| *flow *= *value);
     }
 
     /// What flows over the root, `F / S = m w / Σ m S` of each head, in the place of its values.

@@ -244,7 +244,9 @@ impl Graph {
         for child in &children[1..] {
             match &block.kind {
                 Kind::Sum { .. } if self.scopes[*child] != scope => {
-                    return wrong(format!("its children {first} and {child} differ in their variables: it is not smooth"));
+                    return wrong(format!(
+                        "its children {first} and {child} differ in their variables: it is not smooth"
+                    ));
                 }
                 Kind::Sum { .. } => {}
                 _ => {
@@ -288,7 +290,9 @@ impl Graph {
             !sum(**c) && self.parents[**c].iter().any(|p| sum(*p) != by_sum)
         });
         if let Some(c) = mixed {
-            return wrong(format!("its child {c} would have both sums and products as parents: make a second one like it"));
+            return wrong(format!(
+                "its child {c} would have both sums and products as parents: make a second one like it"
+            ));
         }
         Ok(scope)
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Real,
-    kernels::{TILE, View, axpy, dot, outer, product},
+    kernels::{TILE, Then, View, axpy, dot, outer, product},
 };
 use std::{fmt, ops::Range};
 
@@ -17,7 +17,7 @@ const BLOCKS: f64 = 0.25;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// All edges.
-    Dense,
+    Full,
     /// The 16 × 16 blocks that have an edge.
     Blocks,
     /// The edges alone, row by row.
@@ -27,7 +27,7 @@ pub enum Layout {
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Dense => "dense",
+            Self::Full => "full",
             Self::Blocks => "blocks",
             Self::Sparse => "sparse",
         })
@@ -60,7 +60,7 @@ impl<T: Real> Matrix<T> {
     /// A dense matrix of `rows` times `columns` values.
     pub(super) fn dense(rows: usize, columns: usize, values: Vec<T>) -> Self {
         assert_eq!(values.len(), rows * columns);
-        let pattern = Pattern { layout: Layout::Dense, starts: vec![], columns: vec![], offsets: vec![] };
+        let pattern = Pattern { layout: Layout::Full, starts: vec![], columns: vec![], offsets: vec![] };
         Self { rows, columns, pattern, values }
     }
 
@@ -69,7 +69,7 @@ impl<T: Real> Matrix<T> {
         let all = (self.rows * self.columns) as f64;
         let edges = self.edges();
         if edges as f64 >= DENSE * all {
-            return self.in_layout(Layout::Dense);
+            return self.in_layout(Layout::Full);
         }
         let blocks = self.in_layout(Layout::Blocks);
         if edges as f64 >= BLOCKS * blocks.values.len() as f64 { blocks } else { self.in_layout(Layout::Sparse) }
@@ -79,7 +79,7 @@ impl<T: Real> Matrix<T> {
     pub(super) fn in_layout(&self, layout: Layout) -> Self {
         let full = self.to_dense();
         let side = match layout {
-            Layout::Dense => return Self::dense(self.rows, self.columns, full),
+            Layout::Full => return Self::dense(self.rows, self.columns, full),
             Layout::Blocks => SIDE,
             Layout::Sparse => 1,
         };
@@ -136,7 +136,7 @@ impl<T: Real> Matrix<T> {
 
     /// Where in `values` a row's are.
     pub(super) fn row(&self, row: usize) -> Range<usize> {
-        if self.layout() == Layout::Dense {
+        if self.layout() == Layout::Full {
             return row * self.columns..(row + 1) * self.columns;
         }
         let (g, side) = (row / self.side(), self.side());
@@ -150,7 +150,7 @@ impl<T: Real> Matrix<T> {
     pub(super) fn row_columns(&self, row: usize) -> impl Iterator<Item = usize> + Clone + '_ {
         let side = self.side();
         let (dense, entries) = match self.layout() {
-            Layout::Dense => (0..self.columns, &[][..]),
+            Layout::Full => (0..self.columns, &[][..]),
             _ => {
                 let g = row / side;
                 (0..0, &self.pattern.columns[self.pattern.starts[g]..self.pattern.starts[g + 1]])
@@ -160,9 +160,10 @@ impl<T: Real> Matrix<T> {
     }
 
     /// The weight of an edge; 0 where there is none.
+    #[cfg(test)]
     pub(super) fn weight(&self, row: usize, column: usize) -> T {
         let range = self.row(row);
-        if self.layout() == Layout::Dense {
+        if self.layout() == Layout::Full {
             return self.values[range.start + column];
         }
         let at = self.row_columns(row).position(|c| c == column);
@@ -176,7 +177,7 @@ impl<T: Real> Matrix<T> {
 
     /// `stored`, which lies like [`Self::values`], as a full matrix.
     pub(super) fn spread(&self, stored: &[T]) -> Vec<T> {
-        if self.layout() == Layout::Dense {
+        if self.layout() == Layout::Full {
             return stored.to_vec();
         }
         let mut full = vec![T::ZERO; self.rows * self.columns];
@@ -188,12 +189,12 @@ impl<T: Real> Matrix<T> {
         full
     }
 
-    /// `dst (rows, n) = W · b (columns, n)`, or `+=`.
-    pub(super) fn times(&self, b: &[T], dst: &mut [T], n: usize, add: bool) {
-        if self.layout() == Layout::Dense {
-            return product([self.rows, n, self.columns], dst, add, View::rows(&self.values, self.columns), b);
+    /// `dst (rows, n) = W · b (columns, n)`, and what follows.
+    pub(super) fn times(&self, b: &[T], dst: &mut [T], n: usize, then: Then<T>) {
+        if self.layout() == Layout::Full {
+            return product([self.rows, n, self.columns], dst, then, View::rows(&self.values, self.columns), b);
         }
-        if !add {
+        if !matches!(then, Then::Add) {
             dst[..self.rows * TILE].fill(T::ZERO);
         }
         for (rows, entries, values) in self.groups() {
@@ -206,20 +207,21 @@ impl<T: Real> Matrix<T> {
                 let b = &b[first * TILE..(first + size) * TILE];
                 match self.layout() {
                     Layout::Sparse => axpy(dst, values[at], b, n),
-                    _ => product([rows.len(), n, size], dst, true, View::rows(&values[at..], width), b),
+                    _ => product([rows.len(), n, size], dst, Then::Add, View::rows(&values[at..], width), b),
                 }
                 at += size;
             }
         }
+        follow(dst, self.rows, then);
     }
 
-    /// `dst (columns, n) = Wᵀ · q (rows, n)`, or `+=`.
-    pub(super) fn transposed_times(&self, q: &[T], dst: &mut [T], n: usize, add: bool) {
-        if self.layout() == Layout::Dense {
+    /// `dst (columns, n) = Wᵀ · q (rows, n)`, and what follows.
+    pub(super) fn transposed_times(&self, q: &[T], dst: &mut [T], n: usize, then: Then<T>) {
+        if self.layout() == Layout::Full {
             let weights = View::rows(&self.values, self.columns).transposed();
-            return product([self.columns, n, self.rows], dst, add, weights, q);
+            return product([self.columns, n, self.rows], dst, then, weights, q);
         }
-        if !add {
+        if !matches!(then, Then::Add) {
             dst[..self.columns * TILE].fill(T::ZERO);
         }
         for (rows, entries, values) in self.groups() {
@@ -234,17 +236,18 @@ impl<T: Real> Matrix<T> {
                     Layout::Sparse => axpy(dst, values[at], q, n),
                     _ => {
                         let weights = View::rows(&values[at..], width).transposed();
-                        product([size, n, rows.len()], dst, true, weights, q);
+                        product([size, n, rows.len()], dst, Then::Add, weights, q);
                     }
                 }
                 at += size;
             }
         }
+        follow(dst, self.columns, then);
     }
 
     /// `sums += q (rows, n) · b (columns, n)ᵀ` where there are edges; `sums` lies like [`Self::values`].
     pub(super) fn add_outer(&self, q: &[T], b: &[T], sums: &mut [T], n: usize) {
-        if self.layout() == Layout::Dense {
+        if self.layout() == Layout::Full {
             return outer([self.rows, self.columns, n], sums, self.columns, q, b);
         }
         for (rows, entries, values) in self.groups() {
@@ -262,6 +265,13 @@ impl<T: Real> Matrix<T> {
                 at += size;
             }
         }
+    }
+}
+
+/// Multiplies a sparse product, which has been summed up in its place.
+fn follow<T: Real>(dst: &mut [T], rows: usize, then: Then<T>) {
+    if let Then::Multiply(by) = then {
+        dst[..rows * TILE].iter_mut().zip(by).for_each(|(d, by)| *d *= *by);
     }
 }
 
@@ -284,8 +294,8 @@ mod tests {
             let compute = |m: &Matrix<f64>| {
                 let (mut up, mut down) = (vec![1.0; rows * TILE], vec![1.0; columns * TILE]);
                 let mut sums = vec![0.0; m.values.len()];
-                m.times(&b, &mut up, TILE, true);
-                m.transposed_times(&q, &mut down, TILE, false);
+                m.times(&b, &mut up, TILE, Then::Add);
+                m.transposed_times(&q, &mut down, TILE, Then::Multiply(&b));
                 m.add_outer(&q, &b, &mut sums, TILE);
                 (up, down, m.spread(&sums))
             };
@@ -313,7 +323,7 @@ mod tests {
             let values = (0..64 * 64).map(|i| f64::from(u8::from(keep(i / 64, i % 64)))).collect();
             Matrix::dense(64, 64, values).packed().layout()
         };
-        assert_eq!(matrix(&|_, _| true), Layout::Dense);
+        assert_eq!(matrix(&|_, _| true), Layout::Full);
         assert_eq!(matrix(&|r, c| r / 16 == c / 16), Layout::Blocks);
         assert_eq!(matrix(&|r, c| (r * 7 + c) % 32 == 0), Layout::Sparse);
     }

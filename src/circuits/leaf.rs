@@ -30,18 +30,27 @@ pub enum Leaf {
 
 impl fmt::Display for Leaf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Categorical => "categorical",
-            Self::Bernoulli => "Bernoulli",
-            Self::Binomial => "binomial",
-            Self::Poisson => "Poisson",
-            Self::DiscretisedLogistic => "discretised logistic",
-            Self::Indicator => "indicator",
-        })
+        f.write_str(self.name())
     }
 }
 
 impl Leaf {
+    /// The kinds that are learned.
+    pub const LEARNED: [Self; 5] =
+        [Self::Categorical, Self::Bernoulli, Self::Binomial, Self::Poisson, Self::DiscretisedLogistic];
+
+    /// The name, as in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Categorical => "categorical",
+            Self::Bernoulli => "bernoulli",
+            Self::Binomial => "binomial",
+            Self::Poisson => "poisson",
+            Self::DiscretisedLogistic => "discretised-logistic",
+            Self::Indicator => "indicator",
+        }
+    }
+
     /// Whether a variable can have such leaves, `units` of them.
     pub(super) fn check(self, variable: &Variable, units: usize) -> Result<()> {
         let k = variable.categories;
@@ -195,9 +204,8 @@ impl<T: Real> Leaves<T> {
         let old = &self.numbers[unit * width..(unit + 1) * width];
         let expected = flows[k * units + unit].f64();
         let now = probabilities(self.kind, old, k);
-        let counts: Vec<f64> = (0..k)
-            .map(|a| flows[a * units + unit].f64() + expected * now[a] + pseudocount / k as f64)
-            .collect();
+        let counts: Vec<f64> =
+            (0..k).map(|a| flows[a * units + unit].f64() + expected * now[a] + pseudocount / k as f64).collect();
         let total: f64 = counts.iter().sum();
         if total <= 0.0 {
             return;
@@ -207,7 +215,8 @@ impl<T: Real> Leaves<T> {
             Leaf::Binomial => vec![mean / (k - 1) as f64],
             Leaf::Poisson => vec![rate_of_mean(mean, k)],
             _ => {
-                let variance = counts.iter().enumerate().map(|(a, n)| (a as f64 - mean).powi(2) * n).sum::<f64>() / total;
+                let variance =
+                    counts.iter().enumerate().map(|(a, n)| (a as f64 - mean).powi(2) * n).sum::<f64>() / total;
                 let moments = [mean, (3.0 * variance).sqrt() / std::f64::consts::PI];
                 let value = |numbers: &[f64]| expected_log(&counts, &probabilities(self.kind, numbers, k));
                 let best = [rising(old, &moments, value), rising(old, &scored(old, &counts), value)];

@@ -33,8 +33,7 @@ pub(super) fn fused(graph: &Graph, b: usize) -> bool {
 /// Whether block `b` has the flows of its one parent, a product.
 pub(super) fn shares_flow(graph: &Graph, b: usize) -> bool {
     let [parent] = graph.parents(b) else { return false };
-    matches!(graph.blocks()[b].kind, Kind::Sum { .. })
-        && matches!(graph.blocks()[*parent].kind, Kind::Product { .. })
+    matches!(graph.blocks()[b].kind, Kind::Sum { .. }) && matches!(graph.blocks()[*parent].kind, Kind::Product { .. })
 }
 
 impl Plan {

@@ -1,9 +1,9 @@
 //! `limbeck fit`
 
-use super::{Context, Model};
+use super::Context;
 use crate::{
     Error, Result,
-    circuits::{FitCircuit, Structure},
+    circuits::{FitCircuit, Leaf, Structure},
     data::{Coding, Rows, Split, Subset, open_rows},
     train::{Bar, Checkpoint},
 };
@@ -11,8 +11,9 @@ use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What to fit.
-    model: Model,
+    /// What to fit: a circuit of this structure.
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(Structure::NAMES))]
+    structure: String,
     /// The rows to learn from.
     #[arg(long)]
     data: PathBuf,
@@ -22,9 +23,15 @@ pub(super) struct Args {
     /// Settings in TOML; those on the command line go before it.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Latent states a variable.
-    #[arg(long)]
+    /// Nodes of a region: latent states a variable, components of a mixture.
+    #[arg(long, visible_alias = "units")]
     states: Option<usize>,
+    /// The variable that is the class of naive-bayes.
+    #[arg(long)]
+    class: Option<String>,
+    /// The distributions at the leaves.
+    #[arg(long, value_parser = leaf, value_name = "KIND")]
+    leaf: Option<Leaf>,
     /// Passes over the training rows.
     #[arg(long)]
     epochs: Option<u64>,
@@ -50,7 +57,7 @@ pub(super) struct Args {
 
 #[derive(serde::Serialize)]
 struct Report {
-    model: &'static str,
+    model: String,
     out: String,
     rows: usize,
     variables: usize,
@@ -62,24 +69,50 @@ struct Report {
     valid_bits_per_dim: Option<f64>,
 }
 
+/// `binomial`, `discretised-logistic`, …
+fn leaf(name: &str) -> std::result::Result<Leaf, String> {
+    Leaf::LEARNED.into_iter().find(|leaf| leaf.name() == name).ok_or_else(|| {
+        let known = Leaf::LEARNED.map(Leaf::name).join(", ");
+        format!("there are {known}")
+    })
+}
+
 fn settings(args: &Args) -> Result<FitCircuit> {
+    let class = args.class.clone();
+    let named = || match (args.structure.as_str(), class) {
+        ("naive-bayes", Some(class)) => Ok(Structure::NaiveBayes { class }),
+        ("naive-bayes", None) => Err(Error::invalid("naive-bayes needs its class: --class NAME")),
+        (_, Some(_)) => Err(Error::invalid(format!("{} has no class: leave out --class", args.structure))),
+        (name, None) => Structure::named(name),
+    };
     let mut settings = match &args.config {
-        None => FitCircuit::default(),
+        None => FitCircuit::new(named()?),
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-            toml::from_str(&text).map_err(|e| Error::file(path, e.to_string().trim_end()))?
+            let table: toml::Table = toml::from_str(&text).map_err(|e| Error::file(path, e.to_string().trim_end()))?;
+            let mut settings: FitCircuit =
+                toml::from_str(&text).map_err(|e| Error::file(path, e.to_string().trim_end()))?;
+            if !table.contains_key("structure") {
+                settings.structure = named()?;
+            } else if settings.structure.name() != args.structure {
+                let (found, wanted) = (settings.structure.name(), &args.structure);
+                return Err(Error::file(path, format!("its structure is {found}, and {wanted} is to be fitted")));
+            }
+            settings
         }
     };
-    if let (Some(given), Structure::Hclt { states, .. }) = (args.states, &mut settings.structure) {
-        *states = given;
+    if let Some(states) = args.states {
+        let name = settings.structure.name();
+        let units = settings.structure.units_mut();
+        *units.ok_or_else(|| Error::invalid(format!("{name} has no latent states: leave out --states")))? = states;
     }
+    settings.leaf = args.leaf.unwrap_or(settings.leaf);
     settings.epochs = args.epochs.unwrap_or(settings.epochs);
     settings.batch = args.batch.unwrap_or(settings.batch);
     Ok(settings)
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
-    let Model::Hclt = args.model;
     let settings = settings(args)?;
     if !(0.0..1.0).contains(&args.valid) {
         return Err(Error::out_of_range("--valid", args.valid, "0 ≤ valid < 1"));
@@ -94,7 +127,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let split = Split::random(rows.len(), args.valid, 0.0, context.seed);
     let train = Subset::new(&*rows, split.train);
     let valid = Subset::new(&*rows, split.valid);
-    let bar = Bar::new("hclt");
+    let bar = Bar::new(&args.structure);
     let checkpoint = args.checkpoint.clone().map(|path| Checkpoint { path, every, resume: args.resume });
     let (circuit, history) = settings.fit_with(&train, Some(&valid), context.seed, checkpoint, &mut |progress| {
         bar.show(progress);
@@ -103,7 +136,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     drop(bar);
     circuit.save(&args.out, &*rows)?;
     let report = Report {
-        model: "hclt",
+        model: circuit.name().to_string(),
         out: args.out.display().to_string(),
         rows: rows.len(),
         variables: rows.schema().len(),

@@ -7,7 +7,7 @@ mod query;
 mod score;
 
 use crate::{Result, circuits::Circuit, random::Seed};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
 
@@ -44,13 +44,6 @@ enum Command {
     Data(data::Args),
     /// The devices that networks can run on.
     Devices,
-}
-
-/// The models that can be fitted.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Model {
-    /// A probabilistic circuit: a hidden Chow-Liu tree over categories.
-    Hclt,
 }
 
 /// What every command is told.

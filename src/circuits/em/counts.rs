@@ -30,7 +30,7 @@ impl Counts {
 
     /// Adds `scale` times the flows, which went over the circuit as it is.
     pub(super) fn add<T: Real>(&mut self, circuit: &Circuit<T>, flows: &Flows<T>, scale: f64) {
-        let weights = circuit.weights.par_iter().zip(&flows.edges);
+        let weights = circuit.weights.par_iter().zip(&flows.sums.edges);
         self.edges.par_iter_mut().zip(weights).for_each(|(counts, (parts, flows))| {
             for ((counts, matrix), flows) in counts.iter_mut().zip(parts).zip(flows) {
                 for ((count, weight), flow) in counts.iter_mut().zip(&matrix.values).zip(flows) {
@@ -38,7 +38,7 @@ impl Counts {
                 }
             }
         });
-        let leaves = circuit.leaves.par_iter().zip(&flows.leaves);
+        let leaves = circuit.leaves.par_iter().zip(&flows.sums.leaves);
         self.leaves.par_iter_mut().zip(leaves).for_each(|(counts, (leaves, flows))| {
             let units = leaves.units;
             let (known, missing) = flows.split_at(leaves.categories() * units);

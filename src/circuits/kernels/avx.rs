@@ -17,12 +17,23 @@ const ROWS: usize = 6;
 #[derive(Clone, Copy)]
 pub(super) struct At(pub(super) *const f32, pub(super) usize, pub(super) usize);
 
-/// `dst (m, n) = a (m, k) · b (k, n)`, or `+=`. The columns of `b` and `dst` lie side by side.
+/// What becomes of a product.
+#[derive(Clone, Copy)]
+pub(super) enum Then {
+    /// It is stored.
+    Store,
+    /// It is added to what is there.
+    Add,
+    /// It is multiplied, element by element, by a block whose first element this is, and stored.
+    Multiply(*const f32),
+}
+
+/// `dst (m, n) = a (m, k) · b (k, n)`, and what follows. The columns of `b`, `dst` and the factors lie side by side.
 ///
 /// # Safety
 /// [`available`]; every element in range, where `n` is rounded up to a multiple of 16.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn product([m, n, k]: [usize; 3], dst: *mut f32, row: usize, add: bool, a: At, b: At) {
+pub(super) unsafe fn product([m, n, k]: [usize; 3], dst: *mut f32, row: usize, then: Then, a: At, b: At) {
     let mut column = 0;
     while column < n {
         let mut i = 0;
@@ -32,13 +43,17 @@ pub(super) unsafe fn product([m, n, k]: [usize; 3], dst: *mut f32, row: usize, a
             unsafe {
                 let dst = dst.add(i * row + column);
                 let (a, b) = (At(a.0.add(i * a.1), a.1, a.2), At(b.0.add(column), b.1, 1));
+                let then = match then {
+                    Then::Multiply(by) => Then::Multiply(by.add(i * row + column)),
+                    other => other,
+                };
                 match rows {
-                    6 => strip::<6>(k, dst, row, add, a, b),
-                    5 => strip::<5>(k, dst, row, add, a, b),
-                    4 => strip::<4>(k, dst, row, add, a, b),
-                    3 => strip::<3>(k, dst, row, add, a, b),
-                    2 => strip::<2>(k, dst, row, add, a, b),
-                    _ => strip::<1>(k, dst, row, add, a, b),
+                    6 => strip::<6>(k, dst, row, then, a, b),
+                    5 => strip::<5>(k, dst, row, then, a, b),
+                    4 => strip::<4>(k, dst, row, then, a, b),
+                    3 => strip::<3>(k, dst, row, then, a, b),
+                    2 => strip::<2>(k, dst, row, then, a, b),
+                    _ => strip::<1>(k, dst, row, then, a, b),
                 }
             }
             i += rows;
@@ -53,11 +68,11 @@ pub(super) unsafe fn product([m, n, k]: [usize; 3], dst: *mut f32, row: usize, a
 /// As [`product`].
 #[target_feature(enable = "avx2,fma")]
 #[inline]
-unsafe fn strip<const R: usize>(k: usize, dst: *mut f32, row: usize, add: bool, a: At, b: At) {
+unsafe fn strip<const R: usize>(k: usize, dst: *mut f32, row: usize, then: Then, a: At, b: At) {
     // SAFETY: the caller's.
     unsafe {
         let mut sums = [[_mm256_setzero_ps(); 2]; R];
-        if add {
+        if let Then::Add = then {
             for (r, sums) in sums.iter_mut().enumerate() {
                 *sums = [_mm256_loadu_ps(dst.add(r * row)), _mm256_loadu_ps(dst.add(r * row + 8))];
             }
@@ -73,7 +88,12 @@ unsafe fn strip<const R: usize>(k: usize, dst: *mut f32, row: usize, add: bool, 
             left = left.add(a.2);
             right = right.add(b.1);
         }
-        for (r, sums) in sums.iter().enumerate() {
+        for (r, sums) in sums.iter_mut().enumerate() {
+            if let Then::Multiply(by) = then {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    *sum = _mm256_mul_ps(*sum, _mm256_loadu_ps(by.add(r * row + 8 * i)));
+                }
+            }
             _mm256_storeu_ps(dst.add(r * row), sums[0]);
             _mm256_storeu_ps(dst.add(r * row + 8), sums[1]);
         }
@@ -161,7 +181,8 @@ fn transpose(r: [__m256; 8]) -> [__m256; 8] {
     let ((a, b), (c, d), (e, f), (g, h)) = (pair(0), pair(2), pair(4), pair(6));
     let low = |x, y| _mm256_shuffle_ps::<0x44>(x, y);
     let high = |x, y| _mm256_shuffle_ps::<0xEE>(x, y);
-    let (a, b, c, d) = ([low(a, c), high(a, c)], [low(b, d), high(b, d)], [low(e, g), high(e, g)], [low(f, h), high(f, h)]);
+    let (a, b, c, d) =
+        ([low(a, c), high(a, c)], [low(b, d), high(b, d)], [low(e, g), high(e, g)], [low(f, h), high(f, h)]);
     let first = |x, y| _mm256_permute2f128_ps::<0x20>(x, y);
     let second = |x, y| _mm256_permute2f128_ps::<0x31>(x, y);
     [

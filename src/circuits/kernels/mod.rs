@@ -51,19 +51,41 @@ impl<'a, T> View<'a, T> {
     }
 }
 
-/// `dst (m, n) = a (m, k) · b (k, n)`, or `+=` when `add`, for blocks `b` and `dst` of `n ≤ TILE` columns. One thread.
-pub(super) fn product<T: Real>([m, n, k]: [usize; 3], dst: &mut [T], add: bool, a: View<T>, b: &[T]) {
+/// What becomes of a product.
+#[derive(Clone, Copy)]
+pub(super) enum Then<'a, T> {
+    /// It is stored.
+    Store,
+    /// It is added to what is there.
+    Add,
+    /// It is multiplied, element by element, by this block, and stored.
+    Multiply(&'a [T]),
+}
+
+/// `dst (m, n) = a (m, k) · b (k, n)`, and what follows, for blocks `b` and `dst` of `n ≤ TILE` columns. One thread.
+pub(super) fn product<T: Real>([m, n, k]: [usize; 3], dst: &mut [T], then: Then<T>, a: View<T>, b: &[T]) {
     #[cfg(target_arch = "x86_64")]
     if T::SINGLE && m <= SMALL && k <= SMALL && avx::available() {
         assert!(n <= TILE && dst.len() >= m * TILE && b.len() >= k * TILE && a.holds(m, k));
         // SAFETY: the features are there, `T` is `f32`, and whole rows of a tile are in range.
         unsafe {
             let (a, b) = (avx::At(a.0.as_ptr().cast(), a.1, a.2), avx::At(b.as_ptr().cast(), TILE, 1));
-            avx::product([m, n, k], dst.as_mut_ptr().cast(), TILE, add, a, b);
+            let then = match then {
+                Then::Store => avx::Then::Store,
+                Then::Add => avx::Then::Add,
+                Then::Multiply(by) => {
+                    assert!(by.len() >= m * TILE);
+                    avx::Then::Multiply(by.as_ptr().cast())
+                }
+            };
+            avx::product([m, n, k], dst.as_mut_ptr().cast(), TILE, then, a, b);
         }
         return;
     }
-    gemm([m, n, k], dst, TILE, add, a, View::rows(b, TILE));
+    gemm([m, n, k], dst, TILE, matches!(then, Then::Add), a, View::rows(b, TILE));
+    if let Then::Multiply(by) = then {
+        dst[..m * TILE].iter_mut().zip(by).for_each(|(d, by)| *d *= *by);
+    }
 }
 
 /// `dst (m, k) += a (m, n) · b (k, n)ᵀ` for blocks `a` and `b` of `n ≤ TILE` columns, `a` zero up to the next multiple of 8.
@@ -115,7 +137,9 @@ fn gemm<T: Real>([m, n, k]: [usize; 3], dst: &mut [T], columns: usize, add: bool
 /// Column `b` of `block (units, TILE)` becomes row `codes[b]` of `table (rows, units)`; a code beyond its rows takes the last.
 #[inline(always)]
 pub(super) fn gather<T: Real>(table: &[T], units: usize, codes: &[u16], block: &mut [T]) {
-    assert!(codes.len() <= TILE && block.len() >= units * TILE && !table.is_empty() && table.len().is_multiple_of(units));
+    assert!(
+        codes.len() <= TILE && block.len() >= units * TILE && !table.is_empty() && table.len().is_multiple_of(units)
+    );
     let last = table.len() / units - 1;
     let mut begin = 0;
     #[cfg(target_arch = "x86_64")]
@@ -138,7 +162,9 @@ pub(super) fn gather<T: Real>(table: &[T], units: usize, codes: &[u16], block: &
 /// Adds column `b` of `block (units, TILE)` to row `codes[b]` of `table (rows, units)`; a code beyond its rows to the last.
 #[inline(always)]
 pub(super) fn scatter<T: Real>(table: &mut [T], units: usize, codes: &[u16], block: &[T]) {
-    assert!(codes.len() <= TILE && block.len() >= units * TILE && !table.is_empty() && table.len().is_multiple_of(units));
+    assert!(
+        codes.len() <= TILE && block.len() >= units * TILE && !table.is_empty() && table.len().is_multiple_of(units)
+    );
     let last = table.len() / units - 1;
     let mut begin = 0;
     #[cfg(target_arch = "x86_64")]
@@ -250,10 +276,21 @@ fn scale_columns<T: Real>(block: &mut [T], stride: usize, factors: &[T]) {
 
 /// `dst = a / dst`, and zero where `dst` is and in the columns after `n`.
 #[inline(always)]
-pub(super) fn divide<T: Real>(dst: &mut [T], a: &[T], stride: usize, n: usize) {
+pub(super) fn divide_into<T: Real>(a: &[T], dst: &mut [T], stride: usize, n: usize) {
     for (dst, a) in dst.chunks_exact_mut(stride).zip(a.chunks_exact(stride)) {
         for (b, a) in dst[..n].iter_mut().zip(&a[..n]) {
             *b = if *b > T::ZERO { *a / *b } else { T::ZERO };
+        }
+        dst[n..].fill(T::ZERO);
+    }
+}
+
+/// `dst = a / b`, and zero where `b` is and in the columns after `n`.
+#[inline(always)]
+pub(super) fn divide<T: Real>(a: &[T], b: &[T], dst: &mut [T], stride: usize, n: usize) {
+    for (dst, (a, b)) in dst.chunks_exact_mut(stride).zip(a.chunks_exact(stride).zip(b.chunks_exact(stride))) {
+        for (dst, (a, b)) in dst[..n].iter_mut().zip(a[..n].iter().zip(&b[..n])) {
+            *dst = if *b > T::ZERO { *a / *b } else { T::ZERO };
         }
         dst[n..].fill(T::ZERO);
     }

@@ -26,17 +26,19 @@ fn close<T: Real>(got: T, want: f64, what: &str) {
 fn products<T: Real>() {
     sizes(|[m, k, n]| {
         let (a, b) = (random::<T>(m * k, 1), random::<T>(k * TILE, 2));
-        for (add, transposed) in [(false, false), (true, false), (false, true)] {
+        for (form, transposed) in [(0, false), (1, false), (0, true), (2, true)] {
             let mut dst = random::<T>(m * TILE, 3);
-            let before = dst.clone();
+            let (before, by) = (dst.clone(), random::<T>(m * TILE, 4));
+            let then = [Then::Store, Then::Add, Then::Multiply(&by)][form];
             let view = if transposed { View::rows(&a, m).transposed() } else { View::rows(&a, k) };
-            product([m, n, k], &mut dst, add, view, &b);
+            product([m, n, k], &mut dst, then, view, &b);
             for i in 0..m {
                 for c in 0..n {
                     let weight = |j: usize| if transposed { a[j * m + i] } else { a[i * k + j] };
                     let sum: f64 = (0..k).map(|j| weight(j).f64() * b[j * TILE + c].f64()).sum();
-                    let start = if add { before[i * TILE + c].f64() } else { 0.0 };
-                    close(dst[i * TILE + c], start + sum, &format!("{m}×{k}×{n}"));
+                    let at = i * TILE + c;
+                    let want = [sum, before[at].f64() + sum, sum * by[at].f64()][form];
+                    close(dst[at], want, &format!("{m}×{k}×{n}"));
                 }
             }
         }

@@ -1,15 +1,48 @@
 //! Structures: graphs from a few settings, and from data where they are learned from it.
 
 mod hclt;
+mod image;
+mod random;
+mod regions;
+mod simple;
+#[cfg(test)]
+mod tests;
 
-use super::{Graph, Tree};
-use crate::{Result, data::Rows, random::Seed};
+pub use regions::Layer;
+
+use super::{Graph, Leaf, Tree};
+use crate::{
+    Error, Result,
+    data::{Rows, Schema},
+    random::Seed,
+};
 use serde::{Deserialize, Serialize};
 
 /// Which circuit to build.
+///
+/// All are smooth and decomposable, so every marginal is exact. Those that are deterministic, too, have exact maxima,
+/// entropies and divergences: see [`Structure::is_deterministic`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Structure {
+    /// One latent for all variables.
+    Mixture {
+        /// Its states.
+        components: usize,
+    },
+    /// All variables independent given one of them, which is seen. Deterministic.
+    NaiveBayes {
+        /// That variable: its name, or its number.
+        class: String,
+    },
+    /// A chain of latents in the order of the variables.
+    Hmm {
+        /// States of each latent.
+        states: usize,
+        /// The same transitions and emissions everywhere.
+        #[serde(default)]
+        homogeneous: bool,
+    },
     /// A hidden Chow-Liu tree: a latent for each variable, in the tree of most mutual information.
     Hclt {
         /// States of each latent.
@@ -18,18 +51,143 @@ pub enum Structure {
         #[serde(default)]
         joined: bool,
     },
+    /// The tree of most mutual information over the variables themselves, without latents. Deterministic.
+    ChowLiu,
+    /// Random splits, several times over, mixed at the root.
+    RatSpn {
+        /// Levels of splits.
+        depth: usize,
+        /// How many times over.
+        replicas: usize,
+        /// Nodes of a region.
+        units: usize,
+        /// How two halves become one region.
+        #[serde(default = "tucker")]
+        layer: Layer,
+    },
+    /// All rectangles of a picture on a grid, each split in every way.
+    PoonDomingos {
+        /// Pixels from one line of the grid to the next.
+        step: usize,
+        /// Nodes of a region.
+        units: usize,
+        /// How two parts become one region.
+        #[serde(default)]
+        layer: Layer,
+    },
+    /// A picture in quadrants, down to its pixels.
+    QuadTree {
+        /// Nodes of a region.
+        units: usize,
+        /// How the quadrants become one region.
+        #[serde(default)]
+        layer: Layer,
+        /// Regions of one size share their weights.
+        #[serde(default)]
+        tied: bool,
+    },
+    /// A picture in halves by rows and by columns, both of which meet in the same quadrants.
+    QuadGraph {
+        /// Nodes of a region.
+        units: usize,
+        /// How the halves become one region.
+        #[serde(default)]
+        layer: Layer,
+        /// Regions of one size share their weights.
+        #[serde(default)]
+        tied: bool,
+    },
+    /// Random halves, down to single variables.
+    RandomTree {
+        /// Nodes of a region.
+        units: usize,
+        /// How two halves become one region.
+        #[serde(default)]
+        layer: Layer,
+    },
+}
+
+fn tucker() -> Layer {
+    Layer::Tucker
 }
 
 impl Structure {
+    /// The names of all structures, as `limbeck fit` knows them.
+    pub const NAMES: [&'static str; 10] = [
+        "mixture",
+        "naive-bayes",
+        "hmm",
+        "hclt",
+        "chow-liu",
+        "rat-spn",
+        "poon-domingos",
+        "quad-tree",
+        "quad-graph",
+        "random-tree",
+    ];
+
     /// A hidden Chow-Liu tree with that many states a latent.
     pub fn hclt(states: usize) -> Self {
         Self::Hclt { states, joined: false }
     }
 
+    /// The structure of that name with settings for a start.
+    ///
+    /// # Errors
+    /// When there is none; the message lists those there are. Also for `naive-bayes`, which needs its class.
+    pub fn named(name: &str) -> Result<Self> {
+        let (units, layer) = (16, Layer::Cp);
+        Ok(match name {
+            "mixture" => Self::Mixture { components: units },
+            "naive-bayes" => return Err(Error::invalid("naive-bayes needs the variable that is the class")),
+            "hmm" => Self::Hmm { states: units, homogeneous: false },
+            "hclt" => Self::hclt(units),
+            "chow-liu" => Self::ChowLiu,
+            "rat-spn" => Self::RatSpn { depth: 3, replicas: 4, units: 8, layer: Layer::Tucker },
+            "poon-domingos" => Self::PoonDomingos { step: 2, units: 8, layer },
+            "quad-tree" => Self::QuadTree { units, layer, tied: false },
+            "quad-graph" => Self::QuadGraph { units, layer, tied: false },
+            "random-tree" => Self::RandomTree { units, layer },
+            _ => {
+                let known = Self::NAMES.join(", ");
+                return Err(Error::invalid(format!("no structure called {name}; there are {known}")));
+            }
+        })
+    }
+
     /// The name, as `limbeck fit` knows it.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Hclt { .. } => "hclt",
+            Self::Mixture { .. } => Self::NAMES[0],
+            Self::NaiveBayes { .. } => Self::NAMES[1],
+            Self::Hmm { .. } => Self::NAMES[2],
+            Self::Hclt { .. } => Self::NAMES[3],
+            Self::ChowLiu => Self::NAMES[4],
+            Self::RatSpn { .. } => Self::NAMES[5],
+            Self::PoonDomingos { .. } => Self::NAMES[6],
+            Self::QuadTree { .. } => Self::NAMES[7],
+            Self::QuadGraph { .. } => Self::NAMES[8],
+            Self::RandomTree { .. } => Self::NAMES[9],
+        }
+    }
+
+    /// Whether at most one child of every sum is possible for a complete row.
+    pub fn is_deterministic(&self) -> bool {
+        matches!(self, Self::NaiveBayes { .. } | Self::ChowLiu)
+    }
+
+    /// The number of nodes of a block, where it is a setting.
+    pub fn units_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::Mixture { components: units }
+            | Self::Hmm { states: units, .. }
+            | Self::Hclt { states: units, .. }
+            | Self::RatSpn { units, .. }
+            | Self::PoonDomingos { units, .. }
+            | Self::QuadTree { units, .. }
+            | Self::QuadGraph { units, .. }
+            | Self::RandomTree { units, .. } => Some(units),
+            Self::NaiveBayes { .. } | Self::ChowLiu => None,
         }
     }
 
@@ -38,9 +196,36 @@ impl Structure {
     /// # Errors
     /// When a setting is out of range or does not fit the data, or a row cannot be read.
     pub fn graph(&self, rows: &dyn Rows, seed: Seed) -> Result<Graph> {
+        let schema = rows.schema();
+        let vars = schema.len();
         match self {
+            Self::Mixture { components } => simple::mixture(vars, *components),
+            Self::NaiveBayes { class } => simple::naive_bayes(schema, schema.index(class)?),
+            Self::Hmm { states, homogeneous } => simple::hmm(schema, *states, *homogeneous),
             Self::Hclt { states, joined } => hclt::hclt(&Tree::chow_liu(rows, seed)?, *states, *joined),
+            Self::ChowLiu => simple::chow_liu(schema, &Tree::chow_liu(rows, seed)?),
+            Self::RatSpn { depth, replicas, units, layer } => {
+                random::rat_spn(vars, *depth, *replicas, *units, *layer, seed)
+            }
+            Self::PoonDomingos { step, units, layer } => image::poon_domingos(&schema.shape, *step, *units, *layer),
+            Self::QuadTree { units, layer, tied } => image::quad(&schema.shape, *units, *layer, *tied, false),
+            Self::QuadGraph { units, layer, tied } => image::quad(&schema.shape, *units, *layer, *tied, true),
+            Self::RandomTree { units, layer } => random::random_tree(vars, *units, *layer, seed),
         }
+    }
+
+    /// The kind of leaves of each variable: `leaf`, but where the structure makes a variable's value a node.
+    ///
+    /// # Errors
+    /// When the variable that is the class does not exist.
+    pub fn leaves(&self, schema: &Schema, leaf: Leaf) -> Result<Vec<Leaf>> {
+        let mut leaves = vec![leaf; schema.len()];
+        match self {
+            Self::NaiveBayes { class } => leaves[schema.index(class)?] = Leaf::Indicator,
+            Self::ChowLiu => leaves.fill(Leaf::Indicator),
+            _ => {}
+        }
+        Ok(leaves)
     }
 }
 

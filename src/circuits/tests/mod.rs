@@ -54,7 +54,7 @@ fn sharpened<T: Real>(graph: Graph, categories: usize, leaf: Leaf, seed: u64) ->
 }
 
 /// The likelihood of a row by the definition of a circuit, node by node.
-fn recursive<T: Real>(c: &Circuit<T>, b: usize, unit: usize, x: &[u16]) -> f64 {
+pub(super) fn recursive<T: Real>(c: &Circuit<T>, b: usize, unit: usize, x: &[u16]) -> f64 {
     match &c.graph.blocks()[b].kind {
         Kind::Input { variable, leaf } => c.leaves[*leaf].prob(unit, x[*variable]),
         Kind::Product { children } => children.iter().map(|child| recursive(c, *child, unit, x)).product(),
@@ -66,18 +66,27 @@ fn recursive<T: Real>(c: &Circuit<T>, b: usize, unit: usize, x: &[u16]) -> f64 {
             .iter()
             .zip(&c.weights[*weights])
             .flat_map(|(child, matrix)| (0..c.units(*child)).map(move |node| (*child, node, matrix.weight(unit, node))))
-            .map(|(child, node, weight)| if weight == T::ZERO { 0.0 } else { weight.f64() * recursive(c, child, node, x) })
+            .map(
+                |(child, node, weight)| {
+                    if weight == T::ZERO { 0.0 } else { weight.f64() * recursive(c, child, node, x) }
+                },
+            )
             .sum(),
     }
 }
 
-fn assignments(vars: usize, categories: usize) -> Discrete {
-    let digit = |i: usize, v: usize| (i / categories.pow(v as u32) % categories) as u16;
-    let codes = (0..categories.pow(vars as u32)).flat_map(|i| (0..vars).map(move |v| digit(i, v))).collect();
-    Discrete::new(Schema::uniform(&[vars], categories), codes).unwrap()
+pub(super) fn assignments_of(schema: &Schema) -> Discrete {
+    let sizes: Vec<usize> = schema.variables.iter().map(|v| v.categories).collect();
+    let digit = |i: usize, v: usize| (i / sizes[..v].iter().product::<usize>() % sizes[v]) as u16;
+    let codes = (0..sizes.iter().product()).flat_map(|i| (0..sizes.len()).map(move |v| (i, v)));
+    Discrete::new(schema.clone(), codes.map(|(i, v)| digit(i, v)).collect()).unwrap()
 }
 
-fn flows_of<T: Real>(circuit: &Circuit<T>, rows: &Discrete) -> Flows<T> {
+fn assignments(vars: usize, categories: usize) -> Discrete {
+    assignments_of(&Schema::uniform(&[vars], categories))
+}
+
+pub(super) fn flows_of<T: Real>(circuit: &Circuit<T>, rows: &Discrete) -> Flows<T> {
     let mut flows = Flows::new(circuit);
     let all: Vec<usize> = (0..rows.len()).collect();
     Workspace::new(true)
@@ -89,12 +98,12 @@ fn flows_of<T: Real>(circuit: &Circuit<T>, rows: &Discrete) -> Flows<T> {
     flows
 }
 
-fn log_prob<T: Real>(circuit: &Circuit<T>, rows: &Discrete) -> Vec<f64> {
+pub(super) fn log_prob<T: Real>(circuit: &Circuit<T>, rows: &Discrete) -> Vec<f64> {
     circuit.score(rows, Notes::default()).unwrap().0
 }
 
 /// Draws from a circuit of any number type.
-fn draw<T: Real>(circuit: &Circuit<T>, n: usize, seed: u64) -> Discrete {
+pub(super) fn draw<T: Real>(circuit: &Circuit<T>, n: usize, seed: u64) -> Discrete {
     circuit.complete_rows(&Discrete::all_missing(circuit.schema.clone(), n), 0, Seed(seed)).unwrap()
 }
 
@@ -144,7 +153,7 @@ fn a_flow_is_the_derivative_of_the_log_likelihood() {
     for (set, parts) in c.weights.iter().enumerate() {
         for (i, weight) in parts[0].values.iter().enumerate() {
             let numeric = derivative(&|c, by| c.weights[set][0].values[i] *= by);
-            let flow = flows.edges[set][0][i] * weight;
+            let flow = flows.sums.edges[set][0][i] * weight;
             assert!((numeric - flow).abs() < 1e-8, "edge {set} {i}: {numeric} against {flow}");
         }
     }
@@ -153,7 +162,7 @@ fn a_flow_is_the_derivative_of_the_log_likelihood() {
         if code != MISSING {
             for at in code as usize * leaves.units..(code as usize + 1) * leaves.units {
                 let numeric = derivative(&|c, by| c.leaves[set].table[at] *= by);
-                let flow = flows.leaves[set][at];
+                let flow = flows.sums.leaves[set][at];
                 assert!((numeric - flow).abs() < 1e-8, "leaf {set} {at}: {numeric} against {flow}");
             }
         }
@@ -165,7 +174,7 @@ fn the_flows_into_each_variable_sum_to_the_rows() {
     let c = circuit::<f64>(7, 4, 5, 4);
     let rows = draw(&c, 300, 1).mask(|row, v| (row * 7 + v) % 5 == 0);
     let flows = flows_of(&c, &rows);
-    for leaf in &flows.leaves {
+    for leaf in &flows.sums.leaves {
         let total: f64 = leaf.iter().sum();
         assert!((total - 300.0).abs() < 1e-10, "{total}");
     }
@@ -204,7 +213,7 @@ fn columns_that_would_vanish_are_computed_exactly() {
     }
     assert!(fast.iter().any(|p| *p < -200.0) && fast.iter().all(|p| p.is_finite()));
     let flows = flows_of(&c, &rows);
-    for leaf in &flows.leaves {
+    for leaf in &flows.sums.leaves {
         assert!((leaf.iter().map(|f| f.f64()).sum::<f64>() - 60.0).abs() < 1e-3);
     }
 }
@@ -220,7 +229,7 @@ fn the_impossible_is_minus_infinity_and_has_no_flow() {
     assert!(log_probs[1].is_finite());
     let flows = flows_of(&c, &rows);
     assert_eq!((flows.rows, flows.impossible), (2.0, 1.0));
-    assert!((flows.leaves[0].iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    assert!((flows.sums.leaves[0].iter().sum::<f32>() - 1.0).abs() < 1e-6);
     let error = c.complete(&rows.mask(|_, v| v == 0), Seed(0)).unwrap_err().to_string();
     assert!(error.starts_with("row 0: the circuit gives"), "{error}");
     assert!(c.conditionals(&rows.mask(|_, v| v == 0)).is_err());

@@ -1,0 +1,190 @@
+use super::*;
+use crate::{
+    circuits::{
+        Circuit, Deterministic, Em, EmLearner, Real,
+        evaluate::Notes,
+        tests::{assignments_of, draw, flows_of, log_prob, recursive},
+    },
+    data::{Discrete, Variable},
+    train::{Plan, quiet, train},
+};
+
+/// Six variables as a 2 × 3 picture, with three categories.
+fn schema() -> Schema {
+    Schema::uniform(&[2, 3], 3)
+}
+
+fn all() -> Vec<Structure> {
+    let mut all = vec![
+        Structure::Mixture { components: 4 },
+        Structure::NaiveBayes { class: "x2".into() },
+        Structure::Hmm { states: 3, homogeneous: false },
+        Structure::Hmm { states: 3, homogeneous: true },
+        Structure::hclt(3),
+        Structure::Hclt { states: 3, joined: true },
+        Structure::ChowLiu,
+    ];
+    for layer in [Layer::Cp, Layer::CpTransposed, Layer::Tucker] {
+        all.push(Structure::RatSpn { depth: 2, replicas: 3, units: 3, layer });
+        all.push(Structure::PoonDomingos { step: 1, units: 2, layer });
+        all.push(Structure::RandomTree { units: 3, layer });
+        for tied in [false, true] {
+            all.push(Structure::QuadTree { units: 3, layer, tied });
+            all.push(Structure::QuadGraph { units: 2, layer, tied });
+        }
+    }
+    all
+}
+
+fn build<T: Real>(structure: &Structure) -> Circuit<T> {
+    let rows = Discrete::new(schema(), (0..600).map(|i| (i * i / 7 % 3) as u16).collect()).unwrap();
+    let graph = structure.graph(&rows, Seed(1)).unwrap();
+    let leaves = structure.leaves(&schema(), Leaf::Categorical).unwrap();
+    Circuit::draw(structure.name(), graph, schema(), &leaves, Seed(2)).unwrap()
+}
+
+#[test]
+fn every_structure_is_normalised_and_computes_what_its_graph_says() {
+    let rows = assignments_of(&schema());
+    for structure in all() {
+        let wide = build::<f64>(&structure);
+        let found = log_prob(&wide, &rows);
+        let total: f64 = found.iter().map(|p| p.exp()).sum();
+        assert!((total - 1.0).abs() < 1e-12, "{structure:?}: {total}");
+        let narrow = log_prob(&build::<f32>(&structure), &rows);
+        for row in (0..rows.len()).step_by(61) {
+            let want = recursive(&wide, wide.graph.root(), 0, rows.row(row)).ln();
+            assert!((found[row] - want).abs() < 1e-12, "{structure:?}, row {row}: {} for {want}", found[row]);
+            assert!((narrow[row] - want).abs() < 1e-5 * want.abs(), "{structure:?}, row {row}: {}", narrow[row]);
+        }
+    }
+}
+
+#[test]
+fn the_flows_of_every_structure_are_those_of_log_space() {
+    let rows = assignments_of(&schema()).select(&[0, 5, 77, 300, 500, 728]).mask(|row, v| (row + v) % 4 == 0);
+    for structure in all() {
+        let c = build::<f64>(&structure);
+        let fast = flows_of(&c, &rows);
+        let mut sums = vec![0.0; c.weights.len()];
+        let mut want = vec![0.0; c.weights.len()];
+        for (set, parts) in c.weights.iter().enumerate() {
+            for (matrix, flows) in parts.iter().zip(&fast.sums.edges[set]) {
+                let squares = matrix.values.iter().zip(flows).enumerate();
+                sums[set] += squares.map(|(i, (w, f))| w * f * (i as f64 + 1.0)).sum::<f64>();
+            }
+        }
+        for row in 0..rows.len() {
+            let values = c.log_values(rows.row(row));
+            c.row_flows(&values, &[1.0], |set, part, r, column, flow| {
+                want[set] += flow * ((r * c.weights[set][part].columns() + column) as f64 + 1.0);
+            });
+        }
+        for (set, (a, b)) in sums.iter().zip(&want).enumerate() {
+            assert!((a - b).abs() < 1e-9 * b.max(1.0), "{structure:?}, weights {set}: {a} for {b}");
+        }
+        // Every variable's leaves carry the whole flow of every row.
+        let total: f64 = fast.sums.leaves.iter().flatten().sum();
+        assert!((total - 36.0).abs() < 1e-9, "{structure:?}: {total}");
+    }
+}
+
+#[test]
+fn em_never_lowers_the_likelihood_of_any_structure() {
+    let truth = build::<f64>(&Structure::hclt(3));
+    let rows = draw(&truth, 80, 3).mask(|row, v| (row * 5 + v) % 7 == 0);
+    for structure in all() {
+        let mut learner = EmLearner::of(build::<f64>(&structure), &rows, None, Notes::default(), Em::exact()).unwrap();
+        let history = train(&mut learner, 80, &Plan::new(6, 80, Seed(0)), &mut quiet).unwrap();
+        let losses: Vec<f64> = history.records().iter().map(|r| r.loss).collect();
+        assert!(losses.windows(2).all(|pair| pair[1] <= pair[0] + 1e-10), "{structure:?}: {losses:?}");
+    }
+}
+
+#[test]
+fn samples_of_every_structure_follow_its_law() {
+    let index = |x: &[u16]| x.iter().rev().fold(0, |i, code| i * 3 + *code as usize);
+    let rows = assignments_of(&schema());
+    for structure in all() {
+        let c = build::<f32>(&structure);
+        let law: Vec<f64> = log_prob(&c, &rows).iter().map(|p| p.exp()).collect();
+        let draws = draw(&c, 20_000, 4);
+        let mut counts = vec![0.0; law.len()];
+        (0..draws.len()).for_each(|row| counts[index(draws.row(row))] += 1.0);
+        let chi: f64 = counts.iter().zip(&law).map(|(o, p): (&f64, _)| (o - 2e4 * p).powi(2) / (2e4 * p)).sum();
+        let degrees = law.len() as f64 - 1.0;
+        let score = (chi - degrees) / (2.0 * degrees).sqrt();
+        assert!(score.abs() < 4.0, "{structure:?}: {score}");
+    }
+}
+
+#[test]
+fn settings_are_named_like_their_structures() {
+    for structure in all() {
+        let text = serde_json::to_value(&structure).unwrap();
+        assert_eq!(text["kind"], structure.name());
+        assert!(Structure::NAMES.contains(&structure.name()));
+        assert_eq!(serde_json::from_value::<Structure>(text).unwrap(), structure);
+    }
+}
+
+#[test]
+fn every_name_is_that_of_a_structure() {
+    for name in Structure::NAMES.into_iter().filter(|name| *name != "naive-bayes") {
+        assert_eq!(Structure::named(name).unwrap().name(), name);
+    }
+    assert!(Structure::named("spn").unwrap_err().to_string().contains("there are mixture, naive-bayes"));
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let rows = Discrete::all_missing(Schema::uniform(&[6], 3), 1);
+    let error = Structure::QuadTree { units: 2, layer: Layer::Cp, tied: false }.graph(&rows, Seed(0)).unwrap_err();
+    assert!(error.to_string().contains("not pictures"), "{error}");
+    let mut mixed = Schema::uniform(&[2], 3);
+    mixed.variables[1] = Variable { name: "b".into(), categories: 4, words: None };
+    let rows = Discrete::all_missing(mixed, 1);
+    assert!(Structure::Hmm { states: 2, homogeneous: true }.graph(&rows, Seed(0)).is_err());
+    assert!(Structure::NaiveBayes { class: "c".into() }.graph(&rows, Seed(0)).is_err());
+    assert!(Structure::Mixture { components: 0 }.graph(&rows, Seed(0)).is_err());
+}
+
+#[test]
+fn the_most_probable_row_is_found_where_the_circuit_is_deterministic_and_bounded_elsewhere() {
+    let rows = assignments_of(&schema());
+    for structure in all() {
+        let c = build::<f64>(&structure);
+        let joint = log_prob(&c, &rows);
+        for known in [vec![], vec![0, 4], vec![1, 2, 5]] {
+            let question = rows.select(&[100]).mask(|_, v| !known.contains(&v));
+            let agrees = |row: &usize| known.iter().all(|v| rows.row(*row)[*v] == rows.row(100)[*v]);
+            let most = (0..rows.len()).filter(agrees).map(|row| joint[row]).fold(f64::NEG_INFINITY, f64::max);
+            let best = c.best_rows(&question).unwrap();
+            let found = log_prob(&c, &best)[0];
+            assert!(known.iter().all(|v| best.row(0)[*v] == rows.row(100)[*v]));
+            assert!(found <= most + 1e-12, "{structure:?}");
+            assert!(!structure.is_deterministic() || (found - most).abs() < 1e-12, "{structure:?}: {found} of {most}");
+        }
+        assert_eq!(Deterministic::new(build::<f32>(&structure)).is_ok(), structure.is_deterministic(), "{structure:?}");
+    }
+}
+
+#[test]
+fn entropies_and_divergences_of_deterministic_circuits_are_those_of_enumeration() {
+    let rows = assignments_of(&schema());
+    for structure in all().into_iter().filter(Structure::is_deterministic) {
+        let p = build::<f64>(&structure);
+        let mut q = p.clone();
+        let mut learner =
+            EmLearner::of(p.clone(), &rows, None, Notes::default(), Em { pseudocount: 9.0, ..Em::exact() }).unwrap();
+        train(&mut learner, rows.len(), &Plan::new(1, 9, Seed(0)), &mut quiet).unwrap();
+        q.weights.clone_from(&learner.model().weights);
+        q.leaves.clone_from(&learner.model().leaves);
+        let (a, b) = (log_prob(&p, &rows), log_prob(&q, &rows));
+        let entropy: f64 = a.iter().map(|a| -a.exp() * a).sum();
+        let cross: f64 = a.iter().zip(&b).map(|(a, b)| -a.exp() * b).sum();
+        assert!((p.entropy_of_deterministic() - entropy).abs() < 1e-10, "{structure:?}");
+        assert!((p.cross_entropy(&q).unwrap() - cross).abs() < 1e-10, "{structure:?}");
+        assert!((a[3] - b[3]).abs() > 1e-3, "the two differ");
+    }
+}
