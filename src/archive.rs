@@ -162,8 +162,9 @@ impl Archive {
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let not_ours =
-            |e: safetensors::SafeTensorError| Error::file(path, format!("not a model file, or damaged: {e}"));
+        let not_ours = |e: safetensors::SafeTensorError| {
+            Error::file(path, format!("not a model file that `limbeck fit` wrote, or damaged ({e})"))
+        };
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(not_ours)?;
         let header = metadata.metadata().as_ref().and_then(|m| m.get(HEADER)).cloned();
         let header = header.ok_or_else(|| Error::file(path, "a safetensors file, but not one of limbeck's"))?;

@@ -118,9 +118,9 @@ impl<K: Kind> Evidence<K> {
     /// The same of samples with missing values: of all dimensions of all samples, `known` have one.
     ///
     /// # Errors
-    /// When `known` is zero, or more than there are.
+    /// When `known` is more than there are.
     pub fn of_known(self, known: usize) -> Result<Self> {
-        if known == 0 || known > self.len() * self.dims {
+        if known > self.len() * self.dims {
             return Err(Error::invalid(format!("{known} known values of {} × {}", self.len(), self.dims)));
         }
         Ok(Self { known, ..self })
@@ -203,7 +203,11 @@ impl<K: Normalised> Evidence<K> {
     ///
     /// # Errors
     /// [`Error::Incomparable`] in logit space, where it would not be one: use [`Self::into_dequantised`] first.
+    /// Also where no value is known.
     pub fn bits_per_dim(&self) -> Result<f64> {
+        if self.known == 0 {
+            return Err(Error::invalid("every value is missing: there is no dimension to share the bits among"));
+        }
         if let Space::Logit { .. } = self.space {
             return Err(Error::Incomparable {
                 left: self.space.to_string(),

@@ -1,4 +1,35 @@
 //! Limbeck: a laboratory for generative models that have a likelihood.
+//!
+//! A model is fitted to rows, and says of any rows how probable they are:
+//!
+//! ```
+//! use limbeck::prelude::*;
+//!
+//! # fn main() -> Result<()> {
+//! let digits: Discrete = shipped::digits()?.discrete();
+//! let settings: FitCircuit = FitCircuit { epochs: 2, ..FitCircuit::new(Structure::hclt(4)) };
+//! let (circuit, _): (Circuit, History) = settings.fit(&digits, None, Seed(0))?;
+//! let evidence: Evidence<Exact> = circuit.evidence(&digits)?;
+//! println!("{:.2} bits per dimension", evidence.bits_per_dim()?);
+//!
+//! // Half of each picture is forgotten, and drawn again from its exact conditional distribution.
+//! let halves: Discrete = digits.mask(|_row, pixel| pixel % 8 >= 4);
+//! let painted: Discrete = circuit.complete(&halves, Seed(1))?;
+//! assert_eq!(painted.len(), digits.len());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | where | what |
+//! |---|---|
+//! | [`prelude`] | what a program of a few lines needs |
+//! | [`data`] | data sets, and the files they come from |
+//! | [`circuits`] | probabilistic circuits: structures, learning, exact queries |
+//! | [`evidence`] | what a likelihood is: exact, a bound, or unnormalised, and in which space |
+//! | [`nn`] | typed layers and optimisers on dfdx |
+//! | [`train`] | the training loop, its history and checkpoints |
+//! | [`plot`], [`notebook`] | figures and tables; what a cell of the book needs |
+//! | [`experiments`], [`cli`] | the figures of the book; the command line |
 #![warn(missing_docs)]
 
 pub mod archive;

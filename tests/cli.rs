@@ -57,8 +57,8 @@ fn a_table_is_fitted_scored_sampled_and_asked() {
     assert!((each.mean().unwrap() - mean).abs() < 1e-12);
 
     let asked = json(folder, "query model conditional --given weather=snow --variable ground --json");
-    assert_eq!(asked[0]["categories"][2], "white");
-    assert!(asked[0]["probabilities"][2].as_f64().unwrap() > 0.9, "{asked}");
+    assert_eq!(asked["distributions"][0]["categories"][2], "white");
+    assert!(asked["distributions"][0]["probabilities"][2].as_f64().unwrap() > 0.9, "{asked}");
     json(folder, "sample model --n 50 --out drawn.csv --json");
     assert_eq!(json(folder, "score model --data drawn.csv --json")["n"], 50);
     json(folder, "query model inpaint --data table.csv --out whole.csv --json");
@@ -116,13 +116,13 @@ fn wrong_usage_is_2_and_wrong_input_is_1_with_its_place() {
     assert!(failure(folder, "fit hclt --data x.csv --out y", 1).starts_with("error: x.csv: No such file"));
     std::fs::write(folder.join("bad.csv"), "a,b\n1,2\n0,2.5\n").unwrap();
     let message = failure(folder, "fit hclt --data bad.csv --out y", 1);
-    assert!(message.starts_with("error: bad.csv, row 3, column b: 2.5 is not a category"), "{message}");
+    assert!(message.starts_with("error: bad.csv, line 3, column b: 2.5 is not a category"), "{message}");
     write_table(folder, 30);
     failure(folder, "fit hclt --data table.csv --out no/such/folder/model", 1);
     json(folder, "fit hclt --data table.csv --out model --states 2 --epochs 2 --json");
     std::fs::write(folder.join("new.csv"), "weather,ground,season\nfog,wet,1\n").unwrap();
     let message = failure(folder, "score model --data new.csv", 1);
-    assert_eq!(message, "error: new.csv, row 2, column weather: fog is not one of the categories rain, snow, sun");
+    assert_eq!(message, "error: new.csv, line 2, column weather: fog is not one of the categories rain, snow, sun");
     std::fs::write(folder.join("few.csv"), "weather,ground\nsun,dry\n").unwrap();
     assert!(failure(folder, "score model --data few.csv", 1).contains("no column called season"));
     assert!(failure(folder, "score table.csv --data table.csv", 1).contains("not a model file"));
@@ -130,11 +130,53 @@ fn wrong_usage_is_2_and_wrong_input_is_1_with_its_place() {
         failure(folder, "query model conditional --given wether=sun", 1)
             .contains("the model has weather, ground, season")
     );
-    assert!(failure(folder, "figures no-such", 1).contains("there are data, digits"));
+    assert!(failure(folder, "figures no-such", 2).contains("data, digits"));
     std::fs::write(folder.join("settings.toml"), "epochs = 4\nstetas = 3\n").unwrap();
     let message = failure(folder, "fit hclt --data table.csv --out y --config settings.toml", 1);
     assert!(message.contains("settings.toml") && message.contains("stetas"), "{message}");
     assert!(!folder.join("y").exists());
+    failure(folder, "fit hclt --data table.csv --out y --batch 0", 2);
+    failure(folder, "fit naive-bayes --data table.csv --out y", 1);
+    failure(folder, "fit hclt --data table.csv --out y --class ground", 1);
+    failure(folder, "sample model --n 99999999999999 --out x.csv", 1);
+    let message = failure(folder, "query model conditional --given weather=sun,weather=snow", 1);
+    assert!(message.contains("two values for weather"), "{message}");
+}
+
+#[test]
+fn nothing_is_written_over_what_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_table(folder, 50);
+    let before = std::fs::read(folder.join("table.csv")).unwrap();
+    for line in [
+        "fit hclt --data table.csv --out table.csv",
+        "fit hclt --data table.csv --out model --checkpoint ./table.csv",
+        "fit hclt --data table.csv --out model --checkpoint model",
+    ] {
+        assert!(failure(folder, line, 1).contains("would overwrite"), "{line}");
+    }
+    json(folder, "fit hclt --data table.csv --out model --states 2 --epochs 2 --json");
+    assert!(failure(folder, "sample model --n 3 --out model", 1).contains("would overwrite MODEL"));
+    assert!(failure(folder, "score model --data table.csv --per-sample x.csv", 1).contains("written as .npy"));
+    assert_eq!(std::fs::read(folder.join("table.csv")).unwrap(), before);
+}
+
+#[test]
+fn every_structure_is_fitted_scored_and_sampled() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let pixels: Vec<u8> = (0..40 * 16).map(|i| (i * i % 5 % 3) as u8).collect();
+    limbeck::data::load::write_npy(folder.join("images.npy"), &[40, 4, 4], &pixels).unwrap();
+    for structure in limbeck::circuits::Structure::NAMES {
+        let class = if structure == "naive-bayes" { " --class x3" } else { "" };
+        json(folder, &format!("fit {structure} --data images.npy --out {structure} --epochs 2 --json{class}"));
+        let score = json(folder, &format!("score {structure} --data images.npy --json"));
+        assert!(score["bits_per_dim"].as_f64().unwrap() < 3.0, "{structure}: {score}");
+        json(folder, &format!("sample {structure} --n 5 --out drawn.npy --json"));
+    }
+    let binomial = json(folder, "fit mixture --data images.npy --out binomial --leaf binomial --states 3 --json");
+    assert_eq!(binomial["parameters"], 3 + 16 * 3);
 }
 
 #[test]
@@ -209,6 +251,6 @@ fn fashion_mnist_is_installed_whole_or_not_at_all() {
 fn figures_are_listed() {
     let folder = tempfile::tempdir().unwrap();
     let list = json(folder.path(), "figures --list --json");
-    assert_eq!(list[1]["name"], "digits");
+    assert_eq!(list["figures"][1]["name"], "digits");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

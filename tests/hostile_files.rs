@@ -100,10 +100,10 @@ fn csv_files() {
     assert!(folder.refused("empty.csv", b"").contains("header"));
     assert!(folder.refused("header.csv", b"a,b\n").contains("no row"));
     assert!(folder.refused("numbers.csv", b"1,2\n3,4\n").contains("header"));
-    assert!(folder.refused("ragged.csv", b"a,b\n1,2\n3\n").contains("row 3: 1 cells where the header has 2"));
-    assert!(folder.refused("binary.csv", b"a,b\n1,\xff\xfe\n").contains("row 2, column 2: not UTF-8"));
+    assert!(folder.refused("ragged.csv", b"a,b\n1,2\n3\n").contains("line 3: 1 cells where the header has 2"));
+    assert!(folder.refused("binary.csv", b"a,b\n1,\xff\xfe\n").contains("line 2, column 2: not UTF-8"));
     let negative = load(folder.file("negative.csv", b"a\n0\n-3\n")).unwrap().discrete(Coding::Learn(None));
-    assert!(negative.unwrap_err().to_string().contains("row 3, column a: -3 is not a category"));
+    assert!(negative.unwrap_err().to_string().contains("line 3, column a: -3 is not a category"));
     let huge = load(folder.file("huge.csv", b"a\n0\n60000\n")).unwrap().discrete(Coding::Learn(None));
     assert!(huge.unwrap_err().to_string().contains("bin them first"));
 }

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 /// More levels than this are binned before counting; the tree hardly depends on it.
 const BINS: usize = 32;
+/// The most variables: every pair of them is counted, and its information kept.
+const MOST_VARIABLES: usize = 8192;
 /// The most rows that are counted.
 const MOST_ROWS: usize = 100_000;
 /// Observations' worth of a uniform joint distribution that each pair begins with.
@@ -177,6 +179,13 @@ fn centre(neighbours: &[Vec<usize>]) -> usize {
 /// # Errors
 /// When a row cannot be read.
 pub fn mutual_information(rows: &dyn Rows, seed: Seed) -> Result<Vec<f64>> {
+    let vars = rows.schema().len();
+    if vars > MOST_VARIABLES {
+        return Err(Error::invalid(format!(
+            "{vars} variables: a tree of most mutual information compares every pair, of at most {MOST_VARIABLES}; cut the \
+             rows into patches, or choose a structure that is not learned, as random-tree"
+        )));
+    }
     let columns = binned_columns(rows, seed)?;
     let n = columns.len();
     let upper: Vec<Vec<f64>> = (0..n)

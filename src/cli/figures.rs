@@ -11,6 +11,7 @@ use std::{path::PathBuf, time::Instant};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Names of figures; all where none is given.
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(experiments::ALL.iter().map(|e| e.name)))]
     names: Vec<String>,
     /// List the names with what they show, and draw nothing.
     #[arg(long)]
@@ -21,6 +22,11 @@ pub(super) struct Args {
     /// `small` (minutes) or `full` (as in the papers); LIMBECK_SCALE where not given.
     #[arg(long)]
     scale: Option<Scale>,
+}
+
+#[derive(serde::Serialize)]
+struct Figures {
+    figures: Vec<Row>,
 }
 
 #[derive(serde::Serialize)]
@@ -38,7 +44,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     };
     if args.list {
         let rows: Vec<Row> = chosen.iter().map(|e| Row { name: e.name, title: e.title, files: vec![] }).collect();
-        context.print(&rows, |rows| rows.iter().map(|r| format!("{:<12} {}\n", r.name, r.title)).collect());
+        let figures = Figures { figures: rows };
+        context.print(&figures, |all| all.figures.iter().map(|r| format!("{:<12} {}\n", r.name, r.title)).collect());
         return Ok(());
     }
     let scale = args.scale.map_or_else(scale, Ok)?;
@@ -52,8 +59,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         rows.push(Row { name: experiment.name, title: experiment.title, files: lab.save(&args.out)? });
     }
     let folder = args.out.display();
-    context.print(&rows, |rows| {
-        rows.iter().map(|r| format!("{}: {folder}/{{{}}}\n", r.name, r.files.join(","))).collect()
+    context.print(&Figures { figures: rows }, |all| {
+        all.figures.iter().map(|r| format!("{}: {folder}/{{{}}}\n", r.name, r.files.join(","))).collect()
     });
     Ok(())
 }

@@ -9,7 +9,32 @@ use crate::{
 };
 use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 
+/// What can stand in a file of settings, with the values that are taken where nothing is said.
+const SETTINGS: &str = r#"Settings of --config FILE, with their defaults:
+  epochs = 60              passes over the training rows
+  batch = 128              rows in a batch
+  patience = 10            epochs without improvement on the validation rows; 0: to the last epoch
+  leaf = "categorical"
+  [structure]              as named on the command line where left out
+  kind = "hclt"
+  states = 16
+  joined = false
+  [em]
+  rule = "mini-batch"      or "full-batch", "slow-forgetting", "anemone"
+  pseudocount = 0.1        rows' worth of the uniform distribution, for every node
+  first_step = 1.0         of the batches; falls along a cosine to
+  last_step = 0.05
+  memory = 10000.0         rows, of slow-forgetting
+  momentum = 0.9           of anemone
+Structures and their settings:
+  mixture (components)             hmm (states, homogeneous)       hclt (states, joined)
+  naive-bayes (class)              chow-liu                        random-tree (units, layer)
+  rat-spn (depth, replicas, units, layer)                          poon-domingos (step, units, layer)
+  quad-tree, quad-graph (units, layer, tied)
+  layer: "cp", "cp-transposed" or "tucker""#;
+
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = SETTINGS)]
 pub(super) struct Args {
     /// What to fit: a circuit of this structure.
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(Structure::NAMES))]
@@ -20,11 +45,11 @@ pub(super) struct Args {
     /// The model file to write.
     #[arg(long)]
     out: PathBuf,
-    /// Settings in TOML; those on the command line go before it.
+    /// Settings in TOML (below); an option given here wins over the file.
     #[arg(long)]
     config: Option<PathBuf>,
     /// Nodes of a region: latent states a variable, components of a mixture.
-    #[arg(long, visible_alias = "units")]
+    #[arg(long, visible_alias = "units", value_parser = super::positive)]
     states: Option<usize>,
     /// The variable that is the class of naive-bayes.
     #[arg(long)]
@@ -33,13 +58,13 @@ pub(super) struct Args {
     #[arg(long, value_parser = leaf, value_name = "KIND")]
     leaf: Option<Leaf>,
     /// Passes over the training rows.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     epochs: Option<u64>,
     /// Rows in a batch.
-    #[arg(long)]
+    #[arg(long, value_parser = super::positive)]
     batch: Option<usize>,
     /// Categories of every variable; found in the data where not given.
-    #[arg(long)]
+    #[arg(long, value_parser = super::positive)]
     categories: Option<usize>,
     /// The part of the rows that decides when to stop, 0 for none.
     #[arg(long, default_value_t = 0.1)]
@@ -119,6 +144,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let every = Duration::try_from_secs_f64(args.checkpoint_every)
         .map_err(|_| Error::out_of_range("--checkpoint-every", args.checkpoint_every, "0 ≤ seconds"))?;
+    let written = [("--out", Some(args.out.as_path())), ("--checkpoint", args.checkpoint.as_deref())];
+    super::keep_apart(&[("--data", &args.data)], &written)?;
     // Before an hour of work rather than after it.
     if let Some(folder) = args.out.parent().filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
         return Err(Error::file(folder, "no such folder to write the model into"));
@@ -135,6 +162,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     })?;
     drop(bar);
     circuit.save(&args.out, &*rows)?;
+    let bits = |rows: &dyn Rows| circuit.evidence(rows).and_then(|e| e.bits_per_dim());
     let report = Report {
         model: circuit.name().to_string(),
         out: args.out.display().to_string(),
@@ -143,13 +171,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         parameters: circuit.parameters(),
         epochs: history.epochs().len(),
         seconds: history.last().map_or(0.0, |r| r.seconds),
-        train_bits_per_dim: circuit.evidence(&train)?.bits_per_dim()?,
-        valid_bits_per_dim: if valid.is_empty() { None } else { Some(circuit.evidence(&valid)?.bits_per_dim()?) },
+        train_bits_per_dim: bits(&train).map_err(|e| Error::file(&args.data, e))?,
+        valid_bits_per_dim: if valid.is_empty() { None } else { bits(&valid).ok() },
     };
     context.print(&report, |r| {
         let valid = r.valid_bits_per_dim.map(|v| format!(", validation {v:.4}")).unwrap_or_default();
         let (train, epochs, seconds) = (r.train_bits_per_dim, r.epochs, r.seconds);
-        format!("{circuit}\n{epochs} epochs, {seconds:.1} s; bits/dim: train {train:.4}{valid}\nwritten to {}", r.out)
+        let epochs = super::counted(epochs, "epoch");
+        format!("{circuit}\n{epochs}, {seconds:.1} s; bits/dim: train {train:.4}{valid}\nwritten to {}", r.out)
     });
     Ok(())
 }

@@ -6,10 +6,13 @@ mod fit;
 mod query;
 mod score;
 
-use crate::{Result, circuits::Circuit, random::Seed};
+use crate::{Error, Result, circuits::Circuit, random::Seed};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Generative models that have a likelihood: fit them to your data, score, sample, ask.
 ///
@@ -77,13 +80,39 @@ pub fn main() -> ExitCode {
         Command::Data(args) => data::run(&args, &context),
         Command::Devices => data::devices(&context),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    match context.json {
+        true => eprintln!("{}", serde_json::json!({ "error": error.to_string() })),
+        false => eprintln!("error: {error}"),
+    }
+    // An argument outside its range is wrong usage, too.
+    ExitCode::from(if matches!(error, Error::OutOfRange { .. }) { 2 } else { 1 })
+}
+
+/// A whole number above zero on the command line.
+fn positive(text: &str) -> std::result::Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "a whole number above zero is expected".into())
+}
+
+/// `3 rows`, `1 row`.
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Refuses to write over what is read, or two files into one. Each path comes with the option that names it.
+fn keep_apart(read: &[(&str, &Path)], written: &[(&str, Option<&Path>)]) -> Result<()> {
+    let place = |path: &Path| {
+        let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        folder.canonicalize().ok().zip(path.file_name()).map(|(folder, name)| folder.join(name))
+    };
+    let written: Vec<(&str, &Path)> = written.iter().filter_map(|(name, path)| Some((*name, (*path)?))).collect();
+    for (i, (name, path)) in written.iter().enumerate() {
+        let mut others = read.iter().chain(&written[..i]);
+        if let Some((other, _)) = others.find(|(_, other)| place(other).is_some() && place(other) == place(path)) {
+            return Err(Error::file(path, format!("{name} would overwrite {other}: give it another name")));
         }
     }
+    Ok(())
 }
 
 /// A model file on the command line.

@@ -13,7 +13,7 @@ pub(super) struct SampleArgs {
     #[command(flatten)]
     model: ModelFile,
     /// How many rows.
-    #[arg(long)]
+    #[arg(long, value_parser = super::positive)]
     n: usize,
     /// Where to: .npy or .csv.
     #[arg(long)]
@@ -49,7 +49,7 @@ enum Question {
         #[arg(long)]
         out: PathBuf,
         /// Independent drawings of each row, one after the other.
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = 1, value_parser = super::positive)]
         draws: usize,
     },
 }
@@ -82,6 +82,9 @@ fn row(schema: &Schema, given: &str) -> Result<Discrete> {
         let (name, value) =
             pair.split_once('=').ok_or_else(|| Error::invalid(format!("{pair}: name=value is expected")))?;
         let v = schema.index(name.trim())?;
+        if codes[v] != MISSING {
+            return Err(Error::invalid(format!("--given has two values for {}", schema.variables[v].name)));
+        }
         let (value, variable) = (value.trim(), &schema.variables[v]);
         let word = variable.words.as_ref().and_then(|words| words.iter().position(|w| w == value));
         let number = || value.parse().ok().filter(|code| variable.words.is_none() && *code < variable.categories);
@@ -90,6 +93,7 @@ fn row(schema: &Schema, given: &str) -> Result<Discrete> {
                 Some(words) => words.join(", "),
                 None => format!("0..={}", variable.categories - 1),
             };
+            let value = if value.is_empty() { "nothing" } else { value };
             Error::invalid(format!("{name}: {value} is not one of its categories, {known}"))
         })? as u16;
     }
@@ -105,21 +109,39 @@ struct Written {
 impl Written {
     fn print(rows: usize, out: &std::path::Path, context: &Context) {
         let report = Written { rows, out: out.display().to_string() };
-        context.print(&report, |r| format!("{} rows written to {}", r.rows, r.out));
+        context.print(&report, |r| format!("{} written to {}", super::counted(r.rows, "row"), r.out));
     }
 }
 
+/// The most values that are drawn at once.
+const MOST_VALUES: usize = 1 << 31;
+
+/// As many rows as `times` each of `rows` makes, if their values can be in memory together.
+fn fitting(times: usize, rows: usize, schema: &Schema, option: &str) -> Result<usize> {
+    let values = times.checked_mul(rows).and_then(|n| n.checked_mul(schema.len()));
+    values.filter(|values| *values <= MOST_VALUES).map(|_| times * rows).ok_or_else(|| {
+        let most = MOST_VALUES / (rows * schema.len()).max(1);
+        Error::invalid(format!("{option} {times}: at most {most} fit in memory; draw more with other seeds"))
+    })
+}
+
 pub(super) fn sample(args: &SampleArgs, context: &Context) -> Result<()> {
+    super::keep_apart(&[("MODEL", &args.model.path)], &[("--out", Some(&args.out))])?;
     let circuit = args.model.load()?;
-    if args.n == 0 {
-        return Err(Error::out_of_range("--n", 0, "n ≥ 1"));
-    }
-    save_discrete(&args.out, &circuit.sample(args.n, context.seed)?)?;
-    Written::print(args.n, &args.out, context);
+    let n = fitting(args.n, 1, circuit.schema(), "--n")?;
+    save_discrete(&args.out, &circuit.sample(n, context.seed)?)?;
+    Written::print(n, &args.out, context);
     Ok(())
 }
 
 pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
+    let (known, out) = match &args.question {
+        Question::Conditional { known, out, .. } => (known, out.as_deref()),
+        Question::Inpaint { known, out, .. } => (known, Some(out.as_path())),
+    };
+    let data = known.data.iter().map(|path| ("--data", path.as_path()));
+    let read: Vec<_> = std::iter::once(("MODEL", args.model.path.as_path())).chain(data).collect();
+    super::keep_apart(&read, &[("--out", out)])?;
     let circuit = args.model.load()?;
     match &args.question {
         Question::Conditional { known, variable, out } => {
@@ -132,10 +154,8 @@ pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
         }
         Question::Inpaint { known, out, draws } => {
             let rows = known.rows(circuit.schema())?;
+            fitting(*draws, rows.len(), circuit.schema(), "--draws")?;
             let repeated: Vec<usize> = (0..rows.len()).flat_map(|row| std::iter::repeat_n(row, *draws)).collect();
-            if repeated.is_empty() {
-                return Err(Error::out_of_range("--draws", draws, "draws ≥ 1"));
-            }
             save_discrete(out, &circuit.complete(&rows.select(&repeated), context.seed)?)?;
             Written::print(repeated.len(), out, context);
             Ok(())
@@ -149,6 +169,11 @@ struct Distribution<'a> {
     variable: &'a str,
     categories: Vec<String>,
     probabilities: &'a [f64],
+}
+
+#[derive(serde::Serialize)]
+struct Distributions<'a> {
+    distributions: Vec<Distribution<'a>>,
 }
 
 fn conditional(
@@ -189,6 +214,7 @@ fn conditional(
             });
         }
     }
+    let report = Distributions { distributions: report };
     context.print(&report, |report| {
         let line = |d: &Distribution| {
             let mut likely: Vec<_> = d.categories.iter().zip(d.probabilities).collect();
@@ -197,7 +223,10 @@ fn conditional(
             let more = if likely.len() > 6 { ", …" } else { "" };
             format!("row {}, {}: {}{more}\n", d.row, d.variable, shown.join(", "))
         };
-        report.iter().map(line).collect()
+        match report.distributions.as_slice() {
+            [] => "nothing is missing: every value of every row is known".into(),
+            all => all.iter().map(line).collect(),
+        }
     });
     Ok(())
 }

@@ -25,17 +25,21 @@ struct Report {
     n: usize,
     /// Nats; null for −∞.
     mean_log_prob: f64,
-    /// Null where a row is impossible.
-    bits_per_dim: f64,
+    /// A value that is known; null where a row is impossible, or no value is known.
+    bits_per_dim: Option<f64>,
     evidence: &'static str,
     space: String,
-    /// Of `mean_log_prob`, nats.
-    standard_error: f64,
+    /// Of `mean_log_prob`, nats; null for a single row.
+    standard_error: Option<f64>,
     /// Rows of probability zero.
     impossible: usize,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
+    super::keep_apart(
+        &[("MODEL", &args.model.path), ("--data", &args.data)],
+        &[("--per-sample", args.per_sample.as_deref())],
+    )?;
     let circuit = args.model.load()?;
     let rows = open_rows(&args.data, Coding::Use(circuit.schema()))?;
     let evidence = circuit.evidence(&*rows)?;
@@ -45,22 +49,22 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let report = Report {
         n: evidence.len(),
         mean_log_prob: evidence.mean(),
-        bits_per_dim: evidence.bits_per_dim()?,
+        bits_per_dim: evidence.bits_per_dim().ok(),
         evidence: Exact::NAME,
         space: evidence.space().to_string(),
-        standard_error: evidence.standard_error(),
+        standard_error: (evidence.len() > 1).then(|| evidence.standard_error()),
         impossible: evidence.log_probs().iter().filter(|p| **p == f64::NEG_INFINITY).count(),
     };
     context.print(&report, |r| {
-        let (n, mean, error, bits) = (r.n, r.mean_log_prob, r.standard_error, r.bits_per_dim);
+        let error = r.standard_error.map(|e| format!(" ± {e:.4}")).unwrap_or_default();
+        let bits = r.bits_per_dim.map_or("no value is known".into(), |bits| format!("{bits:.4} bits/dim"));
+        let (rows, mean) = (super::counted(r.n, "row"), r.mean_log_prob);
         let impossible = match r.impossible {
             0 => String::new(),
-            k => format!("\n{k} rows have a value that the model gives probability zero"),
+            1 => "\n1 row is impossible under the model".into(),
+            k => format!("\n{k} rows are impossible under the model"),
         };
-        format!(
-            "{n} rows: mean log-likelihood {mean:.4} ± {error:.4} nats, {bits:.4} bits/dim ({}, {}){impossible}",
-            r.evidence, r.space
-        )
+        format!("{rows}: mean log-likelihood {mean:.4}{error} nats, {bits} ({}, {}){impossible}", r.evidence, r.space)
     });
     Ok(())
 }

@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(codes, memory.select(&[4, 0, 1, 2]).codes());
         assert_eq!((disk.len(), disk.schema()), (memory.len(), memory.schema()));
         let error = NpyRows::open(&path, 4).unwrap().read(&[0, 1], &mut codes).unwrap_err().to_string();
-        assert!(error.contains("row 1, column x1: category 4 is outside 0..=3"), "{error}");
+        assert!(error.contains("row 1 (from 0), column x1: category 4 is outside 0..=3"), "{error}");
         std::fs::write(&path, &std::fs::read(&path).unwrap()[..150]).unwrap();
         assert!(NpyRows::open(&path, 6).unwrap_err().to_string().contains("22 are there"));
     }

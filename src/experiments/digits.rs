@@ -32,7 +32,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
             let weights: Vec<f64> =
                 (0..parents.len()).map(|v| parents[v].map_or(0.0, |p| information[v * parents.len() + p])).collect();
             let title = "Which pixel looks at which";
-            lab.figure("digits-tree", &TreeMap::new(title, parents, 8, &weights, "mutual information (nats)")?)?;
+            lab.figure("digits-tree", &TreeMap::new(title, parents, 8, &weights, "nats of mutual information")?)?;
 
             let title = "Learning: a hidden Chow-Liu tree with 16 states on digits";
             lab.figure("digits-learning", &pictures::learning(title, &history, dims))?;
@@ -42,7 +42,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         }
     }
     let points = results.iter().map(|r| (r.0 as f64, r.2));
-    let size = Lines::new("How many states?", "latent states a variable", "bits per dimension on the test rows")
+    let size = Lines::new("How many states?", "latent states a variable", "test bits per dimension (band: ± 1 s.e.)")
         .axes(Axis::Log, Axis::Linear)
         .markers()
         .with(Series::new("hclt", points).errors(results.iter().map(|r| r.3)));

@@ -37,7 +37,7 @@ pub struct Bar(indicatif::ProgressBar);
 impl Bar {
     /// A bar for work called `name`.
     pub fn new(name: &str) -> Self {
-        let bar = indicatif::ProgressBar::new(0);
+        let bar = indicatif::ProgressBar::new(1);
         let style = indicatif::ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {eta} {msg}");
         bar.set_style(style.expect("a valid template").progress_chars("=> "));
         bar.set_prefix(name.to_string());

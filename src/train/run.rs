@@ -112,8 +112,14 @@ pub fn train(
     plan: &Plan,
     watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<History> {
-    if rows == 0 || plan.epochs == 0 {
-        return Err(Error::invalid("training needs at least one row and one epoch"));
+    if rows == 0 {
+        return Err(Error::invalid("there is no row to learn from"));
+    }
+    if plan.epochs == 0 {
+        return Err(Error::out_of_range("epochs", 0, "1 ≤ epochs"));
+    }
+    if plan.batch == 0 {
+        return Err(Error::out_of_range("batch", 0, "1 ≤ batch"));
     }
     let in_epoch = Batches::count(rows, plan.batch) as u64;
     let steps = in_epoch * plan.epochs;

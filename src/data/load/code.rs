@@ -18,6 +18,11 @@ impl Loaded {
     /// # Errors
     /// When a value is not a whole number, is negative, or lies outside the categories: the message names its row and column.
     pub fn discrete(&self, coding: Coding) -> Result<Discrete> {
+        if let Coding::Learn(Some(categories)) = coding
+            && !(1..MISSING as usize).contains(&categories)
+        {
+            return Err(Error::out_of_range("categories", categories, "1 ≤ categories ≤ 65534"));
+        }
         match self {
             Self::Array(array) => array.discrete(coding),
             Self::Columns(frame) => frame.discrete(coding),
@@ -33,30 +38,42 @@ impl Loaded {
     }
 }
 
-/// A whole number as a category; `None` when it is not one. NaN and −1 are missing.
+/// A whole number as a category; `None` when it is not one. NaN is missing.
 fn category(value: f64) -> Option<Option<usize>> {
     match value {
-        v if v.is_nan() || v == -1.0 => Some(None),
+        v if v.is_nan() => Some(None),
         v if v >= 0.0 && v.fract() == 0.0 && v < MISSING as f64 => Some(Some(v as usize)),
         _ => None,
     }
 }
 
-fn not_a_category(origin: &str, row: usize, column: &str, value: f64) -> Error {
-    let remedy =
-        "categories are whole numbers 0, 1, 2, …; a missing value is NaN, −1 in an integer array, or an empty cell";
-    Error::at(origin, format!("row {row}, column {column}"), format!("{value} is not a category: {remedy}"))
+/// `place` is the row and the column.
+fn not_a_category(origin: &str, place: String, value: f64) -> Error {
+    let remedy = match value {
+        v if v < 0.0 => "a missing value is an empty cell in CSV, NaN in a float array, −1 in an integer array",
+        v if v.fract() != 0.0 => "bin real numbers first",
+        _ => "it is too large: bin such numbers first",
+    };
+    Error::at(origin, place, format!("{value} is not a category, which are whole numbers 0, 1, 2, …: {remedy}"))
 }
 
-fn outside(origin: &str, row: usize, variable: &Variable, found: usize) -> Error {
-    let place = format!("row {row}, column {}", variable.name);
-    Error::at(origin, place, format!("category {found} is outside 0..={}", variable.categories - 1))
+fn outside(origin: &str, place: String, variable: &Variable, found: usize) -> Error {
+    let (last, enough) = (variable.categories - 1, found + 1);
+    let remedy = format!("fit with --categories {enough} if it may occur");
+    Error::at(origin, place, format!("category {found} is outside 0..={last}, which the model knows: {remedy}"))
+}
+
+/// The place of a cell of a CSV file, whose first line is the header.
+fn line(row: usize, variable: &str) -> String {
+    format!("line {}, column {variable}", row + 2)
 }
 
 impl Array {
+    /// The number at `i`; NaN where it is missing.
     fn value(&self, i: usize) -> f64 {
         match &self.values {
             Values::Bytes(v) => v[i].into(),
+            Values::Integers(v) if v[i] == -1 => f64::NAN,
             Values::Integers(v) => v[i] as f64,
             Values::Reals(v) => v[i],
         }
@@ -75,7 +92,8 @@ impl Array {
         let codes = (0..rows * vars)
             .map(|i| {
                 let value = self.value(i);
-                category(value).ok_or_else(|| not_a_category(&self.origin, i / vars, &(i % vars).to_string(), value))
+                let place = || format!("row {} (from 0), column {}", i / vars, i % vars);
+                category(value).ok_or_else(|| not_a_category(&self.origin, place(), value))
             })
             .collect::<Result<Vec<_>>>()?;
         let schema = match coding {
@@ -101,7 +119,8 @@ impl Array {
         for (i, code) in codes.iter().enumerate() {
             let variable = &schema.variables[i % vars];
             if let Some(found) = code.filter(|c| *c >= variable.categories) {
-                return Err(outside(&self.origin, i / vars, variable, found));
+                let place = format!("row {} (from 0), column {}", i / vars, variable.name);
+                return Err(outside(&self.origin, place, variable, found));
             }
         }
         Discrete::new(schema, codes.into_iter().map(|c| c.map_or(MISSING, |c| c as u16)).collect())
@@ -142,7 +161,7 @@ impl Frame {
         }
         let missing: Vec<_> =
             schema.variables.iter().filter(|v| by_name(v).is_none()).map(|v| v.name.as_str()).collect();
-        Err(Error::at(&self.origin, "row 1", format!("no column called {}, which the model has", missing.join(", "))))
+        Err(Error::at(&self.origin, "line 1", format!("no column called {}, which the model has", missing.join(", "))))
     }
 
     fn learn(&self, column: usize, categories: Option<usize>) -> Result<Variable> {
@@ -150,6 +169,17 @@ impl Frame {
         match &self.columns[column] {
             Column::Words(cells) => {
                 let mut words: Vec<String> = cells.iter().flatten().cloned().collect();
+                // A number that is mistyped would make the whole column words.
+                let numbers = words.iter().filter(|word| word.parse::<f64>().is_ok()).count();
+                let odd = cells.iter().position(|cell| cell.as_ref().is_some_and(|w| w.parse::<f64>().is_err()));
+                if let Some(row) = odd.filter(|_| 2 * numbers > words.len()) {
+                    let word = cells[row].as_deref().unwrap_or_default();
+                    let problem = format!(
+                        "{word} is not a number, and most of the column are; a missing value is an empty cell, and where \
+                         all are names of categories, give each a letter"
+                    );
+                    return Err(Error::at(&self.origin, line(row, &name), problem));
+                }
                 words.sort_unstable();
                 words.dedup();
                 if words.len() > MOST_CATEGORIES {
@@ -164,7 +194,7 @@ impl Frame {
                     match category(*value) {
                         Some(Some(c)) => most = most.max(c + 1),
                         Some(None) => {}
-                        None => return Err(not_a_category(&self.origin, row + 2, &name, *value)),
+                        None => return Err(not_a_category(&self.origin, line(row, &name), *value)),
                     }
                 }
                 if most > MOST_CATEGORIES && categories.is_none() {
@@ -178,11 +208,10 @@ impl Frame {
     }
 
     fn code(&self, column: usize, row: usize, variable: &Variable) -> Result<Option<u16>> {
-        let (origin, line) = (&self.origin, row + 2);
+        let (origin, place) = (&self.origin, || line(row, &variable.name));
         let unknown = |word: &str, words: &[String]| {
             let known = words.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-            let place = format!("row {line}, column {}", variable.name);
-            Error::at(origin, place, format!("{word} is not one of the categories {known}"))
+            Error::at(origin, place(), format!("{word} is not one of the categories {known}"))
         };
         let found = match (&self.columns[column], &variable.words) {
             (Column::Words(cells), Some(words)) => match &cells[row] {
@@ -195,20 +224,19 @@ impl Frame {
                 Some(words.binary_search(&word).map_err(|_| unknown(&word, words))?)
             }
             (Column::Numbers(numbers), _) => {
-                category(numbers[row]).ok_or_else(|| not_a_category(origin, line, &variable.name, numbers[row]))?
+                category(numbers[row]).ok_or_else(|| not_a_category(origin, place(), numbers[row]))?
             }
             (Column::Words(cells), None) => match &cells[row] {
                 None => None,
                 Some(text) => {
                     let number = text.parse().ok().and_then(category).flatten();
                     let problem = format!("{text} is not a number, and the model's column is one of numbers");
-                    let place = format!("row {line}, column {}", variable.name);
-                    Some(number.ok_or_else(|| Error::at(origin, place, problem))?)
+                    Some(number.ok_or_else(|| Error::at(origin, place(), problem))?)
                 }
             },
         };
         match found {
-            Some(c) if c >= variable.categories => Err(outside(origin, line, variable, c)),
+            Some(c) if c >= variable.categories => Err(outside(origin, place(), variable, c)),
             other => Ok(other.map(|c| c as u16)),
         }
     }

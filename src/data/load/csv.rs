@@ -34,12 +34,24 @@ pub(super) fn load(path: &Path) -> Result<Frame> {
         return Err(Error::file(path, "empty: a header line with the names of the columns is needed"));
     }
     if names.iter().all(|name| name.parse::<f64>().is_ok()) {
-        return Err(Error::at(path, "row 1", "all numbers: a header line with the names of the columns is needed"));
+        return Err(Error::at(path, "line 1", "all numbers: a header line with the names of the columns is needed"));
+    }
+    if let Some(i) = (1..names.len()).find(|i| names[..*i].contains(&names[*i])) {
+        return Err(Error::at(path, "line 1", format!("two columns are called {}", names[i])));
+    }
+    if let [only] = &names[..]
+        && only.contains([';', '\t'])
+    {
+        return Err(Error::at(path, "line 1", "one column, and no comma: separate the cells by commas"));
     }
     let mut cells: Vec<Vec<Option<String>>> = vec![Vec::new(); names.len()];
     for record in reader.records() {
         let record = record.map_err(|e| problem(path, &e))?;
         for (column, cell) in cells.iter_mut().zip(record.iter()) {
+            if cell.contains('\n') {
+                let at = record.position().map_or(0, csv::Position::line);
+                return Err(Error::at(path, format!("line {at}"), "a quote that is not closed on its line"));
+            }
             column.push((!cell.is_empty()).then(|| cell.to_string()));
         }
     }
@@ -62,11 +74,11 @@ fn problem(path: &Path, error: &csv::Error) -> Error {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
             let row = pos.as_ref().map_or(0, csv::Position::line);
-            Error::at(path, format!("row {row}"), format!("{len} cells where the header has {expected_len}"))
+            Error::at(path, format!("line {row}"), format!("{len} cells where the header has {expected_len}"))
         }
         csv::ErrorKind::Utf8 { pos, err } => {
             let row = pos.as_ref().map_or(0, csv::Position::line);
-            Error::at(path, format!("row {row}, column {}", err.field() + 1), "not UTF-8 text")
+            Error::at(path, format!("line {row}, column {}", err.field() + 1), "not UTF-8 text")
         }
         _ => Error::file(path, error),
     }

@@ -182,9 +182,13 @@ pub(super) fn load_npz(path: &Path, member: Option<&str>) -> Result<Array> {
 /// Writes `values` as an `.npy` array of this shape, through a temporary file.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the shape does not hold the values; [`Error::Io`] when the file cannot be written.
+/// [`Error::Invalid`] when the shape does not hold the values; [`Error::File`] when the extension is not `.npy`;
+/// [`Error::Io`] when the file cannot be written.
 pub fn write_npy<T: ndarray_npy::WritableElement>(path: impl AsRef<Path>, shape: &[usize], values: &[T]) -> Result<()> {
     use ndarray_npy::WriteNpyExt;
+    if path.as_ref().extension().is_none_or(|e| !e.eq_ignore_ascii_case("npy")) {
+        return Err(Error::file(path, "an array is written as .npy: give it this extension"));
+    }
     let view = ndarray::ArrayViewD::from_shape(shape, values)
         .map_err(|_| Error::invalid(format!("{} values do not fill the shape {shape:?}", values.len())))?;
     crate::archive::write_atomically(path.as_ref(), |file| {
