@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     circuits::{
-        Circuit, Deterministic, Em, EmLearner, Real,
+        Circuit, Deterministic, Edge, Em, EmLearner, PruneBy, Real,
         evaluate::Notes,
         tests::{assignments_of, draw, flows_of, log_prob, recursive},
     },
@@ -187,4 +187,85 @@ fn entropies_and_divergences_of_deterministic_circuits_are_those_of_enumeration(
         assert!((p.cross_entropy(&q).unwrap() - cross).abs() < 1e-10, "{structure:?}");
         assert!((a[3] - b[3]).abs() > 1e-3, "the two differ");
     }
+}
+
+#[test]
+fn the_loss_of_one_edge_is_known_and_that_of_a_set_is_bounded() {
+    let rows = draw(&build::<f64>(&Structure::hclt(3)), 150, 8);
+    for structure in all() {
+        let c = build::<f64>(&structure);
+        // A weight that several sums share has no single flow.
+        let tied = c.uses.weights.iter().any(|uses| uses.len() > 1);
+        let before: f64 = log_prob(&c, &rows).iter().sum::<f64>() / 150.0;
+        let loss = |edges: &[Edge]| before - log_prob(&c.without(edges), &rows).iter().sum::<f64>() / 150.0;
+        let edges = c.all_edges();
+        for edge in edges.iter().step_by((edges.len() / 5).max(1)) {
+            let several = edges.iter().filter(|e| e.shares_node(edge)).count() > 1;
+            if several && !tied {
+                let exact = c.loss_without(&rows, *edge).unwrap();
+                let found = loss(&[*edge]);
+                assert!(exact == found || (exact - found).abs() < 1e-12, "{structure:?}: {exact}, {found}");
+            }
+        }
+        let some: Vec<Edge> = edges.iter().copied().step_by(7).collect();
+        let flows = c.flow_over(&rows, &some).unwrap();
+        assert!(flows.iter().all(|f| *f >= 0.0));
+        if flows.iter().all(|f| *f < 1.0) {
+            let bound = -flows.iter().map(|f| (1.0 - f).ln()).sum::<f64>() / 150.0;
+            assert!(loss(&some) <= bound + 1e-12, "{structure:?}: {} over {bound}", loss(&some));
+        }
+    }
+}
+
+#[test]
+fn pruning_by_flow_costs_less_than_at_random() {
+    let c = build::<f32>(&Structure::hclt(8));
+    let rows = draw(&c, 500, 9);
+    let learned = {
+        let mut learner = EmLearner::of(c, &rows, None, Notes::default(), Em::exact()).unwrap();
+        train(&mut learner, 500, &Plan::new(20, 500, Seed(0)), &mut quiet).unwrap();
+        learner.into_circuit()
+    };
+    let [flow, random] = [PruneBy::Flow, PruneBy::Random].map(|by| learned.prune(0.6, by, &rows, Seed(1)).unwrap());
+    assert_eq!((flow.removed, flow.edges), ((0.6 * flow.edges as f64) as usize, 5 * 64 + 8));
+    assert!(flow.loss < random.loss / 2.0, "{} against {}", flow.loss, random.loss);
+    let little = learned.prune(0.05, PruneBy::Flow, &rows, Seed(1)).unwrap();
+    assert!(little.bound.is_some_and(|bound| little.loss <= bound + 1e-4), "{} {:?}", little.loss, little.bound);
+    assert!(flow.circuit.layouts().iter().any(|layout| *layout != crate::circuits::Layout::Full));
+    let total: f64 = log_prob(&flow.circuit, &assignments_of(&schema())).iter().map(|p| p.exp()).sum();
+    assert!((total - 1.0).abs() < 1e-5);
+    assert!(learned.prune(1.0, PruneBy::Flow, &rows, Seed(0)).is_err());
+}
+
+#[test]
+fn moments_and_gains_are_those_of_enumeration() {
+    let c = build::<f64>(&Structure::RatSpn { depth: 2, replicas: 2, units: 3, layer: Layer::Tucker });
+    let rows = assignments_of(&schema());
+    let question = rows.select(&[211]).mask(|_, v| v != 2);
+    let agrees = |row: &usize| rows.row(*row)[2] == rows.row(211)[2];
+    let joint: Vec<(usize, f64)> =
+        log_prob(&c, &rows).iter().map(|p| p.exp()).enumerate().filter(|(row, _)| agrees(row)).collect();
+    let total: f64 = joint.iter().map(|(_, p)| p).sum();
+    let expect = |f: &dyn Fn(&[u16]) -> f64| joint.iter().map(|(row, p)| p / total * f(rows.row(*row))).sum::<f64>();
+    let covariance = c.covariances(&question).unwrap();
+    for (v, w) in (0..6).flat_map(|v| (0..6).map(move |w| (v, w))) {
+        let x = |i: usize| move |row: &[u16]| f64::from(row[i]);
+        let want = expect(&|row| x(v)(row) * x(w)(row)) - expect(&x(v)) * expect(&x(w));
+        assert!((covariance[v * 6 + w] - want).abs() < 1e-12, "{v}, {w}");
+    }
+    let mass = |seen: &[(usize, u16)]| expect(&|row| f64::from(u8::from(seen.iter().all(|(v, a)| row[*v] == *a))));
+    let information = |v: usize, t: usize| -> f64 {
+        let pairs = (0..3).flat_map(|a| (0..3).map(move |b| (a, b)));
+        pairs
+            .map(|(a, b)| (mass(&[(v, a), (t, b)]), mass(&[(v, a)]) * mass(&[(t, b)])))
+            .map(|(p, q)| p * (p / q).ln())
+            .sum()
+    };
+    let gains = c.gains(&question, 4).unwrap();
+    assert_eq!(gains.len(), 4);
+    for (v, gain) in &gains {
+        assert!((gain - information(*v, 4)).abs() < 1e-12, "{v}: {gain}");
+    }
+    assert!(gains.windows(2).all(|pair| pair[0].1 >= pair[1].1));
+    assert!(c.gains(&question, 2).is_err());
 }
