@@ -200,7 +200,12 @@ impl<T: Real> Circuit<T> {
         let node: Vec<Edge> = self.all_edges().into_iter().filter(|e| e.shares_node(&edge)).collect();
         let theta = self.weights[edge.set][edge.part].values[edge.place].f64();
         let (through, all) = (self.flow_over(rows, &[edge])?, self.flow_over(rows, &node)?);
-        let losses = through.iter().zip(&all).map(|(f, n)| ((1.0 - theta) / (1.0 - theta + theta * n - f)).ln());
+        // What is below rounding is nothing: then the row was possible over this edge alone.
+        let rounding = if T::SINGLE { 1e-6 } else { 1e-12 };
+        let losses = through.iter().zip(&all).map(|(f, n)| {
+            let left = (1.0 - theta) * (1.0 - n) + (n - f);
+            if left > rounding { ((1.0 - theta) / left).ln() } else { f64::INFINITY }
+        });
         Ok(losses.sum::<f64>() / rows.len() as f64)
     }
 }
