@@ -47,7 +47,7 @@ impl<T: Real> Circuit<T> {
         let all: Vec<usize> = (0..rows.len()).collect();
         Workspace::new(true).for_each_block(self, rows, &all, Notes::default(), |block, tiles| {
             for (tile, tile_rows) in tiles.iter_mut().zip(block.chunks(TILE)) {
-                self.downward(tile, None);
+                self.downward(tile, None, None);
                 for (b, row) in tile_rows.iter().enumerate() {
                     let into = &mut probabilities[row * width..(row + 1) * width];
                     let codes = tile.row(b);
@@ -89,7 +89,7 @@ impl<T: Real> Circuit<T> {
     }
 
     /// `target[a] += Σ_h F[h] p(a | h)`.
-    fn add_expected(&self, set: usize, flows: impl Iterator<Item = f64> + Clone, target: &mut [f64]) {
+    pub(super) fn add_expected(&self, set: usize, flows: impl Iterator<Item = f64> + Clone, target: &mut [f64]) {
         let leaves = &self.leaves[set];
         for (p, row) in target.iter_mut().zip(leaves.table.chunks_exact(leaves.units)) {
             *p += row.iter().zip(flows.clone()).map(|(w, f)| w.f64() * f).sum::<f64>();

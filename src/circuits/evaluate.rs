@@ -44,7 +44,7 @@ pub(super) struct Tile<T> {
 }
 
 impl<T: Real> Tile<T> {
-    fn new(circuit: &Circuit<T>, flows: bool) -> Self {
+    pub(super) fn new(circuit: &Circuit<T>, flows: bool) -> Self {
         let plan = &circuit.plan;
         let values = if flows { plan.kept_len } else { plan.passing_len };
         Self {
@@ -158,11 +158,23 @@ fn two<T>(values: &mut [T], to: Range<usize>, from: Range<usize>) -> (&mut [T], 
 impl<T: Real> Circuit<T> {
     /// Fills values and log-likelihoods of a tile from its codes.
     #[inline(always)]
-    fn upward(&self, tile: &mut Tile<T>) {
+    pub(super) fn upward(&self, tile: &mut Tile<T>) {
+        tile.faint.fill(false);
+        self.evaluate(tile, None);
+        for b in (0..tile.n).filter(|b| tile.faint[*b]).collect::<Vec<_>>() {
+            tile.log_probs[b] = self.log_values(&tile.row(b)).log_prob(self, &tile.row_heads(b));
+        }
+    }
+
+    /// Fills the values of all blocks, or of those in `only` where the others are right, and marks what is faint.
+    #[inline(always)]
+    pub(super) fn evaluate(&self, tile: &mut Tile<T>, only: Option<&[bool]>) {
         let n = tile.n;
         let places = if tile.flows.is_empty() { &self.plan.passing } else { &self.plan.kept };
-        tile.faint.fill(false);
         for (b, block) in self.graph.blocks().iter().enumerate() {
+            if only.is_some_and(|only| !only[b]) {
+                continue;
+            }
             let at = &places[b];
             match &block.kind {
                 Kind::Input { variable, leaf } => {
@@ -280,7 +292,7 @@ impl<T: Real> Circuit<T> {
         }
     }
 
-    /// `log Σ_k m_k S_k` of the heads, exactly where the values here have lost too much.
+    /// `log Σ_k m_k S_k` of the heads; faint where the values here have lost too much.
     #[inline(always)]
     fn read_root(&self, places: &[Range<usize>], tile: &mut Tile<T>) {
         let root = self.graph.root();
@@ -292,9 +304,6 @@ impl<T: Real> Circuit<T> {
             tile.log_probs[b] = p.ln() + f64::from(exponents[b]) * std::f64::consts::LN_2;
             // A root weight that is tiny where the values are large loses as much as a product can.
             tile.faint[b] |= p < T::FAINT.f64();
-            if tile.faint[b] {
-                tile.log_probs[b] = self.log_values(&tile.row(b)).log_prob(self, &tile.row_heads(b));
-            }
         }
     }
 

@@ -79,13 +79,13 @@ impl<T: Real> Flows<T> {
     /// Adds the flows of a block of rows whose values are in the tiles.
     pub(super) fn add(&mut self, circuit: &Circuit<T>, tiles: &mut [Tile<T>]) {
         if self.lanes.is_empty() {
-            tiles.par_iter_mut().for_each(|tile| vectorised(|| circuit.downward(tile, None)));
+            tiles.par_iter_mut().for_each(|tile| vectorised(|| circuit.downward(tile, None, None)));
             self.add_tiles(circuit, tiles);
         } else {
             let each = tiles.len().div_ceil(LANES);
             tiles.par_chunks_mut(each).zip(&mut self.lanes).for_each(|(tiles, lane)| {
                 lane.used = true;
-                tiles.iter_mut().for_each(|tile| vectorised(|| circuit.downward(tile, Some(lane))));
+                tiles.iter_mut().for_each(|tile| vectorised(|| circuit.downward(tile, Some(lane), None)));
             });
             self.add_lanes();
         }
@@ -194,16 +194,22 @@ fn pair<T>(memory: &mut [T], to: Range<usize>, from: Range<usize>) -> (&mut [T],
 impl<T: Real> Circuit<T> {
     /// Fills the flows of a tile whose values are there.
     ///
-    /// With `sums`, adds them up over the rows; without, turns the tile's sums into flows over them, `F / S`.
+    /// With `sums`, adds them up over the rows; without, turns the tile's sums into flows over them, `F / S`. With `only`, which
+    /// holds all blocks above any that it holds, does neither, and leaves the others out.
     /// Rows that were computed in log space get zero flow here.
     #[inline(always)]
-    pub(super) fn downward(&self, tile: &mut Tile<T>, mut sums: Option<&mut Sums<T>>) {
+    pub(super) fn downward(&self, tile: &mut Tile<T>, mut sums: Option<&mut Sums<T>>, only: Option<&[bool]>) {
         let (n, root) = (tile.n, self.graph.root());
         let (kept, flows) = (&self.plan.kept, &self.plan.flows);
+        let left_out = |b: usize| only.is_some_and(|only| !only[b]);
+        let in_place = sums.is_none() && only.is_none();
         self.root_flows(tile);
         // Whether a block's flows have been begun by a parent; where not, they are overwritten.
         let mut begun = vec![false; self.graph.blocks().len()];
         for (b, block) in self.graph.blocks().iter().enumerate().rev() {
+            if left_out(b) {
+                continue;
+            }
             // With one parent, a sum, the values have been a factor already.
             if !matches!(block.kind, Kind::Sum { .. }) && self.graph.parents(b).len() > 1 && self.below_sums(b) {
                 let values = &tile.values[kept[b].clone()];
@@ -223,7 +229,7 @@ impl<T: Real> Circuit<T> {
                                     self.count(variable, leaf, b, tile, sums);
                                 }
                             }
-                            _ if shares_flow(&self.graph, *c) => {}
+                            _ if shares_flow(&self.graph, *c) || left_out(*c) => {}
                             _ => {
                                 let (to, from) = pair(&mut tile.flows, flows[*c].clone(), flows[b].clone());
                                 if begun[*c] {
@@ -238,7 +244,7 @@ impl<T: Real> Circuit<T> {
                 }
                 Kind::Kronecker { left, right } => {
                     let units = self.units(*right);
-                    for (c, by_left) in [(*left, true), (*right, false)] {
+                    for (c, by_left) in [(*left, true), (*right, false)].into_iter().filter(|(c, _)| !left_out(*c)) {
                         let (to, from) = pair(&mut tile.flows, flows[c].clone(), flows[b].clone());
                         if !begun[c] {
                             to.fill(T::ZERO);
@@ -253,7 +259,7 @@ impl<T: Real> Circuit<T> {
                 Kind::Sum { children, weights } => {
                     let at = kept[b].clone();
                     let size = at.len();
-                    match (sums.is_some(), b == root) {
+                    match (!in_place, b == root) {
                         (true, true) => tile.scratch[..size].copy_from_slice(&tile.values[at.clone()]),
                         (true, false) => {
                             let flow = &tile.flows[flows[b].clone()];
@@ -264,8 +270,11 @@ impl<T: Real> Circuit<T> {
                             divide_into(&tile.flows[flows[b].clone()], &mut tile.values[at.clone()], TILE, n);
                         }
                     }
-                    let over = if sums.is_some() { &tile.scratch[..size] } else { &tile.values[at] };
+                    let over = if in_place { &tile.values[at] } else { &tile.scratch[..size] };
                     for (part, (c, matrix)) in children.iter().zip(&self.weights[*weights]).enumerate() {
+                        if left_out(*c) {
+                            continue;
+                        }
                         let values = &tile.values[kept[*c].clone()];
                         let then = match (self.graph.parents(*c).len(), begun[*c]) {
                             (1, _) => Then::Multiply(values),

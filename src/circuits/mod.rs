@@ -5,6 +5,7 @@
 
 mod chow_liu;
 mod circuit;
+mod codec;
 mod conditional;
 mod deterministic;
 mod em;

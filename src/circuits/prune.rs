@@ -135,7 +135,7 @@ impl<T: Real> Circuit<T> {
         let mut room = vec![T::ZERO; self.plan.scratch_len];
         Workspace::new(true).for_each_block(self, rows, &all, Notes::default(), |block, tiles| {
             for (tile, block) in tiles.iter_mut().zip(block.chunks(TILE)) {
-                self.downward(tile, None);
+                self.downward(tile, None, None);
                 for (set, uses) in self.uses.weights.iter().enumerate() {
                     for b in uses {
                         for (child, matrix) in self.graph.children(*b).into_iter().zip(&only.weights[set]) {

@@ -269,3 +269,36 @@ fn moments_and_gains_are_those_of_enumeration() {
     assert!(gains.windows(2).all(|pair| pair[0].1 >= pair[1].1));
     assert!(c.gains(&question, 2).is_err());
 }
+
+#[test]
+fn compressed_rows_come_back_and_are_as_long_as_they_are_unlikely() {
+    for structure in all() {
+        let c = build::<f32>(&structure);
+        let rows = draw(&c, 1500, 5);
+        let bytes = c.compress(&rows).unwrap();
+        assert_eq!(c.decompress(&bytes).unwrap(), rows, "{structure:?}");
+        let bits: f64 = log_prob(&c, &rows).iter().map(|p| -p / std::f64::consts::LN_2).sum();
+        let spent = 8.0 * (bytes.len() - 40) as f64;
+        assert!(spent <= 1.01 * bits + 128.0, "{structure:?}: {spent} bits for {bits}");
+    }
+}
+
+#[test]
+fn any_rows_can_be_compressed() {
+    let mut c = build::<f32>(&Structure::hclt(3));
+    c.leaves[2].table[..9].copy_from_slice(&[1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    let rows = assignments_of(&schema());
+    for rows in [rows.select(&[]), rows.select(&[3]), rows.clone(), rows.mask(|row, v| (row + v) % 3 == 0)] {
+        let bytes = c.compress(&rows).unwrap();
+        assert_eq!(c.decompress(&bytes).unwrap(), rows);
+    }
+    let bytes = c.compress(&rows).unwrap();
+    let error = build::<f32>(&Structure::hclt(2)).decompress(&bytes).unwrap_err().to_string();
+    assert!(error.contains("another model"), "{error}");
+    for damage in [&bytes[..30], &bytes[..bytes.len() - 1], &bytes[..bytes.len() - 4]] {
+        assert!(c.decompress(damage).is_err());
+    }
+    let mut other = bytes;
+    other[60] ^= 1;
+    assert!(c.decompress(&other).unwrap_err().to_string().contains("damaged"));
+}
