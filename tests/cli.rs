@@ -163,6 +163,50 @@ fn nothing_is_written_over_what_is_read() {
 }
 
 #[test]
+fn a_compressed_file_comes_back_byte_for_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_table(folder, 400);
+    json(folder, "fit hclt --data table.csv --out model --states 4 --epochs 20 --json");
+    let sizes = json(folder, "compress model --data table.csv --out small --json");
+    assert!(sizes["bytes"].as_u64().unwrap() * 5 < sizes["bytes_before"].as_u64().unwrap(), "{sizes}");
+    json(folder, "decompress model --data small --out again.csv --json");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    assert_eq!(read("again.csv"), read("table.csv"));
+    let quoted = String::from_utf8(read("table.csv")).unwrap().replace("sun", "\"sun\"");
+    std::fs::write(folder.join("quoted.csv"), quoted).unwrap();
+    assert!(failure(folder, "compress model --data quoted.csv --out small", 1).contains("--values"));
+    json(folder, "compress model --data quoted.csv --out values --values --json");
+    json(folder, "decompress model --data values --out values.csv --json");
+    assert_eq!(read("values.csv"), read("table.csv"));
+    assert!(failure(folder, "decompress model --data table.csv --out x.csv", 1).contains("limbeck compress"));
+
+    let values: Vec<f32> = (0..300).map(|i| if i % 11 == 0 { f32::NAN } else { (i % 4) as f32 }).collect();
+    limbeck::data::load::write_npy(folder.join("reals.npy"), &[50, 6], &values).unwrap();
+    json(folder, "fit mixture --data reals.npy --out mixture --states 2 --epochs 5 --json");
+    json(folder, "compress mixture --data reals.npy --out small --json");
+    json(folder, "decompress mixture --data small --out again.npy --json");
+    assert_eq!(read("again.npy"), read("reals.npy"));
+}
+
+#[test]
+fn what_is_missing_is_completed_and_what_is_useful_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_table(folder, 400);
+    for (structure, evidence) in [("hclt", "lower_bound"), ("chow-liu", "exact")] {
+        json(folder, &format!("fit {structure} --data table.csv --out model --epochs 20 --json"));
+        let best = json(folder, "query model map --given weather=snow --out best.csv --json");
+        assert_eq!(best["evidence"], evidence);
+        assert!(std::fs::read_to_string(folder.join("best.csv")).unwrap().contains("snow,white"));
+        let next = json(folder, "query model next --given season=0 --target ground --json");
+        assert_eq!(next["gains"][0]["variable"], "weather", "{next}");
+        let moments = json(folder, "query model moments --given weather=snow,ground=white --json");
+        assert_eq!(moments["moments"][0]["variable"], "season");
+    }
+}
+
+#[test]
 fn every_structure_is_fitted_scored_and_sampled() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -1,5 +1,6 @@
 //! The command line: `limbeck figures`, `fit`, `score`, `sample`, `query`, `data`, `devices`.
 
+mod codec;
 mod data;
 mod figures;
 mod fit;
@@ -43,6 +44,10 @@ enum Command {
     Sample(query::SampleArgs),
     /// Ask a model about rows of which only a part is known.
     Query(query::QueryArgs),
+    /// Compress rows without loss, in as many bits as a model finds them unlikely.
+    Compress(codec::CompressArgs),
+    /// Get back what was compressed, byte for byte.
+    Decompress(codec::DecompressArgs),
     /// The data that ships, and data to install.
     Data(data::Args),
     /// The devices that networks can run on.
@@ -77,6 +82,8 @@ pub fn main() -> ExitCode {
         Command::Score(args) => score::run(&args, &context),
         Command::Sample(args) => query::sample(&args, &context),
         Command::Query(args) => query::run(&args, &context),
+        Command::Compress(args) => codec::compress(&args, &context),
+        Command::Decompress(args) => codec::decompress(&args, &context),
         Command::Data(args) => data::run(&args, &context),
         Command::Devices => data::devices(&context),
     };

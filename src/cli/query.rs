@@ -3,8 +3,9 @@
 use super::{Context, ModelFile};
 use crate::{
     Error, Result,
-    circuits::Circuit,
+    circuits::{Circuit, Deterministic},
     data::{Coding, Discrete, MISSING, Rows, Schema, load, load::write_npy, save_discrete},
+    evidence::{Exact, Kind, LowerBound},
 };
 use std::path::PathBuf;
 
@@ -51,6 +52,27 @@ enum Question {
         /// Independent drawings of each row, one after the other.
         #[arg(long, default_value_t = 1, value_parser = super::positive)]
         draws: usize,
+    },
+    /// Fill what is missing by the most probable completion; exact where the circuit is deterministic, a good one elsewhere.
+    Map {
+        #[command(flatten)]
+        known: Known,
+        /// Where to: .npy or .csv.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Which variable to look at next, to learn most of another.
+    Next {
+        #[command(flatten)]
+        known: Known,
+        /// The variable to learn of (its name, or its number from 0).
+        #[arg(long)]
+        target: String,
+    },
+    /// Mean and standard deviation of each missing variable, categories counting as numbers.
+    Moments {
+        #[command(flatten)]
+        known: Known,
     },
 }
 
@@ -101,13 +123,13 @@ fn row(schema: &Schema, given: &str) -> Result<Discrete> {
 }
 
 #[derive(serde::Serialize)]
-struct Written {
+pub(super) struct Written {
     rows: usize,
     out: String,
 }
 
 impl Written {
-    fn print(rows: usize, out: &std::path::Path, context: &Context) {
+    pub(super) fn print(rows: usize, out: &std::path::Path, context: &Context) {
         let report = Written { rows, out: out.display().to_string() };
         context.print(&report, |r| format!("{} written to {}", super::counted(r.rows, "row"), r.out));
     }
@@ -137,7 +159,8 @@ pub(super) fn sample(args: &SampleArgs, context: &Context) -> Result<()> {
 pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
     let (known, out) = match &args.question {
         Question::Conditional { known, out, .. } => (known, out.as_deref()),
-        Question::Inpaint { known, out, .. } => (known, Some(out.as_path())),
+        Question::Inpaint { known, out, .. } | Question::Map { known, out } => (known, Some(out.as_path())),
+        Question::Next { known, .. } | Question::Moments { known } => (known, None),
     };
     let data = known.data.iter().map(|path| ("--data", path.as_path()));
     let read: Vec<_> = std::iter::once(("MODEL", args.model.path.as_path())).chain(data).collect();
@@ -160,6 +183,15 @@ pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
             Written::print(repeated.len(), out, context);
             Ok(())
         }
+        Question::Map { known, out } => {
+            let rows = known.rows(circuit.schema())?;
+            map(circuit, &rows, out, context)
+        }
+        Question::Next { known, target } => {
+            let row = known.rows(circuit.schema())?;
+            next(&circuit, &row, circuit.schema().index(target)?, context)
+        }
+        Question::Moments { known } => moments(&circuit, &known.rows(circuit.schema())?, context),
     }
 }
 
@@ -169,6 +201,81 @@ struct Distribution<'a> {
     variable: &'a str,
     categories: Vec<String>,
     probabilities: &'a [f64],
+}
+
+#[derive(serde::Serialize)]
+struct Completed {
+    rows: usize,
+    out: String,
+    mean_log_prob: f64,
+    /// Of the largest likelihood of a completion.
+    evidence: &'static str,
+}
+
+fn map(circuit: Circuit, rows: &Discrete, out: &std::path::Path, context: &Context) -> Result<()> {
+    let (best, mean, evidence) = match Deterministic::new(circuit.clone()) {
+        Ok(exact) => exact.map(rows).map(|(best, evidence)| (best, evidence.mean(), Exact::NAME))?,
+        Err(_) => circuit.map(rows).map(|(best, evidence)| (best, evidence.mean(), LowerBound::NAME))?,
+    };
+    save_discrete(out, &best)?;
+    let report = Completed { rows: best.len(), out: out.display().to_string(), mean_log_prob: mean, evidence };
+    context.print(&report, |r| {
+        let kind = if r.evidence == Exact::NAME { "the most probable" } else { "at most so improbable" };
+        let rows = super::counted(r.rows, "row");
+        format!("{rows} written to {}; mean log-likelihood {:.4} nats ({kind})", r.out, r.mean_log_prob)
+    });
+    Ok(())
+}
+
+#[derive(serde::Serialize)]
+struct Gain<'a> {
+    variable: &'a str,
+    nats: f64,
+}
+
+#[derive(serde::Serialize)]
+struct Gains<'a> {
+    target: &'a str,
+    gains: Vec<Gain<'a>>,
+}
+
+fn next(circuit: &Circuit, row: &Discrete, target: usize, context: &Context) -> Result<()> {
+    let name = |v: usize| circuit.schema().variables[v].name.as_str();
+    let gains = circuit.next_variable(row, target)?;
+    let gains = gains.into_iter().map(|(v, nats)| Gain { variable: name(v), nats }).collect();
+    context.print(&Gains { target: name(target), gains }, |r| {
+        let lines = r.gains.iter().take(10).map(|g| format!("{}: {:.4} nats\n", g.variable, g.nats));
+        lines.collect::<String>()
+    });
+    Ok(())
+}
+
+#[derive(serde::Serialize)]
+struct Moment<'a> {
+    row: usize,
+    variable: &'a str,
+    mean: f64,
+    standard_deviation: f64,
+}
+
+#[derive(serde::Serialize)]
+struct AllMoments<'a> {
+    moments: Vec<Moment<'a>>,
+}
+
+fn moments(circuit: &Circuit, rows: &Discrete, context: &Context) -> Result<()> {
+    let found = circuit.conditionals(rows)?;
+    let cells = (0..rows.len()).flat_map(|row| (0..circuit.schema().len()).map(move |v| (row, v)));
+    let moments = cells.filter(|(row, v)| rows.row(*row)[*v] == MISSING).map(|(row, v)| {
+        let of = found.moments(row, v);
+        let variable = circuit.schema().variables[v].name.as_str();
+        Moment { row, variable, mean: of.mean, standard_deviation: of.variance.sqrt() }
+    });
+    context.print(&AllMoments { moments: moments.collect() }, |r| {
+        let line = |m: &Moment| format!("row {}, {}: {:.4} ± {:.4}\n", m.row, m.variable, m.mean, m.standard_deviation);
+        r.moments.iter().map(line).collect()
+    });
+    Ok(())
 }
 
 #[derive(serde::Serialize)]

@@ -2,6 +2,7 @@
 
 mod batches;
 mod discrete;
+mod envelope;
 mod fetch;
 mod hash;
 pub mod load;
@@ -12,6 +13,7 @@ mod stream;
 
 pub use batches::{Batches, Split};
 pub use discrete::{Coding, Discrete, MISSING, Rows, Schema, Subset, Variable};
+pub(crate) use envelope::Envelope;
 pub use fetch::{data_home, fetch_fashion_mnist};
 pub use hash::hash_rows;
 pub use load::{Loaded, load};

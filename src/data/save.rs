@@ -22,22 +22,26 @@ pub fn save_discrete(path: impl AsRef<Path>, rows: &Discrete) -> Result<()> {
                 }
             }
         }
-        Some("csv") => write_atomically(path, |file| {
-            let mut writer = csv::Writer::from_writer(file);
-            let variables = &rows.schema().variables;
-            writer.write_record(variables.iter().map(|v| &v.name)).map_err(io::Error::other)?;
-            for row in 0..rows.len() {
-                let cell = |(code, variable): (&u16, &super::Variable)| match (*code, &variable.words) {
-                    (MISSING, _) => String::new(),
-                    (code, Some(words)) => words[code as usize].clone(),
-                    (code, None) => code.to_string(),
-                };
-                writer.write_record(rows.row(row).iter().zip(variables).map(cell)).map_err(io::Error::other)?;
-            }
-            writer.flush()
-        }),
+        Some("csv") => write_atomically(path, |file| io::Write::write_all(file, &csv_bytes(rows))),
         _ => Err(Error::file(path, "rows are written as .npy or .csv: give one of these extensions")),
     }
+}
+
+/// The rows as CSV with names and words.
+pub(crate) fn csv_bytes(rows: &Discrete) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let variables = &rows.schema().variables;
+    let mut write = |record: Vec<String>| writer.write_record(record).expect("memory can be written to");
+    write(variables.iter().map(|v| v.name.clone()).collect());
+    for row in 0..rows.len() {
+        let cell = |(code, variable): (&u16, &super::Variable)| match (*code, &variable.words) {
+            (MISSING, _) => String::new(),
+            (code, Some(words)) => words[code as usize].clone(),
+            (code, None) => code.to_string(),
+        };
+        write(rows.row(row).iter().zip(variables).map(cell).collect());
+    }
+    writer.into_inner().expect("memory can be written to")
 }
 
 #[cfg(test)]

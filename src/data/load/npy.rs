@@ -3,6 +3,7 @@
 use super::{Array, Values, elements, read_exactly};
 use crate::{Error, Result};
 use ndarray_npy::npy::header::{Header, Layout};
+use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
     io::{BufReader, Cursor, Read},
@@ -13,7 +14,7 @@ use std::{
 const LONGEST_HEADER: usize = 4096;
 
 /// An element type of `.npy`, as `<f8`: what it is, its bytes, and their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Element {
     kind: u8,
     pub(crate) size: usize,
@@ -21,6 +22,24 @@ pub(crate) struct Element {
 }
 
 impl Element {
+    /// An unsigned byte.
+    pub(crate) const BYTE: Self = Self { kind: b'u', size: 1, big_endian: false };
+
+    /// Appends a category as an element; none as NaN or −1.
+    pub(crate) fn write(self, code: Option<u16>, bytes: &mut Vec<u8>) {
+        let word = match (self.kind, self.size) {
+            (b'f', 4) => u64::from(code.map_or(f32::NAN, f32::from).to_bits()),
+            (b'f', _) => code.map_or(f64::NAN, f64::from).to_bits(),
+            _ => code.map_or(u64::MAX, u64::from),
+        };
+        let word = word.to_le_bytes();
+        let mut element = word.get(..self.size).unwrap_or(&word).to_vec();
+        if self.big_endian {
+            element.reverse();
+        }
+        bytes.extend(element);
+    }
+
     fn parse(descriptor: &str) -> Option<Self> {
         let [order, kind, size] = *descriptor.as_bytes() else { return None };
         let size = size.checked_sub(b'0')? as usize;

@@ -1,0 +1,107 @@
+//! `limbeck compress` and `limbeck decompress`
+
+use super::{Context, ModelFile, counted, keep_apart};
+use crate::{
+    Error, Result,
+    archive::write_atomically,
+    data::{Coding, Envelope, Rows, load, save_discrete},
+};
+use std::{io::Write, path::PathBuf};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CompressArgs {
+    #[command(flatten)]
+    model: ModelFile,
+    /// The file to compress: .npy, IDX or .csv.
+    #[arg(long)]
+    data: PathBuf,
+    /// The file to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Keep the values alone, and not how the file wrote them.
+    #[arg(long)]
+    values: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DecompressArgs {
+    #[command(flatten)]
+    model: ModelFile,
+    /// The compressed file.
+    #[arg(long)]
+    data: PathBuf,
+    /// The file to write: as it was; .npy or .csv where the values alone were kept.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(serde::Serialize)]
+struct Report {
+    rows: usize,
+    out: String,
+    bytes_before: u64,
+    bytes: u64,
+    bits_per_dim: f64,
+    model_bits_per_dim: Option<f64>,
+}
+
+pub(super) fn compress(args: &CompressArgs, context: &Context) -> Result<()> {
+    keep_apart(&[("MODEL", &args.model.path), ("--data", &args.data)], &[("--out", Some(&args.out))])?;
+    let circuit = args.model.load()?;
+    let rows = load(&args.data)?.discrete(Coding::Use(circuit.schema()))?;
+    let envelope = if args.values { None } else { Some(Envelope::of(&args.data, &rows)?) };
+    let packed = circuit.compress(&rows)?;
+    // What cannot be read back is not written.
+    if circuit.decompress(&packed)? != rows {
+        return Err(Error::file(&args.data, "does not come back as it went in; nothing is written"));
+    }
+    let envelope = serde_json::to_vec(&envelope).map_err(Error::invalid)?;
+    write_atomically(&args.out, |file| {
+        file.write_all(&(envelope.len() as u32).to_le_bytes())?;
+        file.write_all(&envelope)?;
+        file.write_all(&packed)
+    })?;
+    let size = |path: &PathBuf| path.metadata().map(|m| m.len()).map_err(Error::io(path));
+    let bytes = size(&args.out)?;
+    let report = Report {
+        rows: rows.len(),
+        out: args.out.display().to_string(),
+        bytes_before: size(&args.data)?,
+        bytes,
+        bits_per_dim: 8.0 * bytes as f64 / rows.codes().len() as f64,
+        model_bits_per_dim: circuit.evidence(&rows).and_then(|e| e.bits_per_dim()).ok(),
+    };
+    context.print(&report, |r| {
+        let model = r.model_bits_per_dim.map(|b| format!(" (the model says {b:.4})")).unwrap_or_default();
+        format!(
+            "{}: {} bytes to {}, {:.4} bits/dim{model}\nwritten to {}",
+            counted(r.rows, "row"),
+            r.bytes_before,
+            r.bytes,
+            r.bits_per_dim,
+            r.out
+        )
+    });
+    Ok(())
+}
+
+pub(super) fn decompress(args: &DecompressArgs, context: &Context) -> Result<()> {
+    keep_apart(&[("MODEL", &args.model.path), ("--data", &args.data)], &[("--out", Some(&args.out))])?;
+    let circuit = args.model.load()?;
+    let bytes = std::fs::read(&args.data).map_err(Error::io(&args.data))?;
+    let ours = |problem: &str| Error::file(&args.data, format!("not a file that `limbeck compress` wrote: {problem}"));
+    let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(|| ours("too short"))?;
+    let (envelope, packed) =
+        rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(|| ours("it begins otherwise"))?;
+    let envelope: Option<Envelope> = serde_json::from_slice(envelope).map_err(|_| ours("it begins otherwise"))?;
+    let rows = circuit.decompress(packed).map_err(|e| Error::file(&args.data, e))?;
+    match envelope {
+        None => save_discrete(&args.out, &rows)?,
+        Some(envelope) => {
+            let whole = envelope.open(&rows);
+            write_atomically(&args.out, |file| file.write_all(&whole))?;
+        }
+    }
+    super::query::Written::print(rows.len(), &args.out, context);
+    Ok(())
+}
