@@ -3,8 +3,8 @@
 pub use crate::{
     Error, Result,
     circuits::{
-        Circuit, Conditionals, Deterministic, Em, EmLearner, FitCircuit, Graph, Layer, Leaf, Rule, Structure, Tree,
-        mutual_information,
+        Circuit, Conditionals, Deterministic, Em, EmLearner, FitCircuit, Graph, Layer, Layout, Leaf, Moments, PruneBy,
+        Pruned, Rule, Structure, Tree, mutual_information,
     },
     data::{
         Coding, Discrete, Images, LabelMaps, MISSING, Rows, Schema, Split, Text, Variable, load, open_rows,
@@ -12,7 +12,7 @@ pub use crate::{
     },
     evidence::{Evidence, Exact, LowerBound, Space, Unnormalised},
     notebook::{self, Job, JobHandle, Page},
-    plot::{Axis, Dots, Figure, Lines, Series, Table, Tiles, TreeMap},
+    plot::{Axis, Diagram, Dots, Figure, Lines, Series, Table, Tiles, TreeMap},
     random::Seed,
     train::{Checkpoint, History, Plan, Progress, quiet, train},
 };

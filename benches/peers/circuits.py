@@ -46,7 +46,7 @@ def main() -> None:
     torch.manual_seed(0)
     images = np.load(DIGITS)["images"][:ROWS]
     rows = torch.from_numpy(images.reshape(ROWS, -1).astype(np.int64))
-    for states in [16, 64]:
+    for states in [16, 64, 256]:
         measure(rows, states)
 
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    data::{Rows, Schema},
+    data::{MISSING, Rows, Schema},
     random::Seed,
 };
 use rand::RngExt;
@@ -76,6 +76,29 @@ impl<T: Real> Circuit<T> {
         Ok(Self { name: name.into(), schema, graph, weights, leaves, plan, uses })
     }
 
+    /// Draws the leaves anew, around how often each value is seen in the first rows of `rows`.
+    pub(super) fn begin_near(&mut self, rows: &dyn Rows, seed: Seed) -> Result<()> {
+        const ENOUGH: usize = 10_000;
+        let vars = self.vars();
+        let mut counts: Vec<Vec<f64>> = self.schema.variables.iter().map(|v| vec![0.0; v.categories]).collect();
+        let (mut codes, all) = (Vec::new(), (0..rows.len().min(ENOUGH)).collect::<Vec<_>>());
+        for block in all.chunks(1024) {
+            rows.read(block, &mut codes)?;
+            for row in codes.chunks_exact(vars) {
+                let known = row.iter().zip(&mut counts).filter(|(code, _)| **code != MISSING);
+                known.for_each(|(code, counts)| counts[*code as usize] += 1.0);
+            }
+        }
+        for (set, leaves) in self.leaves.iter_mut().enumerate() {
+            let mut seen = vec![0.0; leaves.categories()];
+            for (v, _) in &self.uses.leaves[set] {
+                seen.iter_mut().zip(&counts[*v]).for_each(|(sum, n)| *sum += n);
+            }
+            leaves.begin_near(&seen, &mut seed.stream("near", set as u64));
+        }
+        Ok(())
+    }
+
     pub(super) fn vars(&self) -> usize {
         self.schema.len()
     }
@@ -111,11 +134,14 @@ impl<T: Real> Circuit<T> {
 }
 
 /// Rows of `units` random distributions over all children, cut into a matrix a child.
+///
+/// They are far from uniform: mixtures of many nodes in equal parts would all be the same, level by level more so.
 fn random_weights<T: Real>(units: usize, sizes: &[usize], seed: Seed, set: u64) -> Vec<Matrix<T>> {
     let mut rng = seed.stream("weights", set);
     let mut parts: Vec<Vec<T>> = sizes.iter().map(|size| Vec::with_capacity(units * size)).collect();
     for _ in 0..units {
-        let row: Vec<f64> = (0..sizes.iter().sum()).map(|_| 0.05 + rng.random::<f64>()).collect();
+        let row: Vec<f64> =
+            (0..sizes.iter().sum()).map(|_| 1e-3 + (-(1.0 - rng.random::<f64>()).ln()).powi(4)).collect();
         let total: f64 = row.iter().sum();
         let mut row = row.into_iter();
         for (part, size) in parts.iter_mut().zip(sizes) {

@@ -64,7 +64,7 @@ impl Default for Em {
         Self {
             rule: Rule::MiniBatch,
             pseudocount: 0.1,
-            first_step: 1.0,
+            first_step: 0.5,
             last_step: 0.05,
             memory: 10_000.0,
             momentum: 0.9,

@@ -50,14 +50,17 @@ impl FitCircuit {
         Self { structure, leaf: Leaf::Categorical, epochs: 60, batch: 128, patience: 10, em: Em::default() }
     }
 
-    /// The circuit before its parameters are learned.
+    /// The circuit before its parameters are learned: random, its leaves around how often each value is seen.
     ///
     /// # Errors
     /// As [`Structure::graph`] and [`Circuit::random`].
     pub fn start_circuit(&self, rows: &dyn Rows, seed: Seed) -> Result<Circuit> {
         let graph = self.structure.graph(rows, seed)?;
         let kinds = self.structure.leaves(rows.schema(), self.leaf)?;
-        Circuit::draw(self.structure.name(), graph, rows.schema().clone(), &kinds, seed.child("circuit", 0))
+        let mut circuit =
+            Circuit::draw(self.structure.name(), graph, rows.schema().clone(), &kinds, seed.child("circuit", 0))?;
+        circuit.begin_near(rows, seed.child("circuit", 1))?;
+        Ok(circuit)
     }
 
     /// Learns the structure where it is learned, then the parameters. With no `valid` rows, training goes to its last epoch.

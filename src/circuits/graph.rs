@@ -193,6 +193,12 @@ impl Graph {
     /// The children of a sum: a sum among them, or one of several that has a parent already, goes through a product of its own.
     fn below_sum(&mut self, children: &[usize]) -> Result<Vec<usize>> {
         let several = children.len() > 1;
+        if let Some(pair) = children.windows(2).find(|pair| self.scopes.get(pair[0]) != self.scopes.get(pair[1])) {
+            return Err(Error::invalid(format!(
+                "blocks {} and {} differ in their variables: their sum is not smooth",
+                pair[0], pair[1]
+            )));
+        }
         let mut below = Vec::with_capacity(children.len());
         for &child in children {
             let of_its_own = match self.blocks.get(child).map(|block| &block.kind) {
@@ -244,9 +250,7 @@ impl Graph {
         for child in &children[1..] {
             match &block.kind {
                 Kind::Sum { .. } if self.scopes[*child] != scope => {
-                    return wrong(format!(
-                        "its children {first} and {child} differ in their variables: it is not smooth"
-                    ));
+                    return wrong(format!("its children {first} and {child} differ in their variables: not smooth"));
                 }
                 Kind::Sum { .. } => {}
                 _ => {

@@ -116,6 +116,40 @@ impl<T: Real> Leaves<T> {
         leaves
     }
 
+    /// Random leaves around what is seen: `counts` by category, smoothed and perturbed for each unit.
+    ///
+    /// Where a value is almost always the same, all units then agree on it. Otherwise chance would decide there which unit
+    /// explains all rows, and the others would be lost to learning.
+    pub(super) fn begin_near(&mut self, counts: &[f64], rng: &mut impl rand::Rng) {
+        let (k, units) = (self.categories(), self.units);
+        let total = counts.iter().sum::<f64>() + 1.0;
+        let seen: Vec<f64> = counts.iter().map(|n| (n + 1.0 / k as f64) / total).collect();
+        let mean: f64 = seen.iter().enumerate().map(|(a, p)| a as f64 * p).sum();
+        let spread = seen.iter().enumerate().map(|(a, p)| (a as f64 - mean).powi(2) * p).sum::<f64>().sqrt().max(0.2);
+        let last = (k - 1) as f64;
+        match self.kind {
+            Leaf::Indicator => {}
+            Leaf::Categorical | Leaf::Bernoulli => {
+                for unit in 0..units {
+                    let row: Vec<f64> = seen.iter().map(|p| p * (0.05 + rng.random::<f64>())).collect();
+                    let total: f64 = row.iter().sum();
+                    row.iter().enumerate().for_each(|(a, p)| self.table[a * units + unit] = T::of(p / total));
+                }
+            }
+            _ => {
+                for numbers in self.numbers.chunks_exact_mut(self.kind.numbers()) {
+                    let near = mean + spread * (2.0 * rng.random::<f64>() - 1.0);
+                    match self.kind {
+                        Leaf::Binomial => numbers[0] = (near / last).clamp(0.02, 0.98),
+                        Leaf::Poisson => numbers[0] = near.max(0.05),
+                        _ => numbers.copy_from_slice(&[near, (spread * 0.55).max(LEAST_SCALE)]),
+                    }
+                }
+                self.tabulate();
+            }
+        }
+    }
+
     pub(super) fn categories(&self) -> usize {
         self.table.len() / self.units - 1
     }

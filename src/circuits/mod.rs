@@ -2,12 +2,27 @@
 //!
 //! Values are block floating point: a column of a block holds linear values and one power of two, so a pass costs no
 //! logarithm but the last. Columns that lose too much that way are computed again in log space (`exact.rs`).
+//!
+//! Which structure allows which query, exactly:
+//!
+//! | query | [`Circuit`], any structure | [`Deterministic`]: `chow-liu`, `naive-bayes` |
+//! |---|---|---|
+//! | likelihood, marginal | [`Circuit::log_prob`], [`Circuit::evidence`] | the same |
+//! | all conditionals of single variables, their moments | [`Circuit::conditionals`] | the same |
+//! | sampling, inpainting | [`Circuit::sample`], [`Circuit::complete`] | the same |
+//! | covariance, most useful next variable | [`Circuit::covariance`], [`Circuit::next_variable`] | the same |
+//! | lossless compression | [`Circuit::compress`] | the same |
+//! | loss of a pruned edge | [`Circuit::loss_of_pruning`] | the same |
+//! | most probable completion | [`Circuit::map`]: a lower bound | [`Deterministic::map`]: exact |
+//! | entropy | – | [`Deterministic::entropy`] |
+//! | cross-entropy and KL of two with one graph | – | [`Deterministic::cross_entropy_under`], [`Deterministic::kl`] |
 
 mod chow_liu;
 mod circuit;
 mod codec;
 mod conditional;
 mod deterministic;
+mod draw;
 mod em;
 mod evaluate;
 mod exact;

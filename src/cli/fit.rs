@@ -22,7 +22,7 @@ const SETTINGS: &str = r#"Settings of --config FILE, with their defaults:
   [em]
   rule = "mini-batch"      or "full-batch", "slow-forgetting", "anemone"
   pseudocount = 0.1        rows' worth of the uniform distribution, for every node
-  first_step = 1.0         of the batches; falls along a cosine to
+  first_step = 0.5         of the batches; falls along a cosine to
   last_step = 0.05
   memory = 10000.0         rows, of slow-forgetting
   momentum = 0.9           of anemone

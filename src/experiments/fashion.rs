@@ -21,7 +21,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let split = Split::random(rows.len(), 0.1, 0.0, lab.seed);
     let (train, valid) = (Subset::new(&rows, split.train), Subset::new(&rows, split.valid));
     let states = lab.scale.pick(16, 256);
-    let em = Em { pseudocount: 0.01, ..Em::default() };
+    let em = Em { pseudocount: 0.01, first_step: 1.0, ..Em::default() };
     let epochs = lab.scale.pick(20, 100);
     let settings = FitCircuit { epochs, batch: 256, patience: 5, em, ..FitCircuit::new(Structure::hclt(states)) };
     lab.say(format!("{states} states, {} training images", train.len()));

@@ -1,5 +1,6 @@
 //! Figures and tables: what each is made of, and the registry that `just figures` walks.
 
+mod circuits;
 mod data;
 mod digits;
 mod fashion;
@@ -84,10 +85,19 @@ impl Experiment {
 }
 
 /// All experiments, in the order of the book.
-pub const ALL: [Experiment; 3] = [
+pub const ALL: [Experiment; 8] = [
     Experiment { name: "data", title: "The data that ships with the repository", run: data::run },
     Experiment { name: "digits", title: "A hidden Chow-Liu tree learned from digits", run: digits::run },
     Experiment { name: "fashion", title: "The same on Fashion-MNIST", run: fashion::run },
+    Experiment { name: "circuits-flow", title: "The flow of a row over a small circuit", run: circuits::flow },
+    Experiment { name: "circuits-em", title: "The rules of EM", run: circuits::rules },
+    Experiment { name: "circuits-structures", title: "Structures by size", run: circuits::structures },
+    Experiment { name: "circuits-pruning", title: "What pruning costs, and its bound", run: circuits::pruning },
+    Experiment {
+        name: "circuits-compression",
+        title: "Lossless compression and its bound",
+        run: circuits::compression,
+    },
 ];
 
 /// The experiment of this name.

@@ -176,7 +176,7 @@ pub(super) fn number(v: f64) -> String {
     text.replace('-', "−")
 }
 
-/// A title, and below it a legend of one line; returns the height they take.
+/// A title, and below it a legend in as many lines as it needs; returns the height they take.
 pub(super) fn heading<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
     sizes: Sizes,
@@ -189,15 +189,19 @@ pub(super) fn heading<DB: DrawingBackend>(
         return Ok(sizes.px(36.0));
     }
     let mut x = left;
-    let y = sizes.px(43.0);
+    let mut y = sizes.px(43.0);
     for (name, colour) in legend {
+        let (wide, _) = area.estimate_text_size(name, &sizes.text(LABEL))?;
+        if x > left && x + sizes.px(26.0) + wide as i32 > area.dim_in_pixel().0 as i32 {
+            (x, y) = (left, y + sizes.px(19.0));
+        }
         area.draw(&PathElement::new([(x, y), (x + sizes.px(20.0), y)], sizes.stroke(*colour, 3.0)))?;
         let style = sizes.text(LABEL);
         let (width, height) = area.estimate_text_size(name, &style)?;
         area.draw(&Text::new(name.clone(), (x + sizes.px(26.0), y - height as i32 / 2 - sizes.px(1.0)), style))?;
         x += sizes.px(26.0 + 18.0) + width as i32;
     }
-    Ok(sizes.px(58.0))
+    Ok(y + sizes.px(15.0))
 }
 
 impl Draw for Lines {

@@ -1,5 +1,6 @@
 //! Figures and tables as values: shown in a notebook, saved as SVG, PNG and CSV, drawn in one style.
 
+mod diagram;
 mod dots;
 mod figure;
 mod lines;
@@ -9,6 +10,7 @@ mod table;
 mod tiles;
 mod tree;
 
+pub use diagram::{Diagram, DiagramNode};
 pub use dots::Dots;
 pub use figure::{Draw, Drawn, Figure, Picture};
 pub use lines::{Axis, Lines, Series};

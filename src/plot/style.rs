@@ -16,8 +16,8 @@ pub const PAPER: RGBColor = RGBColor(255, 255, 255);
 /// Hidden pixels.
 pub const HIDDEN: [u8; 3] = [86, 180, 233];
 
-/// The colours of Okabe and Ito, which readers with any common colour blindness tell apart.
-const PALETTE: [RGBColor; 7] = [
+/// The colours of Okabe and Ito, which readers with any common colour blindness tell apart, a grey and a brown.
+const PALETTE: [RGBColor; 9] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -25,10 +25,25 @@ const PALETTE: [RGBColor; 7] = [
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
     RGBColor(0, 0, 0),
+    RGBColor(150, 150, 150),
+    RGBColor(120, 72, 20),
 ];
 /// Methods with a colour of their own, the same in every figure.
-const METHODS: [(&str, usize); 6] =
-    [("hclt", 0), ("train", 0), ("test", 1), ("validation", 1), ("chow-liu", 2), ("independent", 4)];
+const METHODS: [(&str, usize); 13] = [
+    ("hclt", 0),
+    ("train", 0),
+    ("test", 1),
+    ("validation", 1),
+    ("chow-liu", 2),
+    ("independent", 4),
+    ("mixture", 4),
+    ("hmm", 1),
+    ("random-tree", 3),
+    ("rat-spn", 5),
+    ("quad-tree", 6),
+    ("quad-graph", 7),
+    ("poon-domingos", 8),
+];
 
 /// The colour of a method, or of the `index`-th series when it has none of its own.
 pub fn colour(method: &str, index: usize) -> RGBColor {
