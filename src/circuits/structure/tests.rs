@@ -3,7 +3,7 @@ use crate::{
     circuits::{
         Circuit, Deterministic, Edge, Em, EmLearner, PruneBy, Real,
         evaluate::Notes,
-        tests::{assignments_of, draw, flows_of, log_prob, recursive},
+        tests::{assignments_of, chi_square, draw, flows_of, log_prob, recursive},
     },
     data::{Discrete, Variable},
     train::{Plan, quiet, train},
@@ -109,11 +109,7 @@ fn samples_of_every_structure_follow_its_law() {
         let c = build::<f32>(&structure);
         let law: Vec<f64> = log_prob(&c, &rows).iter().map(|p| p.exp()).collect();
         let draws = draw(&c, 20_000, 4);
-        let mut counts = vec![0.0; law.len()];
-        (0..draws.len()).for_each(|row| counts[index(draws.row(row))] += 1.0);
-        let chi: f64 = counts.iter().zip(&law).map(|(o, p): (&f64, _)| (o - 2e4 * p).powi(2) / (2e4 * p)).sum();
-        let degrees = law.len() as f64 - 1.0;
-        let score = (chi - degrees) / (2.0 * degrees).sqrt();
+        let score = chi_square(&draws, &law, index);
         assert!(score.abs() < 4.0, "{structure:?}: {score}");
     }
 }

@@ -269,13 +269,18 @@ fn conditionals_are_joints_over_marginals() {
     }
 }
 
-/// Pearson's statistic of draws against their exact law, and its standard score (normal approximation).
-fn chi_square(draws: &Discrete, law: &[f64], index: impl Fn(&[u16]) -> usize) -> f64 {
+/// Pearson's statistic of draws against their exact law, as a standard score (normal approximation). Cells in which fewer
+/// than eight draws are expected count as one.
+pub(super) fn chi_square(draws: &Discrete, law: &[f64], index: impl Fn(&[u16]) -> usize) -> f64 {
     let mut counts = vec![0.0; law.len()];
     (0..draws.len()).for_each(|row| counts[index(draws.row(row))] += 1.0);
     let n = draws.len() as f64;
-    let statistic: f64 = counts.iter().zip(law).map(|(o, p)| (o - n * p).powi(2) / (n * p)).sum();
-    let degrees = law.len() as f64 - 1.0;
+    let (rare, often): (Vec<_>, Vec<_>) =
+        counts.into_iter().zip(law.iter().map(|p| n * p)).partition(|cell| cell.1 < 8.0);
+    let pooled = rare.iter().fold((0.0, 0.0), |sum, cell| (sum.0 + cell.0, sum.1 + cell.1));
+    let cells: Vec<(f64, f64)> = often.into_iter().chain((pooled.1 >= 8.0).then_some(pooled)).collect();
+    let statistic: f64 = cells.iter().map(|(o, e)| (o - e).powi(2) / e).sum();
+    let degrees = cells.len() as f64 - 1.0;
     (statistic - degrees) / (2.0 * degrees).sqrt()
 }
 
