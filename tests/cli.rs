@@ -44,7 +44,7 @@ fn a_table_is_fitted_scored_sampled_and_asked() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     write_table(folder, 300);
-    let fit = json(folder, "fit hclt --data table.csv --out model --states 4 --epochs 30 --seed 3 --json");
+    let fit = json(folder, "fit hclt --data table.csv --out model --states 8 --epochs 60 --seed 3 --json");
     assert_eq!((fit["rows"].as_u64(), fit["variables"].as_u64()), (Some(300), Some(3)));
     let score = json(folder, "score model --data table.csv --json --per-sample each.npy");
     assert_eq!(score["n"], 300);
@@ -69,7 +69,7 @@ fn a_table_is_fitted_scored_sampled_and_asked() {
     assert_eq!(all.shape(), [300, 3, 4]);
 
     assert_eq!(std::fs::read(folder.join("model")).unwrap(), {
-        json(folder, "fit hclt --data table.csv --out again --states 4 --epochs 30 --seed 3 --json");
+        json(folder, "fit hclt --data table.csv --out again --states 8 --epochs 60 --seed 3 --json");
         std::fs::read(folder.join("again")).unwrap()
     });
 }
