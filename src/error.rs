@@ -37,6 +37,9 @@ pub enum Error {
         /// The values it may take.
         allowed: &'static str,
     },
+    /// Arguments that do not go together.
+    #[error("{0}")]
+    Usage(String),
     /// Likelihoods that say different things and so cannot be ranked.
     #[error("cannot compare {left} with {right}: {reason}")]
     Incomparable {

@@ -44,6 +44,7 @@ pub mod notebook;
 pub mod plot;
 pub mod prelude;
 pub mod random;
+mod simd;
 pub mod train;
 
 pub use dfdx;

@@ -46,6 +46,9 @@ fn a_table_is_fitted_scored_sampled_and_asked() {
     write_table(folder, 300);
     let fit = json(folder, "fit hclt --data table.csv --out model --states 8 --epochs 60 --seed 3 --json");
     assert_eq!((fit["rows"].as_u64(), fit["variables"].as_u64()), (Some(300), Some(3)));
+    let shown = json(folder, "show model --json");
+    assert_eq!((&shown["structure"], &shown["parameters"]), (&fit["model"], &fit["parameters"]));
+    assert_eq!(shown["variables"][1]["name"], "ground");
     let score = json(folder, "score model --data table.csv --json --per-sample each.npy");
     assert_eq!(score["n"], 300);
     assert_eq!((score["evidence"].as_str(), score["space"].as_str()), (Some("exact"), Some("raw")));
@@ -136,8 +139,9 @@ fn wrong_usage_is_2_and_wrong_input_is_1_with_its_place() {
     assert!(message.contains("settings.toml") && message.contains("stetas"), "{message}");
     assert!(!folder.join("y").exists());
     failure(folder, "fit hclt --data table.csv --out y --batch 0", 2);
-    failure(folder, "fit naive-bayes --data table.csv --out y", 1);
-    failure(folder, "fit hclt --data table.csv --out y --class ground", 1);
+    failure(folder, "fit naive-bayes --data table.csv --out y", 2);
+    failure(folder, "fit hclt --data table.csv --out y --class ground", 2);
+    failure(folder, "fit chow-liu --data table.csv --out y --states 3", 2);
     failure(folder, "sample model --n 99999999999999 --out x.csv", 1);
     let message = failure(folder, "query model conditional --given weather=sun,weather=snow", 1);
     assert!(message.contains("two values for weather"), "{message}");
@@ -201,6 +205,8 @@ fn what_is_missing_is_completed_and_what_is_useful_named() {
         assert!(std::fs::read_to_string(folder.join("best.csv")).unwrap().contains("snow,white"));
         let next = json(folder, "query model next --given season=0 --target ground --json");
         assert_eq!(next["gains"][0]["variable"], "weather", "{next}");
+        let known = limbeck(folder, "query model moments --given weather=snow,ground=white,season=1");
+        assert!(String::from_utf8_lossy(&known.stdout).starts_with("nothing is missing"), "{known:?}");
         let moments = json(folder, "query model moments --given weather=snow,ground=white --json");
         assert_eq!(moments["moments"][0]["variable"], "season");
     }

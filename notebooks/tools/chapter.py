@@ -18,6 +18,8 @@ LANGUAGE = {
     "pygments_lexer": "rust",
 }
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# What evcxr prints for a value whose picture it could not show, and for none.
+EMPTY = re.compile(r"^(Figure\(.*\)|\(\))$")
 INIT = re.compile(r"\bnotebook::init\(\)")
 
 
@@ -107,6 +109,8 @@ def problem_of(cell):
             said[output.name] += output.text
         elif output.output_type == "error":
             error = output.evalue or "\n".join(output.traceback)
+        elif set(output.data) == {"text/plain"} and EMPTY.match(output.data["text/plain"].strip()):
+            return f"shows nothing but {output.data['text/plain'].strip()}: does its last expression move a kept variable?"
     # The panic first: the error that follows it says only that the process has ended.
     panic = re.search(r"^PANIC:.*", said["stdout"], re.MULTILINE)
     if panic and "raises-exception" not in allowed:

@@ -74,6 +74,15 @@ class Problems(unittest.TestCase):
         self.assertEqual(self.found(stream("1\nPANIC: lost (a.rs:1)\n")), ["panic: PANIC: lost (a.rs:1)"])
         self.assertEqual(self.found(stream("no PANIC: here\n")), [])
 
+    def test_a_figure_that_is_only_named_is_one(self):
+        def result(**data):
+            return new_output("execute_result", data={key.replace("_", "/"): text for key, text in data.items()})
+
+        self.assertEqual(len(self.found(result(text_plain="Figure(620 × 400)"))), 1)
+        self.assertEqual(len(self.found(result(text_plain="()"))), 1)
+        self.assertEqual(self.found(result(text_plain="Figure(620 × 400)", image_png="…")), [])
+        self.assertEqual(self.found(result(text_plain="0.5")), [])
+
     def test_a_panic_is_said_before_the_end_of_the_process_that_it_caused(self):
         ended = new_output("error", ename="Error", evalue="Subprocess terminated with status: 101", traceback=[])
         self.assertEqual(self.found(stream("PANIC: lost\n"), ended), ["panic: PANIC: lost"])

@@ -38,7 +38,7 @@ pub struct Circuit<T: Real = f32> {
 
 impl<T: Real> Circuit<T> {
     /// A circuit of that graph over `schema` with leaves of one kind and random parameters.
-    pub(super) fn draw(name: &str, graph: Graph, schema: Schema, kinds: &[Leaf], seed: Seed) -> Result<Self> {
+    pub(super) fn randomised(name: &str, graph: Graph, schema: Schema, kinds: &[Leaf], seed: Seed) -> Result<Self> {
         graph.validate()?;
         if graph.variables() != schema.len() || kinds.len() != schema.len() {
             return Err(Error::invalid(format!(
@@ -107,6 +107,15 @@ impl<T: Real> Circuit<T> {
         self.graph.blocks()[block].units
     }
 
+    /// The kind of leaves of each variable.
+    pub(super) fn leaf_kinds(&self) -> Vec<Leaf> {
+        let mut kinds = vec![Leaf::default(); self.vars()];
+        for (leaves, uses) in self.leaves.iter().zip(&self.uses.leaves) {
+            uses.iter().for_each(|(v, _)| kinds[*v] = leaves.kind);
+        }
+        kinds
+    }
+
     /// Number of parameters, of which each distribution determines its last.
     pub(super) fn count_parameters(&self) -> usize {
         let edges: usize = self.weights.iter().flatten().map(Matrix::edges).sum();
@@ -158,7 +167,7 @@ impl Circuit {
     /// When the graph is not valid, is over another number of variables, or a variable cannot have such leaves.
     pub fn random(graph: Graph, schema: Schema, leaf: Leaf, seed: Seed) -> Result<Self> {
         let kinds = vec![leaf; schema.len()];
-        Self::draw("circuit", graph, schema, &kinds, seed)
+        Self::randomised("circuit", graph, schema, &kinds, seed)
     }
 
     /// The same with a kind of leaves for each variable.
@@ -166,7 +175,7 @@ impl Circuit {
     /// # Errors
     /// As [`Self::random`].
     pub fn random_mixed(graph: Graph, schema: Schema, leaves: &[Leaf], seed: Seed) -> Result<Self> {
-        Self::draw("circuit", graph, schema, leaves, seed)
+        Self::randomised("circuit", graph, schema, leaves, seed)
     }
 
     /// The structure's name, as `limbeck fit` knows it; `circuit` for one of your own.

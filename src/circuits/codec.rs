@@ -1,14 +1,10 @@
 //! Lossless compression: every value is coded by its exact distribution given those before it in its row.
 
-use super::{
-    Circuit, Real,
-    evaluate::Tile,
-    graph::Kind,
-    kernels::{TILE, vectorised},
-};
+use super::{Circuit, Real, evaluate::Tile, graph::Kind, kernels::TILE};
 use crate::{
     Error, Result,
     data::{Discrete, MISSING, Rows, hash_rows},
+    simd::vectorised,
 };
 use constriction::stream::{
     Decode, Encode,
@@ -56,6 +52,13 @@ impl Header {
             }),
             _ => Err(Error::invalid("not rows that limbeck compressed (the first bytes differ)")),
         }
+    }
+
+    /// Whether a value is missing, where some are.
+    fn missing_model(&self, vars: usize) -> Result<Option<Categories>> {
+        let all = self.rows as f64 * vars as f64;
+        let share = (self.missing as f64 / all).clamp(1e-6, 1.0 - 1e-6);
+        (self.missing > 0).then(|| model(&[1.0 - share, share])).transpose()
     }
 }
 
@@ -111,7 +114,8 @@ impl<T: Real> Circuit<T> {
         {
             values.iter().for_each(|v| hash.update(v.f64().to_le_bytes()));
         }
-        Ok(first_eight(&hash.finalize()))
+        let digest = hash.finalize();
+        Ok(std::array::from_fn(|i| digest[i]))
     }
 
     /// Goes through the values of a tile, one variable after another for all its rows: `value(row, variable, p)` is given the
@@ -134,7 +138,7 @@ impl<T: Real> Circuit<T> {
                 p.fill(0.0);
                 if tile.faint[b] {
                     let values = self.log_values(&tile.row(b));
-                    let flows = self.row_flows(&values, &[1.0], |_, _, _, _, _| {});
+                    let flows = self.row_flows(&values, &[1.0], |_, _| {});
                     leaves
                         .iter()
                         .for_each(|(set, block)| self.add_expected(*set, flows[*block].iter().copied(), &mut p));
@@ -256,32 +260,19 @@ impl<T: Real> Circuit<T> {
     }
 }
 
-impl Header {
-    /// Whether a value is missing, where some are.
-    fn missing_model(&self, vars: usize) -> Result<Option<Categories>> {
-        let all = self.rows as f64 * vars as f64;
-        let share = (self.missing as f64 / all).clamp(1e-6, 1.0 - 1e-6);
-        (self.missing > 0).then(|| model(&[1.0 - share, share])).transpose()
-    }
-}
-
 fn model(p: &[f64]) -> Result<Categories> {
     Categories::from_floating_point_probabilities_fast(p, None)
         .map_err(|()| Error::invalid("a distribution that cannot be coded"))
 }
 
 fn hash_of(rows: &Discrete) -> Result<[u8; 8]> {
-    Ok(first_eight(&Sha256::digest(hash_rows(rows)?)))
-}
-
-fn first_eight(digest: &[u8]) -> [u8; 8] {
-    std::array::from_fn(|i| digest[i])
+    u64::from_str_radix(&hash_rows(rows)?, 16).map(u64::to_be_bytes).map_err(Error::invalid)
 }
 
 impl Circuit {
     /// The rows, in as many bits as they are unlikely: `−log₂ p(x)` each, and some bytes for all.
     ///
-    /// Any rows of the circuit's columns can be compressed; a value that the circuit excludes costs about 30 bits. The same
+    /// Any rows of the circuit's columns can be compressed; a value that the circuit excludes costs about 24 bits. The same
     /// circuit is needed to get them back, on a processor of the same kind: the coder depends on the last bit of every
     /// probability. Source: Liu, Mandt and Van den Broeck 2022, with a range coder.
     ///

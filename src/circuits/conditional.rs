@@ -56,7 +56,7 @@ impl<T: Real> Circuit<T> {
                         if tile.log_probs[b] == f64::NEG_INFINITY {
                             return Err(impossible(*row));
                         }
-                        Some(self.row_flows(&values, &[1.0], |_, _, _, _, _| {}))
+                        Some(self.row_flows(&values, &[1.0], |_, _| {}))
                     } else {
                         None
                     };

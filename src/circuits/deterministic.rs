@@ -1,7 +1,7 @@
 //! Deterministic circuits: at most one child of every sum is possible for a complete row. Maxima, entropies and divergences
 //! are then exact.
 
-use super::{Circuit, Real, exact::edges, graph::Kind};
+use super::{Circuit, Real, exact::branches, graph::Kind};
 use crate::{Error, Result};
 use std::{ops::Deref, path::Path};
 
@@ -90,7 +90,7 @@ impl<T: Real> Circuit<T> {
     fn decides(&self, b: usize) -> bool {
         let Kind::Sum { children, weights } = &self.graph.blocks()[b].kind else { return true };
         let matrices = &self.weights[*weights];
-        if (0..self.units(b)).all(|row| edges(matrices, row).nth(1).is_none()) {
+        if (0..self.units(b)).all(|row| branches(matrices, row).nth(1).is_none()) {
             return true;
         }
         let [child] = children[..] else { return false };
@@ -116,8 +116,8 @@ impl<T: Real> Circuit<T> {
                     let units = self.units(*right);
                     entropies[*left][unit / units] + entropies[*right][unit % units]
                 }
-                Kind::Sum { children, weights } => edges(&self.weights[*weights], unit)
-                    .map(|(part, node, w)| w.exp() * (entropies[children[part]][node] - w))
+                Kind::Sum { children, weights } => branches(&self.weights[*weights], unit)
+                    .map(|e| e.log_weight.exp() * (entropies[children[e.part]][e.node] - e.log_weight))
                     .sum(),
             });
             let values = values.collect();
@@ -126,7 +126,8 @@ impl<T: Real> Circuit<T> {
         entropies[self.graph.root()][0]
     }
 
-    /// `−Σ_x p(x) log q(x)` for a deterministic `q` with the graph of this circuit `p`.
+    /// `−Σ_x p(x) log q(x)` for a deterministic `q` with the graph of this circuit `p`; ∞ where more than 10⁻⁴ of `p` is
+    /// impossible for `q`.
     ///
     /// For every pair of nodes of one block: the mass `M` of `p`'s where `q`'s is possible, and `C = −Σ p log q` there.
     pub(super) fn cross_entropy(&self, q: &Self) -> Result<f64> {
@@ -164,18 +165,18 @@ impl<T: Real> Circuit<T> {
                         .map(|j| {
                             (0..inner)
                                 .map(|i| {
-                                    edges(&q.weights[*weights], j).fold((0.0, 0.0), |(m, c), (_, node, w)| {
-                                        let (mass, cross) = below.get(i, node);
-                                        (m + mass, c + cross - w * mass)
+                                    branches(&q.weights[*weights], j).fold((0.0, 0.0), |(m, c), e| {
+                                        let (mass, cross) = below.get(i, e.node);
+                                        (m + mass, c + cross - e.log_weight * mass)
                                     })
                                 })
                                 .collect()
                         })
                         .collect();
                     Pairs::of(units, |i, j| {
-                        edges(&self.weights[*weights], i).fold((0.0, 0.0), |(m, c), (_, node, w)| {
-                            let (mass, cross) = over[j][node];
-                            (m + w.exp() * mass, c + w.exp() * cross)
+                        branches(&self.weights[*weights], i).fold((0.0, 0.0), |(m, c), e| {
+                            let ((mass, cross), weight) = (over[j][e.node], e.log_weight.exp());
+                            (m + weight * mass, c + weight * cross)
                         })
                     })
                 }

@@ -1,6 +1,6 @@
 //! A circuit as a picture, with the flow of a row over it.
 
-use super::{Circuit, exact::edges, graph::Kind};
+use super::{Circuit, exact::branches, graph::Kind};
 use crate::{
     Error, Result,
     data::{Discrete, Rows},
@@ -25,7 +25,7 @@ impl Circuit {
         if values.log_prob(self, &[1.0]) == f64::NEG_INFINITY {
             return Err(super::conditional::impossible(0));
         }
-        let flows = self.row_flows(&values, &[1.0], |_, _, _, _, _| {});
+        let flows = self.row_flows(&values, &[1.0], |_, _| {});
         let blocks = self.graph.blocks();
         let mut levels = vec![0; blocks.len()];
         for b in (0..blocks.len()).rev() {
@@ -62,11 +62,11 @@ impl Circuit {
                         lines.push((from, starts[*right] + unit % n, own));
                     }
                     Kind::Sum { children, weights } => {
-                        for (part, node, w) in edges(&self.weights[*weights], unit) {
-                            let below = values.blocks[children[part]][node];
-                            let share = (w + below - values.blocks[b][unit]).exp();
+                        for e in branches(&self.weights[*weights], unit) {
+                            let below = values.blocks[children[e.part]][e.node];
+                            let share = (e.log_weight + below - values.blocks[b][unit]).exp();
                             let flow = if own > 0.0 { own * share } else { 0.0 };
-                            lines.push((from, starts[children[part]] + node, flow));
+                            lines.push((from, starts[children[e.part]] + e.node, flow));
                         }
                     }
                 }

@@ -47,9 +47,10 @@ pub enum Rule {
 pub struct Em {
     /// When, and from which flows.
     pub rule: Rule,
-    /// `α`: rows' worth of the uniform distribution, added to every node at every M-step.
+    /// `α`: rows' worth of the uniform distribution, added to every node at every M-step. [`Rule::Anemone`] counts in shares
+    /// of a row: there 10⁻⁶ is usual.
     pub pseudocount: f64,
-    /// The step of the first batch, in `(0, 1]`.
+    /// The step of the first batch, in `(0, 1]`. Of [`Rule::MiniBatch`] and [`Rule::Anemone`] alone.
     pub first_step: f64,
     /// The step of the last batch; in between it falls along a cosine.
     pub last_step: f64,
@@ -131,6 +132,9 @@ impl<'a, T: Real> EmLearner<'a, T> {
         em.check()?;
         circuit.check(train)?;
         circuit.check_notes(notes, train.len())?;
+        if notes.weights.is_some_and(|weights| weights.iter().all(|w| *w == 0.0)) {
+            return Err(Error::invalid("weights: all are zero, so there is nothing to learn from"));
+        }
         valid.map_or(Ok(()), |rows| circuit.check(rows))?;
         if valid.is_some() && circuit.graph.heads() > 1 {
             return Err(Error::invalid("validation rows do not say which head they belong to: train without"));
@@ -164,8 +168,9 @@ impl<'a, T: Real> EmLearner<'a, T> {
             Ok(())
         })?;
         let counted = flows.rows - before;
+        // Rows of weight zero alone teach nothing.
         if counted <= 0.0 {
-            return Err(Error::invalid("a batch whose rows all have weight zero"));
+            return Ok(0.0);
         }
         if self.em.rule != Rule::FullBatch {
             self.maximise(self.em.step(clock), clock);
@@ -205,7 +210,7 @@ impl<'a> EmLearner<'a> {
     /// The same with a weight for each training row, as if it stood there that often.
     ///
     /// # Errors
-    /// As [`Self::new`]; also when a weight is negative or missing.
+    /// As [`Self::new`]; also when a weight is negative or missing, or all are zero.
     pub fn weighted(circuit: Circuit, train: &'a dyn Rows, weights: &'a [f32], em: Em) -> Result<Self> {
         Self::of(circuit, train, None, Notes { weights: Some(weights), heads: None }, em)
     }

@@ -3,13 +3,14 @@
 use super::{
     Circuit, Real,
     graph::Kind,
-    kernels::{TILE, Then, align, column_maxima, gather, multiply, settle, vectorised},
-    plan::fused,
+    kernels::{TILE, Then, align, column_maxima, gather, multiply, settle},
+    plan::{fused, two},
 };
 use crate::{
     Error, Result,
     data::{MISSING, Rows},
     evidence::{Evidence, Exact, Space},
+    simd::vectorised,
 };
 use rayon::prelude::*;
 use std::ops::Range;
@@ -41,6 +42,8 @@ pub(super) struct Tile<T> {
     /// Rows whose values here are not to be used: they were computed in log space.
     pub(super) faint: Vec<bool>,
     pub(super) scratch: Vec<T>,
+    /// Whether a block's flows have been begun by a parent; where not, they are overwritten.
+    pub(super) begun: Vec<bool>,
 }
 
 impl<T: Real> Tile<T> {
@@ -58,6 +61,7 @@ impl<T: Real> Tile<T> {
             log_probs: vec![0.0; TILE],
             faint: vec![false; TILE],
             scratch: vec![T::ZERO; plan.scratch_len],
+            begun: vec![false; circuit.graph.blocks().len()],
         }
     }
 
@@ -75,7 +79,7 @@ impl<T: Real> Tile<T> {
 /// What rows say besides their values.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Notes<'a> {
-    /// Which head, or which mixture of heads, each row belongs to: `(rows, heads)`. The first head, where there are none.
+    /// Which head, or which mixture of heads, each row belongs to: `(rows, heads)`. Not needed where there is one head.
     pub(super) heads: Option<&'a [f32]>,
     /// How often each row counts in learning: `(rows,)`. Once, where there are none.
     pub(super) weights: Option<&'a [f32]>,
@@ -146,13 +150,6 @@ impl<T: Real> Workspace<T> {
         }
         Ok(())
     }
-}
-
-/// Two places in the memory of a tile: one to write, one to read.
-fn two<T>(values: &mut [T], to: Range<usize>, from: Range<usize>) -> (&mut [T], &[T]) {
-    let [to, from] =
-        values.get_disjoint_mut([to, from]).expect("blocks that are alive together have places of their own");
-    (to, from)
 }
 
 impl<T: Real> Circuit<T> {

@@ -1,6 +1,6 @@
 //! One row in log space and f64: slower, and right where linear values would vanish.
 
-use super::{Circuit, Real, graph::Kind, layer::Matrix};
+use super::{Circuit, Real, graph::Kind, layer::Matrix, prune::Edge};
 
 /// Log-values of all nodes for one row.
 #[derive(Clone, Debug)]
@@ -34,16 +34,44 @@ impl LogValues {
     }
 }
 
-/// The edges of node `row` of a sum block: a child's place among the children, its node, the logarithm of the weight.
-pub(super) fn edges<T: Real>(
-    parts: &[Matrix<T>],
-    row: usize,
-) -> impl Iterator<Item = (usize, usize, f64)> + Clone + '_ {
+/// An edge, as its node sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Branch {
+    /// The child's place among the children of the block.
+    pub(super) part: usize,
+    /// The child's node.
+    pub(super) node: usize,
+    /// Where the weight is among the values of its matrix.
+    pub(super) place: usize,
+    /// The logarithm of the weight.
+    pub(super) log_weight: f64,
+}
+
+/// The edges of node `row` of a sum block.
+pub(super) fn branches<T: Real>(parts: &[Matrix<T>], row: usize) -> impl Iterator<Item = Branch> + Clone + '_ {
     parts.iter().enumerate().flat_map(move |(part, matrix)| {
-        let weights = &matrix.values[matrix.row(row)];
-        let entries = matrix.row_columns(row).zip(weights).filter(|(_, w)| **w > T::ZERO);
-        entries.map(move |(column, weight)| (part, column, weight.f64().ln()))
+        let entries =
+            matrix.row_columns(row).zip(matrix.row(row)).map(|(node, place)| (node, place, matrix.values[place]));
+        entries.filter(|(_, _, weight)| *weight > T::ZERO).map(move |(node, place, weight)| Branch {
+            part,
+            node,
+            place,
+            log_weight: weight.f64().ln(),
+        })
     })
+}
+
+/// An edge of a sum on the way down.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    /// The sum: its block, and its node there.
+    pub(super) above: (usize, usize),
+    /// The child.
+    pub(super) below: (usize, usize),
+    /// The edge itself.
+    pub(super) edge: Edge,
+    /// The logarithm of its weight.
+    pub(super) log_weight: f64,
 }
 
 impl<T: Real> Circuit<T> {
@@ -69,7 +97,7 @@ impl<T: Real> Circuit<T> {
                 }
                 Kind::Sum { children, weights } => {
                     let parts = &self.weights[*weights];
-                    let terms = |unit| edges(parts, unit).map(|(part, node, w)| w + blocks[children[part]][node]);
+                    let terms = |unit| branches(parts, unit).map(|e| e.log_weight + blocks[children[e.part]][e.node]);
                     let mix = |unit| match mixing {
                         Mixing::Sum => log_sum_exp(terms(unit)),
                         Mixing::Max => terms(unit).fold(f64::NEG_INFINITY, f64::max),
@@ -82,25 +110,33 @@ impl<T: Real> Circuit<T> {
         LogValues { blocks }
     }
 
-    /// Flows of all nodes for one row, by block; all zero for an impossible row.
-    ///
-    /// `edge(weights, child's place, row, column, flow)` hears of the flow over every edge of a sum.
+    /// Flows of all nodes for one row, by block; all zero for an impossible row. `each` hears of the flow over every edge.
     pub(super) fn row_flows(
         &self,
         values: &LogValues,
         heads: &[f64],
-        mut edge: impl FnMut(usize, usize, usize, usize, f64),
+        mut each: impl FnMut(Edge, f64),
     ) -> Vec<Vec<f64>> {
+        let log_prob = values.log_prob(self, heads);
+        let root = values.blocks[self.graph.root()].iter().zip(heads);
+        let begin = match log_prob {
+            f64::NEG_INFINITY => vec![0.0; heads.len()],
+            _ => root.map(|(value, weight)| (weight.ln() + value - log_prob).exp()).collect(),
+        };
+        self.descend(begin, |arrived, step| {
+            let [above, below] = [step.above, step.below].map(|(b, node)| values.blocks[b][node]);
+            let flow = arrived * (step.log_weight + below - above).exp();
+            each(step.edge, flow);
+            flow
+        })
+    }
+
+    /// Takes what begins at the heads down to every node: all of it to each child of a product, and what `over` makes of it
+    /// over each edge of a sum.
+    pub(super) fn descend(&self, begin: Vec<f64>, mut over: impl FnMut(f64, &Step) -> f64) -> Vec<Vec<f64>> {
         let blocks = self.graph.blocks();
         let mut flows: Vec<Vec<f64>> = blocks.iter().map(|block| vec![0.0; block.units]).collect();
-        let root = self.graph.root();
-        let log_prob = values.log_prob(self, heads);
-        if log_prob == f64::NEG_INFINITY {
-            return flows;
-        }
-        for (head, weight) in heads.iter().enumerate() {
-            flows[root][head] = (weight.ln() + values.blocks[root][head] - log_prob).exp();
-        }
+        flows[self.graph.root()] = begin;
         for (b, block) in blocks.iter().enumerate().rev() {
             let own = std::mem::take(&mut flows[b]);
             match &block.kind {
@@ -117,13 +153,11 @@ impl<T: Real> Circuit<T> {
                         flows[*right][i % units] += flow;
                     }
                 }
-                Kind::Sum { children, weights } => {
-                    for (unit, flow) in own.iter().enumerate().filter(|(_, flow)| **flow > 0.0) {
-                        for (part, node, log_weight) in edges(&self.weights[*weights], unit) {
-                            let below = values.blocks[children[part]][node];
-                            let flow = flow * (log_weight + below - values.blocks[b][unit]).exp();
-                            flows[children[part]][node] += flow;
-                            edge(*weights, part, unit, node, flow);
+                Kind::Sum { children, weights: set } => {
+                    for (row, arrived) in own.iter().enumerate().filter(|(_, flow)| **flow > 0.0) {
+                        for Branch { part, node, place, log_weight } in branches(&self.weights[*set], row) {
+                            let (below, edge) = ((children[part], node), Edge { set: *set, part, row, place });
+                            flows[below.0][node] += over(*arrived, &Step { above: (b, row), below, edge, log_weight });
                         }
                     }
                 }

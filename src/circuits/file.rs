@@ -15,7 +15,7 @@ const MODEL: &str = "circuit";
 
 /// What a model file says of itself.
 #[derive(Debug, Serialize, Deserialize)]
-struct Header {
+pub(super) struct Header {
     model: String,
     limbeck: String,
     /// The structure's name.
@@ -25,7 +25,7 @@ struct Header {
     leaves: Vec<Leaf>,
     graph: Graph,
     /// [`hash_rows`] of the training data.
-    data: String,
+    pub(super) data: String,
 }
 
 impl<T: Real> Circuit<T> {
@@ -144,16 +144,12 @@ impl Circuit {
     /// # Errors
     /// When the data cannot be read or the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>, data: &dyn Rows) -> Result<()> {
-        let mut leaves = vec![Leaf::default(); self.vars()];
-        for (set, uses) in self.uses.leaves.iter().enumerate() {
-            uses.iter().for_each(|(v, _)| leaves[*v] = self.leaves[set].kind);
-        }
         let mut archive = Archive::new(&Header {
             model: MODEL.into(),
             limbeck: env!("CARGO_PKG_VERSION").into(),
             structure: self.name.clone(),
             schema: self.schema.clone(),
-            leaves,
+            leaves: self.leaf_kinds(),
             graph: self.graph.clone(),
             data: hash_rows(data)?,
         })?;
@@ -174,7 +170,7 @@ impl Circuit {
         }
         let header: Header = archive.header()?;
         check_sizes(&header, &archive).map_err(|e| Error::file(path, e))?;
-        let mut circuit = Self::draw(&header.structure, header.graph, header.schema, &header.leaves, Seed(0))
+        let mut circuit = Self::randomised(&header.structure, header.graph, header.schema, &header.leaves, Seed(0))
             .map_err(|e| Error::file(path, e))?;
         circuit.take_weights(&archive).map_err(|e| Error::file(path, e))?;
         Ok(circuit)

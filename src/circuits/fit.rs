@@ -58,7 +58,7 @@ impl FitCircuit {
         let graph = self.structure.graph(rows, seed)?;
         let kinds = self.structure.leaves(rows.schema(), self.leaf)?;
         let mut circuit =
-            Circuit::draw(self.structure.name(), graph, rows.schema().clone(), &kinds, seed.child("circuit", 0))?;
+            Circuit::randomised(self.structure.name(), graph, rows.schema().clone(), &kinds, seed.child("circuit", 0))?;
         circuit.begin_near(rows, seed.child("circuit", 1))?;
         Ok(circuit)
     }

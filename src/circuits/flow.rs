@@ -4,11 +4,11 @@ use super::{
     Circuit, Real,
     evaluate::Tile,
     graph::Kind,
-    kernels::{TILE, Then, divide, divide_into, scatter, vectorised},
-    plan::{fused, shares_flow},
+    kernels::{TILE, Then, divide, divide_into, scatter},
+    plan::{fused, shares_flow, two},
 };
+use crate::simd::vectorised;
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// Flows summed over rows, in the form the M-step needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,11 +142,9 @@ impl<T: Real> Flows<T> {
             return;
         }
         let edges = &mut self.sums.edges;
-        let flows = circuit.row_flows(&values, heads, |set, part, row, column, flow| {
-            let matrix = &circuit.weights[set][part];
-            let place = matrix.row_columns(row).position(|c| c == column);
-            let at = matrix.row(row).start + place.expect("a flow goes over an edge that there is");
-            edges[set][part][at] += T::of(weight * flow / matrix.values[at].f64());
+        let flows = circuit.row_flows(&values, heads, |edge, flow| {
+            let theta = circuit.weights[edge.set][edge.part].values[edge.place];
+            edges[edge.set][edge.part][edge.place] += T::of(weight * flow / theta.f64());
         });
         for (b, block) in circuit.graph.blocks().iter().enumerate() {
             if let Kind::Input { variable, leaf } = block.kind {
@@ -184,13 +182,6 @@ impl Uses {
     }
 }
 
-/// A place to write and one to read.
-fn pair<T>(memory: &mut [T], to: Range<usize>, from: Range<usize>) -> (&mut [T], &[T]) {
-    let [to, from] =
-        memory.get_disjoint_mut([to, from]).expect("blocks that do not share flows have places of their own");
-    (to, from)
-}
-
 impl<T: Real> Circuit<T> {
     /// Fills the flows of a tile whose values are there.
     ///
@@ -204,8 +195,7 @@ impl<T: Real> Circuit<T> {
         let left_out = |b: usize| only.is_some_and(|only| !only[b]);
         let in_place = sums.is_none() && only.is_none();
         self.root_flows(tile);
-        // Whether a block's flows have been begun by a parent; where not, they are overwritten.
-        let mut begun = vec![false; self.graph.blocks().len()];
+        tile.begun.fill(false);
         for (b, block) in self.graph.blocks().iter().enumerate().rev() {
             if left_out(b) {
                 continue;
@@ -231,13 +221,13 @@ impl<T: Real> Circuit<T> {
                             }
                             _ if shares_flow(&self.graph, *c) || left_out(*c) => {}
                             _ => {
-                                let (to, from) = pair(&mut tile.flows, flows[*c].clone(), flows[b].clone());
-                                if begun[*c] {
+                                let (to, from) = two(&mut tile.flows, flows[*c].clone(), flows[b].clone());
+                                if tile.begun[*c] {
                                     add(to, from)
                                 } else {
                                     to.copy_from_slice(from)
                                 }
-                                begun[*c] = true;
+                                tile.begun[*c] = true;
                             }
                         }
                     }
@@ -245,11 +235,11 @@ impl<T: Real> Circuit<T> {
                 Kind::Kronecker { left, right } => {
                     let units = self.units(*right);
                     for (c, by_left) in [(*left, true), (*right, false)].into_iter().filter(|(c, _)| !left_out(*c)) {
-                        let (to, from) = pair(&mut tile.flows, flows[c].clone(), flows[b].clone());
-                        if !begun[c] {
+                        let (to, from) = two(&mut tile.flows, flows[c].clone(), flows[b].clone());
+                        if !tile.begun[c] {
                             to.fill(T::ZERO);
                         }
-                        begun[c] = true;
+                        tile.begun[c] = true;
                         for (i, row) in from.chunks_exact(TILE).enumerate() {
                             let at = if by_left { i / units } else { i % units };
                             add(&mut to[at * TILE..(at + 1) * TILE], row);
@@ -276,13 +266,13 @@ impl<T: Real> Circuit<T> {
                             continue;
                         }
                         let values = &tile.values[kept[*c].clone()];
-                        let then = match (self.graph.parents(*c).len(), begun[*c]) {
+                        let then = match (self.graph.parents(*c).len(), tile.begun[*c]) {
                             (1, _) => Then::Multiply(values),
                             (_, false) => Then::Store,
                             _ => Then::Add,
                         };
                         matrix.transposed_times(over, &mut tile.flows[flows[*c].clone()], n, then);
-                        begun[*c] = true;
+                        tile.begun[*c] = true;
                         if let Some(sums) = sums.as_deref_mut() {
                             matrix.add_outer(over, values, &mut sums.edges[*weights][part], n);
                         }

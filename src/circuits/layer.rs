@@ -4,7 +4,7 @@ use super::{
     Real,
     kernels::{TILE, Then, View, axpy, dot, outer, product},
 };
-use std::{fmt, ops::Range};
+use std::ops::Range;
 
 /// Rows and columns of a block of a block-sparse matrix.
 const SIDE: usize = 16;
@@ -22,16 +22,6 @@ pub enum Layout {
     Blocks,
     /// The edges alone, row by row.
     Sparse,
-}
-
-impl fmt::Display for Layout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full => "full",
-            Self::Blocks => "blocks",
-            Self::Sparse => "sparse",
-        })
-    }
 }
 
 /// The weights from one child to a sum block, a row a node. An edge of weight zero does not exist.

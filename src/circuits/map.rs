@@ -3,7 +3,7 @@
 use super::{
     Circuit, Deterministic, Real,
     conditional::impossible,
-    exact::{LogValues, Mixing, edges},
+    exact::{LogValues, Mixing, branches},
     graph::Kind,
 };
 use crate::{
@@ -54,8 +54,10 @@ impl<T: Real> Circuit<T> {
     }
 
     fn best_edge(&self, children: &[usize], set: usize, unit: usize, values: &LogValues) -> Option<(usize, usize)> {
-        let terms = edges(&self.weights[set], unit)
-            .map(|(part, node, w)| (children[part], node, w + values.blocks[children[part]][node]));
+        let terms = branches(&self.weights[set], unit).map(|e| {
+            let child = children[e.part];
+            (child, e.node, e.log_weight + values.blocks[child][e.node])
+        });
         let best = terms.max_by(|a, b| a.2.total_cmp(&b.2))?;
         (best.2 > f64::NEG_INFINITY).then_some((best.0, best.1))
     }

@@ -40,6 +40,7 @@ mod prune;
 mod real;
 mod sample;
 mod structure;
+mod summary;
 #[cfg(test)]
 mod tests;
 
@@ -56,3 +57,4 @@ pub use moments::Moments;
 pub use prune::{Edge, PruneBy, Pruned};
 pub use real::Real;
 pub use structure::{Layer, Structure};
+pub use summary::Summary;

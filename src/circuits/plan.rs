@@ -20,7 +20,7 @@ pub(super) struct Plan {
     pub(super) flow_len: usize,
     /// The block whose exponents each block has.
     pub(super) exponents: Vec<usize>,
-    /// Nodes of the largest block below a product, or of the largest input block.
+    /// Elements of the largest block.
     pub(super) scratch_len: usize,
 }
 
@@ -34,6 +34,13 @@ pub(super) fn fused(graph: &Graph, b: usize) -> bool {
 pub(super) fn shares_flow(graph: &Graph, b: usize) -> bool {
     let [parent] = graph.parents(b) else { return false };
     matches!(graph.blocks()[b].kind, Kind::Sum { .. }) && matches!(graph.blocks()[*parent].kind, Kind::Product { .. })
+}
+
+/// Two places in the memory of a tile: one to write, one to read.
+pub(super) fn two<T>(memory: &mut [T], to: Range<usize>, from: Range<usize>) -> (&mut [T], &[T]) {
+    let [to, from] =
+        memory.get_disjoint_mut([to, from]).expect("blocks that are alive together have places of their own");
+    (to, from)
 }
 
 impl Plan {

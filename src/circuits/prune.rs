@@ -31,15 +31,15 @@ pub enum PruneBy {
 /// An edge of a sum: which weights, which child, from which node to which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Edge {
-    set: usize,
-    part: usize,
-    row: usize,
-    place: usize,
+    pub(super) set: usize,
+    pub(super) part: usize,
+    pub(super) row: usize,
+    pub(super) place: usize,
 }
 
 impl Edge {
     /// Whether both leave the same node.
-    pub fn shares_node(&self, other: &Self) -> bool {
+    pub(super) fn shares_node(&self, other: &Self) -> bool {
         (self.set, self.row) == (other.set, other.row)
     }
 }
@@ -68,7 +68,7 @@ pub struct Pruned {
 }
 
 impl<T: Real> Circuit<T> {
-    /// All edges that may go: not the last of a node.
+    /// All edges of sums.
     pub(super) fn all_edges(&self) -> Vec<Edge> {
         let mut edges = Vec::new();
         for (set, parts) in self.weights.iter().enumerate() {
@@ -124,11 +124,10 @@ impl<T: Real> Circuit<T> {
     /// For every row, the flow over all of `edges` together.
     pub(super) fn flow_over(&self, rows: &dyn Rows, edges: &[Edge]) -> Result<Vec<f64>> {
         // `F_nc = θ (F_n / p_n) p_c` summed over the chosen edges: the flow that the circuit of those weights alone lets by.
-        let mut only = self.clone();
-        only.weights.iter_mut().flatten().for_each(|matrix| matrix.values.fill(T::ZERO));
-        for edge in edges {
-            let kept = self.weights[edge.set][edge.part].values[edge.place];
-            only.weights[edge.set][edge.part].values[edge.place] = kept;
+        let mut only = self.weights.clone();
+        only.iter_mut().flatten().for_each(|matrix| matrix.values.fill(T::ZERO));
+        for Edge { set, part, place, .. } in edges {
+            only[*set][*part].values[*place] = self.weights[*set][*part].values[*place];
         }
         let mut flows = vec![0.0; rows.len()];
         let all: Vec<usize> = (0..rows.len()).collect();
@@ -138,7 +137,7 @@ impl<T: Real> Circuit<T> {
                 self.downward(tile, None, None);
                 for (set, uses) in self.uses.weights.iter().enumerate() {
                     for b in uses {
-                        for (child, matrix) in self.graph.children(*b).into_iter().zip(&only.weights[set]) {
+                        for (child, matrix) in self.graph.children(*b).into_iter().zip(&only[set]) {
                             if matrix.edges() == 0 {
                                 continue;
                             }
@@ -156,11 +155,8 @@ impl<T: Real> Circuit<T> {
                 for (b, row) in block.iter().enumerate().filter(|(b, _)| tile.faint[*b]) {
                     let values = self.log_values(&tile.row(b));
                     flows[*row] = 0.0;
-                    self.row_flows(&values, &[1.0], |set, part, node, column, flow| {
-                        let matrix = &only.weights[set][part];
-                        let place = matrix.row_columns(node).position(|c| c == column);
-                        let at = matrix.row(node).start + place.expect("an edge that there is");
-                        if matrix.values[at] > T::ZERO {
+                    self.row_flows(&values, &[1.0], |edge, flow| {
+                        if only[edge.set][edge.part].values[edge.place] > T::ZERO {
                             flows[*row] += flow;
                         }
                     });

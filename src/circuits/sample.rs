@@ -3,7 +3,7 @@
 use super::{
     Circuit, Real,
     conditional::impossible,
-    exact::{LogValues, edges},
+    exact::{LogValues, branches},
     graph::Kind,
 };
 use crate::{
@@ -49,15 +49,15 @@ impl<T: Real> Circuit<T> {
                     left.extend([(*l, unit / units), (*r, unit % units)]);
                 }
                 Kind::Sum { children, weights } => {
-                    let terms = edges(&self.weights[*weights], unit);
-                    let logs = terms.clone().map(|(part, node, w)| w + values.blocks[children[part]][node]);
+                    let terms = branches(&self.weights[*weights], unit);
+                    let logs = terms.clone().map(|e| e.log_weight + values.blocks[children[e.part]][e.node]);
                     let largest = logs.clone().fold(f64::NEG_INFINITY, f64::max);
                     if largest == f64::NEG_INFINITY {
                         return None;
                     }
                     let chosen = categorical(logs.map(|l| (l - largest).exp()), rng)?;
-                    let (part, node, _) = terms.clone().nth(chosen)?;
-                    left.push((children[part], node));
+                    let chosen = terms.clone().nth(chosen)?;
+                    left.push((children[chosen.part], chosen.node));
                 }
             }
         }

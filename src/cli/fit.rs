@@ -10,31 +10,35 @@ use crate::{
 use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 
 /// What can stand in a file of settings, with the values that are taken where nothing is said.
-const SETTINGS: &str = r#"Settings of --config FILE, with their defaults:
-  epochs = 60              passes over the training rows
-  batch = 128              rows in a batch
-  patience = 10            epochs without improvement on the validation rows; 0: to the last epoch
+const DEFAULTS: &str = r#"  epochs = 60              # passes over the training rows
+  batch = 128              # rows in a batch
+  patience = 10            # epochs without improvement on the validation rows; 0: to the last epoch
   leaf = "categorical"
-  [structure]              as named on the command line where left out
+  [structure]              # as named on the command line where left out
   kind = "hclt"
   states = 16
   joined = false
   [em]
-  rule = "mini-batch"      or "full-batch", "slow-forgetting", "anemone"
-  pseudocount = 0.1        rows' worth of the uniform distribution, for every node
-  first_step = 0.5         of the batches; falls along a cosine to
+  rule = "mini-batch"      # or "full-batch", "slow-forgetting", "anemone"
+  pseudocount = 0.1        # rows' worth of the uniform distribution, for every node (anemone: shares of a row)
+  first_step = 0.5         # of mini-batch and anemone; falls along a cosine to
   last_step = 0.05
-  memory = 10000.0         rows, of slow-forgetting
-  momentum = 0.9           of anemone
-Structures and their settings:
+  memory = 10000.0         # rows, of slow-forgetting
+  momentum = 0.9           # of anemone"#;
+
+const STRUCTURES: &str = r#"Structures and their settings:
   mixture (components)             hmm (states, homogeneous)       hclt (states, joined)
   naive-bayes (class)              chow-liu                        random-tree (units, layer)
   rat-spn (depth, replicas, units, layer)                          poon-domingos (step, units, layer)
   quad-tree, quad-graph (units, layer, tied)
   layer: "cp", "cp-transposed" or "tucker""#;
 
+fn help() -> String {
+    format!("Settings of --config FILE, with their defaults:\n{DEFAULTS}\n{STRUCTURES}")
+}
+
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = SETTINGS)]
+#[command(after_long_help = help())]
 pub(super) struct Args {
     /// What to fit: a circuit of this structure.
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(Structure::NAMES))]
@@ -106,8 +110,8 @@ fn settings(args: &Args) -> Result<FitCircuit> {
     let class = args.class.clone();
     let named = || match (args.structure.as_str(), class) {
         ("naive-bayes", Some(class)) => Ok(Structure::NaiveBayes { class }),
-        ("naive-bayes", None) => Err(Error::invalid("naive-bayes needs its class: --class NAME")),
-        (_, Some(_)) => Err(Error::invalid(format!("{} has no class: leave out --class", args.structure))),
+        ("naive-bayes", None) => Err(Error::Usage("naive-bayes needs its class: --class NAME".into())),
+        (_, Some(_)) => Err(Error::Usage(format!("{} has no class: leave out --class", args.structure))),
         (name, None) => Structure::named(name),
     };
     let mut settings = match &args.config {
@@ -129,7 +133,7 @@ fn settings(args: &Args) -> Result<FitCircuit> {
     if let Some(states) = args.states {
         let name = settings.structure.name();
         let units = settings.structure.units_mut();
-        *units.ok_or_else(|| Error::invalid(format!("{name} has no latent states: leave out --states")))? = states;
+        *units.ok_or_else(|| Error::Usage(format!("{name} has no latent states: leave out --states")))? = states;
     }
     settings.leaf = args.leaf.unwrap_or(settings.leaf);
     settings.epochs = args.epochs.unwrap_or(settings.epochs);
@@ -181,4 +185,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         format!("{circuit}\n{epochs}, {seconds:.1} s; bits/dim: train {train:.4}{valid}\nwritten to {}", r.out)
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_says_the_defaults() {
+        assert_eq!(toml::from_str::<FitCircuit>(DEFAULTS).unwrap(), FitCircuit::default());
+        for name in Structure::NAMES {
+            assert!(STRUCTURES.contains(name), "{name}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The command line: `limbeck figures`, `fit`, `score`, `sample`, `query`, `data`, `devices`.
+//! The command line: `limbeck figures`, `fit`, `show`, `score`, `sample`, `query`, `compress`, `data`, `devices`.
 
 mod codec;
 mod data;
@@ -6,6 +6,7 @@ mod figures;
 mod fit;
 mod query;
 mod score;
+mod show;
 
 use crate::{Error, Result, circuits::Circuit, random::Seed};
 use clap::{Parser, Subcommand};
@@ -42,6 +43,8 @@ enum Command {
     Score(score::Args),
     /// Draw rows from a model.
     Sample(query::SampleArgs),
+    /// What a model file holds.
+    Show(show::Args),
     /// Ask a model about rows of which only a part is known.
     Query(query::QueryArgs),
     /// Compress rows without loss, in as many bits as a model finds them unlikely.
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Fit(args) => fit::run(&args, &context),
         Command::Score(args) => score::run(&args, &context),
         Command::Sample(args) => query::sample(&args, &context),
+        Command::Show(args) => show::run(&args, &context),
         Command::Query(args) => query::run(&args, &context),
         Command::Compress(args) => codec::compress(&args, &context),
         Command::Decompress(args) => codec::decompress(&args, &context),
@@ -92,8 +96,7 @@ pub fn main() -> ExitCode {
         true => eprintln!("{}", serde_json::json!({ "error": error.to_string() })),
         false => eprintln!("error: {error}"),
     }
-    // An argument outside its range is wrong usage, too.
-    ExitCode::from(if matches!(error, Error::OutOfRange { .. }) { 2 } else { 1 })
+    ExitCode::from(if matches!(error, Error::OutOfRange { .. } | Error::Usage(_)) { 2 } else { 1 })
 }
 
 /// A whole number above zero on the command line.

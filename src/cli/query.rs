@@ -135,6 +135,9 @@ impl Written {
     }
 }
 
+/// What is said where a question has no answer.
+const NOTHING_MISSING: &str = "nothing is missing: every value of every row is known";
+
 /// The most values that are drawn at once.
 const MOST_VALUES: usize = 1 << 31;
 
@@ -196,14 +199,6 @@ pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
 }
 
 #[derive(serde::Serialize)]
-struct Distribution<'a> {
-    row: usize,
-    variable: &'a str,
-    categories: Vec<String>,
-    probabilities: &'a [f64],
-}
-
-#[derive(serde::Serialize)]
 struct Completed {
     rows: usize,
     out: String,
@@ -220,7 +215,8 @@ fn map(circuit: Circuit, rows: &Discrete, out: &std::path::Path, context: &Conte
     save_discrete(out, &best)?;
     let report = Completed { rows: best.len(), out: out.display().to_string(), mean_log_prob: mean, evidence };
     context.print(&report, |r| {
-        let kind = if r.evidence == Exact::NAME { "the most probable" } else { "at most so improbable" };
+        let kind =
+            if r.evidence == Exact::NAME { "no completion is more probable" } else { "a lower bound on the best" };
         let rows = super::counted(r.rows, "row");
         format!("{rows} written to {}; mean log-likelihood {:.4} nats ({kind})", r.out, r.mean_log_prob)
     });
@@ -245,7 +241,7 @@ fn next(circuit: &Circuit, row: &Discrete, target: usize, context: &Context) -> 
     let gains = gains.into_iter().map(|(v, nats)| Gain { variable: name(v), nats }).collect();
     context.print(&Gains { target: name(target), gains }, |r| {
         let lines = r.gains.iter().take(10).map(|g| format!("{}: {:.4} nats\n", g.variable, g.nats));
-        lines.collect::<String>()
+        if r.gains.is_empty() { NOTHING_MISSING.into() } else { lines.collect() }
     });
     Ok(())
 }
@@ -273,9 +269,17 @@ fn moments(circuit: &Circuit, rows: &Discrete, context: &Context) -> Result<()> 
     });
     context.print(&AllMoments { moments: moments.collect() }, |r| {
         let line = |m: &Moment| format!("row {}, {}: {:.4} ± {:.4}\n", m.row, m.variable, m.mean, m.standard_deviation);
-        r.moments.iter().map(line).collect()
+        if r.moments.is_empty() { NOTHING_MISSING.into() } else { r.moments.iter().map(line).collect() }
     });
     Ok(())
+}
+
+#[derive(serde::Serialize)]
+struct Distribution<'a> {
+    row: usize,
+    variable: &'a str,
+    categories: Vec<String>,
+    probabilities: &'a [f64],
 }
 
 #[derive(serde::Serialize)]
@@ -331,7 +335,7 @@ fn conditional(
             format!("row {}, {}: {}{more}\n", d.row, d.variable, shown.join(", "))
         };
         match report.distributions.as_slice() {
-            [] => "nothing is missing: every value of every row is known".into(),
+            [] => NOTHING_MISSING.into(),
             all => all.iter().map(line).collect(),
         }
     });

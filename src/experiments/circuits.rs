@@ -4,7 +4,7 @@ use super::{Lab, pictures};
 use crate::{
     Result,
     circuits::{Circuit, Em, FitCircuit, Graph, Layer, Leaf, PruneBy, Rule, Structure},
-    data::{Discrete, Rows, Schema, Split, Variable, shipped},
+    data::{Discrete, Rows, Schema, Split, shipped},
     plot::{Axis, Lines, Series, Table},
     train::History,
 };
@@ -22,7 +22,7 @@ fn digits(lab: &Lab) -> Result<[Discrete; 3]> {
 pub(super) fn flow(lab: &mut Lab) -> Result<()> {
     let mut schema = Schema::uniform(&[3], 2);
     for (variable, name) in schema.variables.iter_mut().zip(["rain", "lawn", "road"]) {
-        *variable = Variable { name: name.into(), ..variable.clone() };
+        variable.name = name.into();
     }
     let mut graph = Graph::new(3);
     let wet = [graph.input(1, 2)?, graph.input(2, 2)?];

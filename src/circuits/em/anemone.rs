@@ -1,7 +1,7 @@
 //! Anemone: a step that is smaller for nodes the batch uses less than the circuit expects.
 
 use super::counts::Counts;
-use crate::circuits::{Circuit, Real, graph::Kind, layer::Matrix};
+use crate::circuits::{Circuit, Real, layer::Matrix};
 use rayon::prelude::*;
 
 /// Sets the edges of a sum node to `count(part, place, weight) + α / edges`, normalised. A node without counts stays.
@@ -38,38 +38,8 @@ impl<T: Real> Circuit<T> {
     /// p_TD(root) = 1        p_TD(c) = Σ_{products n} p_TD(n) + Σ_{sums n} θ_nc p_TD(n)
     /// ```
     pub(in crate::circuits) fn top_down(&self) -> Vec<Vec<f64>> {
-        let blocks = self.graph.blocks();
-        let mut mass: Vec<Vec<f64>> = blocks.iter().map(|block| vec![0.0; block.units]).collect();
-        let heads = self.graph.heads() as f64;
-        mass[self.graph.root()].fill(1.0 / heads);
-        for (b, block) in blocks.iter().enumerate().rev() {
-            let own = std::mem::take(&mut mass[b]);
-            match &block.kind {
-                Kind::Input { .. } => {}
-                Kind::Product { children } => {
-                    for c in children {
-                        mass[*c].iter_mut().zip(&own).for_each(|(m, own)| *m += own);
-                    }
-                }
-                Kind::Kronecker { left, right } => {
-                    let units = self.units(*right);
-                    for (i, own) in own.iter().enumerate() {
-                        mass[*left][i / units] += own;
-                        mass[*right][i % units] += own;
-                    }
-                }
-                Kind::Sum { children, weights } => {
-                    for (c, matrix) in children.iter().zip(&self.weights[*weights]) {
-                        for (row, own) in own.iter().enumerate() {
-                            let edges = matrix.row_columns(row).zip(&matrix.values[matrix.row(row)]);
-                            edges.for_each(|(column, weight)| mass[*c][column] += own * weight.f64());
-                        }
-                    }
-                }
-            }
-            mass[b] = own;
-        }
-        mass
+        let heads = self.graph.heads();
+        self.descend(vec![1.0 / heads as f64; heads], |mass, step| mass * step.log_weight.exp())
     }
 
     /// `θ ∝ step F̂ + (1 − step) p_TD θ`, where `average / correction` is the flow `F̂` a row.

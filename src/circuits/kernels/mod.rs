@@ -14,23 +14,6 @@ pub(super) const TILE: usize = 128;
 #[cfg(target_arch = "x86_64")]
 const SMALL: usize = 72;
 
-/// Runs `work` compiled for the widest vectors this processor has; what it calls must be inlined into it.
-#[inline(always)]
-pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2")]
-        fn with_avx2<R>(work: impl FnOnce() -> R) -> R {
-            work()
-        }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has it.
-            return unsafe { with_avx2(work) };
-        }
-    }
-    work()
-}
-
 /// A matrix in memory: its elements, and how many lie between rows and between columns.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a, T>(pub(super) &'a [T], pub(super) usize, pub(super) usize);
@@ -134,19 +117,26 @@ fn gemm<T: Real>([m, n, k]: [usize; 3], dst: &mut [T], columns: usize, add: bool
     }
 }
 
-/// Column `b` of `block (units, TILE)` becomes row `codes[b]` of `table (rows, units)`; a code beyond its rows takes the last.
+/// The last row of `table (rows, units)`, which codes beyond it mean; a column of `block (units, TILE)` for each code is there.
 #[inline(always)]
-pub(super) fn gather<T: Real>(table: &[T], units: usize, codes: &[u16], block: &mut [T]) {
+fn last_row<T>(table: &[T], units: usize, codes: &[u16], block: &[T]) -> usize {
     assert!(
         codes.len() <= TILE && block.len() >= units * TILE && !table.is_empty() && table.len().is_multiple_of(units)
     );
-    let last = table.len() / units - 1;
+    table.len() / units - 1
+}
+
+/// Column `b` of `block (units, TILE)` becomes row `codes[b]` of `table (rows, units)`; a code beyond its rows takes the last.
+#[inline(always)]
+pub(super) fn gather<T: Real>(table: &[T], units: usize, codes: &[u16], block: &mut [T]) {
+    let last = last_row(table, units, codes, block);
+    #[allow(unused_mut, reason = "processors without the vector kernels begin here")]
     let mut begin = 0;
     #[cfg(target_arch = "x86_64")]
     if T::SINGLE && units.is_multiple_of(8) && avx::available() {
         for (i, eight) in codes.as_chunks::<8>().0.iter().enumerate() {
             let rows = eight.map(|code| last.min(code as usize));
-            // SAFETY: the features are there, `T` is `f32`; rows and columns are in range as checked above.
+            // SAFETY: the features are there, `T` is `f32`; `last_row` has checked that rows and columns are in range.
             unsafe { avx::gather(table.as_ptr().cast(), units, rows, block.as_mut_ptr().add(8 * i).cast(), TILE) };
         }
         begin = codes.len() / 8 * 8;
@@ -162,16 +152,14 @@ pub(super) fn gather<T: Real>(table: &[T], units: usize, codes: &[u16], block: &
 /// Adds column `b` of `block (units, TILE)` to row `codes[b]` of `table (rows, units)`; a code beyond its rows to the last.
 #[inline(always)]
 pub(super) fn scatter<T: Real>(table: &mut [T], units: usize, codes: &[u16], block: &[T]) {
-    assert!(
-        codes.len() <= TILE && block.len() >= units * TILE && !table.is_empty() && table.len().is_multiple_of(units)
-    );
-    let last = table.len() / units - 1;
+    let last = last_row(table, units, codes, block);
+    #[allow(unused_mut, reason = "processors without the vector kernels begin here")]
     let mut begin = 0;
     #[cfg(target_arch = "x86_64")]
     if T::SINGLE && units.is_multiple_of(8) && avx::available() {
         for (i, eight) in codes.as_chunks::<8>().0.iter().enumerate() {
             let rows = eight.map(|code| last.min(code as usize));
-            // SAFETY: the features are there, `T` is `f32`; rows and columns are in range as checked above.
+            // SAFETY: the features are there, `T` is `f32`; `last_row` has checked that rows and columns are in range.
             unsafe { avx::scatter(table.as_mut_ptr().cast(), units, rows, block.as_ptr().add(8 * i).cast(), TILE) };
         }
         begin = codes.len() / 8 * 8;

@@ -63,55 +63,47 @@ impl Rectangle {
 /// split into the same quadrants.
 pub(super) fn quad(shape: &[usize], units: usize, layer: Layer, tied: bool, graph: bool) -> Result<Graph> {
     let size = size(shape)?;
-    let mut known = HashMap::new();
-    let mut regions = Regions::new(size.iter().product(), units, layer, tied);
-    let whole = Rectangle::whole(size);
-    let partitions = quad_partitions(&mut regions, size, whole, 0, graph, &mut known)?;
-    regions.root(0, &partitions)
+    let regions = Regions::new(size.iter().product(), units, layer, tied);
+    let mut quads = Quads { regions, size, graph, known: HashMap::new() };
+    let partitions = quads.partitions(Rectangle::whole(size), 0)?;
+    quads.regions.root(0, &partitions)
 }
 
-fn quad_region(
-    regions: &mut Regions,
+/// Quadrants under construction.
+struct Quads {
+    regions: Regions,
     size: [usize; 3],
-    place: Rectangle,
-    depth: usize,
     graph: bool,
-    known: &mut HashMap<Rectangle, usize>,
-) -> Result<usize> {
-    if let Some(region) = known.get(&place) {
-        return Ok(*region);
-    }
-    let region = if place.rows() * place.columns() == 1 {
-        regions.leaf(&place.variables(size))?
-    } else {
-        let partitions = quad_partitions(regions, size, place, depth, graph, known)?;
-        regions.region(depth, &partitions)?
-    };
-    known.insert(place, region);
-    Ok(region)
+    known: HashMap<Rectangle, usize>,
 }
 
-fn quad_partitions(
-    regions: &mut Regions,
-    size: [usize; 3],
-    place: Rectangle,
-    depth: usize,
-    graph: bool,
-    known: &mut HashMap<Rectangle, usize>,
-) -> Result<Vec<Vec<usize>>> {
-    let [rows, columns] = place.halves();
-    let splits: Vec<Vec<Rectangle>> = match (rows, columns) {
-        (Some(rows), Some(columns)) if graph => vec![rows.to_vec(), columns.to_vec()],
-        (Some(rows), Some(_)) => vec![rows.iter().flat_map(|half| half.halves()[1].into_iter().flatten()).collect()],
-        (rows, columns) => vec![rows.or(columns).map_or(vec![place], |halves| halves.to_vec())],
-    };
-    let mut partition = |parts: &Vec<Rectangle>| {
-        parts.iter().map(|part| quad_region(regions, size, *part, depth + 1, graph, known)).collect()
-    };
-    if place.rows() * place.columns() == 1 {
-        return Ok(vec![vec![regions.leaf(&place.variables(size))?]]);
+impl Quads {
+    fn region(&mut self, place: Rectangle, depth: usize) -> Result<usize> {
+        if let Some(region) = self.known.get(&place) {
+            return Ok(*region);
+        }
+        let region = if place.rows() * place.columns() == 1 {
+            self.regions.leaf(&place.variables(self.size))?
+        } else {
+            let partitions = self.partitions(place, depth)?;
+            self.regions.region(depth, &partitions)?
+        };
+        self.known.insert(place, region);
+        Ok(region)
     }
-    splits.iter().map(&mut partition).collect()
+
+    /// The regions into which a rectangle is split, in each way; a single pixel is its own.
+    fn partitions(&mut self, place: Rectangle, depth: usize) -> Result<Vec<Vec<usize>>> {
+        let splits: Vec<Vec<Rectangle>> = match place.halves() {
+            [Some(rows), Some(columns)] if self.graph => vec![rows.to_vec(), columns.to_vec()],
+            [Some(rows), Some(_)] => {
+                vec![rows.iter().flat_map(|half| half.halves()[1].into_iter().flatten()).collect()]
+            }
+            [Some(halves), None] | [None, Some(halves)] => vec![halves.to_vec()],
+            [None, None] => vec![vec![place]],
+        };
+        splits.iter().map(|parts| parts.iter().map(|part| self.region(*part, depth + 1)).collect()).collect()
+    }
 }
 
 /// All rectangles whose sides are on a grid of `step` pixels, each split at every line of the grid that crosses it.

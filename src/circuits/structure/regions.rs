@@ -5,7 +5,7 @@ use crate::{
     circuits::{Graph, Kind},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::HashMap, fmt};
+use std::collections::HashMap;
 
 /// How the parts of a region become the region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,16 +18,6 @@ pub enum Layer {
     CpTransposed,
     /// Every node of one part is multiplied with every node of the other, then the products are mixed; as in an EiNet.
     Tucker,
-}
-
-impl fmt::Display for Layer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Cp => "CP",
-            Self::CpTransposed => "CP transposed",
-            Self::Tucker => "Tucker",
-        })
-    }
 }
 
 /// A graph under construction, region by region.

@@ -40,7 +40,7 @@ fn build<T: Real>(structure: &Structure) -> Circuit<T> {
     let rows = Discrete::new(schema(), (0..600).map(|i| (i * i / 7 % 3) as u16).collect()).unwrap();
     let graph = structure.graph(&rows, Seed(1)).unwrap();
     let leaves = structure.leaves(&schema(), Leaf::Categorical).unwrap();
-    Circuit::draw(structure.name(), graph, schema(), &leaves, Seed(2)).unwrap()
+    Circuit::randomised(structure.name(), graph, schema(), &leaves, Seed(2)).unwrap()
 }
 
 #[test]
@@ -76,8 +76,8 @@ fn the_flows_of_every_structure_are_those_of_log_space() {
         }
         for row in 0..rows.len() {
             let values = c.log_values(rows.row(row));
-            c.row_flows(&values, &[1.0], |set, part, r, column, flow| {
-                want[set] += flow * ((r * c.weights[set][part].columns() + column) as f64 + 1.0);
+            c.row_flows(&values, &[1.0], |edge, flow| {
+                want[edge.set] += flow * (edge.place as f64 + 1.0);
             });
         }
         for (set, (a, b)) in sums.iter().zip(&want).enumerate() {

@@ -30,7 +30,7 @@ fn circuit<T: Real>(vars: usize, categories: usize, states: usize, seed: u64) ->
 fn sharpened<T: Real>(graph: Graph, categories: usize, leaf: Leaf, seed: u64) -> Circuit<T> {
     let schema = Schema::uniform(&[graph.variables()], categories);
     let kinds = vec![leaf; schema.len()];
-    let mut circuit = Circuit::<T>::draw("circuit", graph, schema, &kinds, Seed(seed)).unwrap();
+    let mut circuit = Circuit::<T>::randomised("circuit", graph, schema, &kinds, Seed(seed)).unwrap();
     for parts in &mut circuit.weights {
         for row in 0..parts[0].rows() {
             let cube = |w: &T| w.f64().powi(3);
@@ -468,7 +468,7 @@ fn a_sample_goes_through_a_node_as_often_as_its_mass_says() {
     let mass = c.top_down();
     // The flows of rows of which nothing is known are the masses.
     let nothing = Discrete::all_missing(c.schema.clone(), 1);
-    let flows = c.row_flows(&c.log_values(nothing.row(0)), &[1.0], |_, _, _, _, _| {});
+    let flows = c.row_flows(&c.log_values(nothing.row(0)), &[1.0], |_, _| {});
     for (mass, flow) in mass.iter().flatten().zip(flows.iter().flatten()) {
         assert!((mass - flow).abs() < 1e-12);
     }

@@ -8,6 +8,7 @@ use gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::Real;
+use crate::simd::vectorised;
 
 /// Elements that one task of an elementwise map works on. Fixed, so that results do not depend on the number of threads.
 pub(crate) const CHUNK: usize = 1 << 13;
@@ -111,23 +112,6 @@ pub(crate) fn buffer<E: Real>(gradient: &mut <Cpu as Storage<E>>::Vec) -> &mut V
 /// The elements of a gradient, to read.
 pub(crate) fn elements<E: Real>(gradient: &<Cpu as Storage<E>>::Vec) -> &[E] {
     gradient
-}
-
-/// Runs `f` compiled for AVX2 where the processor has it. No multiply-add is contracted, so the result is the same.
-#[inline(always)]
-pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2")]
-        fn avx2<R>(f: impl FnOnce() -> R) -> R {
-            f()
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has just said that it has AVX2.
-            return unsafe { avx2(f) };
-        }
-    }
-    f()
 }
 
 /// Applies `f` to every element of `out`.

@@ -8,12 +8,15 @@ use dfdx::{
 use rayon::prelude::*;
 
 use super::{Conv2dKernel, Geometry};
-use crate::nn::{
-    Activation,
-    ops::{
-        Real,
-        cpu::{Matrix, Threads, buffer, map, matmul, vectorised, view, zip},
+use crate::{
+    nn::{
+        Activation,
+        ops::{
+            Real,
+            cpu::{Matrix, Threads, buffer, map, matmul, view, zip},
+        },
     },
+    simd::vectorised,
 };
 
 /// The most tasks that sums over the batch are split into. Fixed, so that sums do not depend on the number of threads.

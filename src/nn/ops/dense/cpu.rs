@@ -8,12 +8,15 @@ use dfdx::{
 use rayon::prelude::*;
 
 use super::{DenseKernel, Rows};
-use crate::nn::{
-    Activation,
-    ops::{
-        Real,
-        cpu::{Matrix, Threads, buffer, map, matmul, vectorised, view, zip},
+use crate::{
+    nn::{
+        Activation,
+        ops::{
+            Real,
+            cpu::{Matrix, Threads, buffer, map, matmul, view, zip},
+        },
     },
+    simd::vectorised,
 };
 
 impl<E: Real> DenseKernel<E> for Cpu
