@@ -213,6 +213,33 @@ fn what_is_missing_is_completed_and_what_is_useful_named() {
 }
 
 #[test]
+fn real_numbers_are_fitted_scored_sampled_and_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut text = String::from("height,weight\n");
+    for i in 0..400 {
+        let height = 150.0 + f64::from(i * 37 % 400) / 10.0;
+        text += &format!("{height},{}\n", 0.5 * height + f64::from(i * 13 % 7) / 10.0);
+    }
+    std::fs::write(folder.join("people.csv"), text).unwrap();
+    let fit = json(folder, "fit hclt --leaf gaussian --data people.csv --out model --states 8 --epochs 60 --json");
+    assert_eq!(fit["variables"], 2);
+    let score = json(folder, "score model --data people.csv --json");
+    assert_eq!(score["space"], "continuous");
+    json(folder, "sample model --n 20 --out drawn.csv --json");
+    assert_eq!(json(folder, "score model --data drawn.csv --json")["n"], 20);
+    let asked = json(folder, "query model moments --given height=170 --json");
+    let mean = asked["moments"][0]["mean"].as_f64().unwrap();
+    assert!((mean - 85.3).abs() < 2.0, "{asked}");
+    json(folder, "query model inpaint --given height=170 --draws 5 --out whole.csv --json");
+    assert!(std::fs::read_to_string(folder.join("whole.csv")).unwrap().lines().skip(1).all(|l| l.starts_with("170,")));
+    failure(folder, "query model next --given height=170 --target weight", 2);
+    assert!(failure(folder, "compress model --data people.csv --out small", 1).contains("real numbers"));
+    assert!(failure(folder, "query model moments --given height=tall", 1).contains("tall is not a number"));
+    failure(folder, "fit chow-liu --leaf gaussian --data people.csv --out y", 1);
+}
+
+#[test]
 fn every_structure_is_fitted_scored_and_sampled() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -3,6 +3,7 @@
 use super::{
     Leaf, Real,
     flow::Uses,
+    gaussian::Frame,
     graph::{Graph, Kind},
     layer::{Layout, Matrix},
     leaf::Leaves,
@@ -81,7 +82,9 @@ impl<T: Real> Circuit<T> {
         const ENOUGH: usize = 10_000;
         let vars = self.vars();
         let mut counts: Vec<Vec<f64>> = self.schema.variables.iter().map(|v| vec![0.0; v.categories]).collect();
-        let (mut codes, all) = (Vec::new(), (0..rows.len().min(ENOUGH)).collect::<Vec<_>>());
+        let (mut codes, mut reals) = (Vec::new(), Vec::new());
+        let all: Vec<usize> = (0..rows.len().min(ENOUGH)).collect();
+        rows.read_reals(&all, &mut reals)?;
         for block in all.chunks(1024) {
             rows.read(block, &mut codes)?;
             for row in codes.chunks_exact(vars) {
@@ -90,6 +93,12 @@ impl<T: Real> Circuit<T> {
             }
         }
         for (set, leaves) in self.leaves.iter_mut().enumerate() {
+            if leaves.kind == Leaf::Gaussian {
+                let columns = self.uses.leaves[set].iter().map(|(v, _)| *v).collect::<std::collections::BTreeSet<_>>();
+                let of = |v: usize| reals.iter().skip(v).step_by(vars).copied().filter(|x| !x.is_nan());
+                leaves.frame = Frame::of(&columns.into_iter().flat_map(of).collect::<Vec<_>>());
+                continue;
+            }
             let mut seen = vec![0.0; leaves.categories()];
             for (v, _) in &self.uses.leaves[set] {
                 seen.iter_mut().zip(&counts[*v]).for_each(|(sum, n)| *sum += n);
@@ -97,6 +106,11 @@ impl<T: Real> Circuit<T> {
             leaves.begin_near(&seen, &mut seed.stream("near", set as u64));
         }
         Ok(())
+    }
+
+    /// Whether some columns are real numbers.
+    pub(super) fn is_real(&self) -> bool {
+        self.schema.variables.iter().any(|v| v.categories == 0)
     }
 
     pub(super) fn vars(&self) -> usize {
@@ -132,8 +146,16 @@ impl<T: Real> Circuit<T> {
                 ours.len()
             )));
         }
-        match ours.iter().zip(theirs).find(|(a, b)| a.categories < b.categories) {
+        match ours
+            .iter()
+            .zip(theirs)
+            .find(|(a, b)| a.categories < b.categories || (b.categories == 0) != (a.categories == 0))
+        {
             None => Ok(()),
+            Some((a, b)) if a.categories == 0 || b.categories == 0 => {
+                let [a_is, b_is] = [a, b].map(|v| if v.categories == 0 { "real numbers" } else { "categories" });
+                Err(Error::invalid(format!("variable {} is of {a_is}; the rows have {b_is}", a.name)))
+            }
             Some((a, b)) => Err(Error::invalid(format!(
                 "variable {} has {} categories; the circuit knows {}",
                 a.name, b.categories, a.categories

@@ -128,30 +128,30 @@ impl<T: Real> Circuit<T> {
         mut value: impl FnMut(usize, usize, &[f64]) -> Result<u16>,
     ) -> Result<()> {
         tile.n = n;
-        tile.codes.fill(MISSING);
+        tile.inputs.codes.fill(MISSING);
         vectorised(|| self.upward(tile));
         for (v, leaves) in order.leaves.iter().enumerate() {
             vectorised(|| self.downward(tile, None, Some(&order.above[v])));
             let categories = self.schema.variables[v].categories;
-            let mut p = vec![0.0; categories];
+            let (mut p, mut column) = (vec![0.0; categories], Vec::new());
             for b in 0..n {
                 p.fill(0.0);
                 if tile.faint[b] {
                     let values = self.log_values(&tile.row(b));
                     let flows = self.row_flows(&values, &[1.0], |_, _| {});
-                    leaves
-                        .iter()
-                        .for_each(|(set, block)| self.add_expected(*set, flows[*block].iter().copied(), &mut p));
+                    leaves.iter().for_each(|(set, block)| self.add_expected((v, *set), &flows[*block], None, &mut p));
                 } else {
                     for (set, block) in leaves {
                         let flows = &tile.flows[self.plan.flows[*block].clone()];
-                        self.add_expected(*set, flows[b..].iter().step_by(TILE).map(|f| f.f64()), &mut p);
+                        column.clear();
+                        column.extend(flows[b..].iter().step_by(TILE).map(|f| f.f64()));
+                        self.add_expected((v, *set), &column, None, &mut p);
                     }
                 }
                 let total: f64 = p.iter().sum();
                 let share = if total > 0.0 && total.is_finite() { 1.0 / total } else { 0.0 };
                 p.iter_mut().for_each(|p| *p = *p * share + LEAST);
-                tile.codes[v * TILE + b] = value(b, v, &p)?;
+                tile.inputs.codes[v * TILE + b] = value(b, v, &p)?;
             }
             vectorised(|| self.evaluate(tile, Some(&order.again[v])));
         }
@@ -197,7 +197,7 @@ impl<T: Real> Circuit<T> {
                 }
                 if p.len() == 1 { Ok(0) } else { Ok(coder.decode_symbol(&model(p)?).map_err(damaged)? as u16) }
             })?;
-            (0..n).for_each(|b| codes.extend(tile.row(b)));
+            (0..n).for_each(|b| codes.extend(tile.row(b).codes));
         }
         Ok(codes)
     }

@@ -1,14 +1,12 @@
 //! The distribution of every missing value given the values that are there, in one pass up and one down.
 
 use super::{
-    Circuit, Real,
+    Circuit, Leaf, Real,
     evaluate::{Notes, Workspace},
+    inputs::Row,
     kernels::TILE,
 };
-use crate::{
-    Error, Result,
-    data::{Discrete, MISSING, Rows},
-};
+use crate::{Error, Result, data::Rows};
 
 /// For every row and variable, the distribution over its categories given the rest of what the row knows.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +22,12 @@ impl Conditionals {
         &self.probabilities[row * width..][self.offsets[variable]..self.offsets[variable + 1]]
     }
 
+    /// Mean and mean square of a column of real numbers.
+    pub(super) fn of_real(&self, row: usize, variable: usize) -> [f64; 2] {
+        let [_, mean, square] = self.get(row, variable) else { unreachable!("three numbers for a real column") };
+        [*mean, *square]
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.probabilities.len() / self.offsets[self.offsets.len() - 1]
@@ -36,11 +40,12 @@ impl Conditionals {
 }
 
 impl<T: Real> Circuit<T> {
-    pub(super) fn all_conditionals(&self, rows: &Discrete) -> Result<Conditionals> {
+    /// For a column of real numbers instead of probabilities 1, its mean and its mean square.
+    pub(super) fn all_conditionals(&self, rows: &dyn Rows) -> Result<Conditionals> {
         self.check(rows)?;
         let mut offsets = vec![0];
-        for v in 0..self.vars() {
-            offsets.push(offsets[v] + self.schema.variables[v].categories);
+        for (v, variable) in self.schema.variables.iter().enumerate() {
+            offsets.push(offsets[v] + if variable.categories == 0 { 3 } else { variable.categories });
         }
         let width = offsets[self.vars()];
         let mut probabilities = vec![0.0; rows.len() * width];
@@ -49,36 +54,37 @@ impl<T: Real> Circuit<T> {
             for (tile, tile_rows) in tiles.iter_mut().zip(block.chunks(TILE)) {
                 self.downward(tile, None, None);
                 for (b, row) in tile_rows.iter().enumerate() {
+                    if tile.log_probs[b] == f64::NEG_INFINITY {
+                        return Err(impossible(*row));
+                    }
+                    let says = tile.row(b);
+                    let exact = tile.faint[b].then(|| self.row_flows(&self.log_values(&says), &[1.0], |_, _| {}));
                     let into = &mut probabilities[row * width..(row + 1) * width];
-                    let codes = tile.row(b);
-                    let exact = if tile.faint[b] {
-                        let values = self.log_values(&codes);
-                        if tile.log_probs[b] == f64::NEG_INFINITY {
-                            return Err(impossible(*row));
-                        }
-                        Some(self.row_flows(&values, &[1.0], |_, _| {}))
-                    } else {
-                        None
-                    };
                     for (set, uses) in self.uses.leaves.iter().enumerate() {
-                        for (v, block) in uses.iter().filter(|(v, _)| codes[*v] == MISSING) {
-                            let target = &mut into[offsets[*v]..offsets[v + 1]];
-                            match &exact {
-                                Some(flows) => self.add_expected(set, flows[*block].iter().copied(), target),
+                        for (v, block) in uses.iter().filter(|(v, _)| says.hides(*v)) {
+                            let flows = match &exact {
+                                Some(flows) => flows[*block].clone(),
                                 None => {
                                     let flows = &tile.flows[self.plan.flows[*block].clone()];
-                                    self.add_expected(set, flows[b..].iter().step_by(TILE).map(|f| f.f64()), target);
+                                    flows[b..].iter().step_by(TILE).map(|f| f.f64()).collect()
                                 }
-                            }
+                            };
+                            self.add_expected((*v, set), &flows, Some(&says), &mut into[offsets[*v]..offsets[v + 1]]);
                         }
                     }
-                    for (v, code) in codes.iter().enumerate() {
+                    for v in 0..self.vars() {
                         let target = &mut into[offsets[v]..offsets[v + 1]];
-                        if *code == MISSING {
-                            let total: f64 = target.iter().sum();
-                            target.iter_mut().for_each(|p| *p /= total);
-                        } else {
-                            target[*code as usize] = 1.0;
+                        match (says.hides(v), self.schema.variables[v].categories) {
+                            (true, 0) => {
+                                let total = target[0];
+                                target.iter_mut().for_each(|m| *m /= total);
+                            }
+                            (true, _) => {
+                                let total: f64 = target.iter().sum();
+                                target.iter_mut().for_each(|p| *p /= total);
+                            }
+                            (false, 0) => target.copy_from_slice(&[1.0, says.reals[v], says.reals[v].powi(2)]),
+                            (false, _) => target[says.codes[v] as usize] = 1.0,
                         }
                     }
                 }
@@ -88,17 +94,41 @@ impl<T: Real> Circuit<T> {
         Ok(Conditionals { offsets, probabilities })
     }
 
-    /// `target[a] += Σ_h F[h] p(a | h)`.
-    pub(super) fn add_expected(&self, set: usize, flows: impl Iterator<Item = f64> + Clone, target: &mut [f64]) {
+    /// `target[a] += Σ_h F[h] p(a | h, what the row says)`; of gaussians 1, the mean and the mean square instead of `p`.
+    pub(super) fn add_expected(
+        &self,
+        (variable, set): (usize, usize),
+        flows: &[f64],
+        row: Option<&Row>,
+        target: &mut [f64],
+    ) {
         let leaves = &self.leaves[set];
-        for (p, row) in target.iter_mut().zip(leaves.table.chunks_exact(leaves.units)) {
-            *p += row.iter().zip(flows.clone()).map(|(w, f)| w.f64() * f).sum::<f64>();
+        let soft = row.filter(|row| self.soft(row, variable).is_some());
+        match (leaves.kind, soft) {
+            (Leaf::Gaussian, _) => {
+                for (unit, flow) in flows.iter().enumerate() {
+                    let (mean, deviation) = leaves.mean_and_deviation(unit);
+                    let moments = [1.0, mean, mean * mean + deviation * deviation];
+                    target.iter_mut().zip(moments).for_each(|(t, m)| *t += flow * m);
+                }
+            }
+            (_, Some(row)) => {
+                for (unit, flow) in flows.iter().enumerate().filter(|(_, flow)| **flow > 0.0) {
+                    let posterior = self.posterior(row, variable, set, unit);
+                    target.iter_mut().zip(posterior).for_each(|(t, p)| *t += flow * p);
+                }
+            }
+            (_, None) => {
+                for (t, row) in target.iter_mut().zip(leaves.table.chunks_exact(leaves.units)) {
+                    *t += row.iter().zip(flows).map(|(p, f)| p.f64() * f).sum::<f64>();
+                }
+            }
         }
     }
 }
 
 impl Circuit {
-    /// The distribution of every variable of every row, given the values of the row that are not missing.
+    /// The distribution of every variable of every row, given the values of the row that are not missing, or its soft evidence.
     ///
     /// ```text
     /// p(x_v = a | e) = Σ_{inputs n of x_v} F_n(e) p(a | n)
@@ -106,7 +136,7 @@ impl Circuit {
     ///
     /// # Errors
     /// As [`Self::log_prob`]; also when what a row knows is impossible under the circuit.
-    pub fn conditionals(&self, rows: &Discrete) -> Result<Conditionals> {
+    pub fn conditionals(&self, rows: &dyn Rows) -> Result<Conditionals> {
         self.all_conditionals(rows)
     }
 }

@@ -21,7 +21,7 @@ impl Circuit {
         if row.len() != 1 {
             return Err(Error::invalid(format!("{} rows; the flow of one can be drawn", row.len())));
         }
-        let values = self.log_values(row.row(0));
+        let values = self.log_values(&row.row(0).into());
         if values.log_prob(self, &[1.0]) == f64::NEG_INFINITY {
             return Err(super::conditional::impossible(0));
         }

@@ -3,12 +3,13 @@
 use super::{
     Circuit, Real,
     graph::Kind,
-    kernels::{TILE, Then, align, column_maxima, gather, multiply, settle},
+    inputs::{Inputs, Read, Row},
+    kernels::{TILE, Then, align, column_maxima, multiply, settle},
     plan::{fused, two},
 };
 use crate::{
     Error, Result,
-    data::{MISSING, Rows},
+    data::Rows,
     evidence::{Evidence, Exact, Space},
     simd::vectorised,
 };
@@ -24,8 +25,8 @@ const BLOCK_BYTES: usize = 192 << 20;
 pub(super) struct Tile<T> {
     /// Rows in use.
     pub(super) n: usize,
-    /// Codes, `(variables, TILE)`.
-    pub(super) codes: Vec<u16>,
+    /// What the rows say.
+    pub(super) inputs: Inputs<T>,
     /// Values of each block, `(units, TILE)`, each column scaled by a power of two. After the pass downward a sum block has
     /// there what flows over it, `F / S`.
     pub(super) values: Vec<T>,
@@ -52,7 +53,7 @@ impl<T: Real> Tile<T> {
         let values = if flows { plan.kept_len } else { plan.passing_len };
         Self {
             n: 0,
-            codes: vec![MISSING; circuit.vars() * TILE],
+            inputs: Inputs::new(&circuit.schema),
             values: vec![T::ZERO; values],
             flows: vec![T::ZERO; if flows { plan.flow_len } else { 0 }],
             exponents: vec![0; circuit.graph.blocks().len() * TILE],
@@ -65,9 +66,9 @@ impl<T: Real> Tile<T> {
         }
     }
 
-    /// The codes of row `b` of the tile.
-    pub(super) fn row(&self, b: usize) -> Vec<u16> {
-        self.codes.iter().skip(b).step_by(TILE).copied().collect()
+    /// What row `b` of the tile says.
+    pub(super) fn row(&self, b: usize) -> Row {
+        self.inputs.row(b)
     }
 
     /// The heads' weights for row `b` of the tile.
@@ -90,12 +91,12 @@ pub(super) struct Notes<'a> {
 pub(super) struct Workspace<T> {
     tiles: Vec<Tile<T>>,
     with_flows: bool,
-    codes: Vec<u16>,
+    read: Read,
 }
 
 impl<T: Real> Workspace<T> {
     pub(super) fn new(with_flows: bool) -> Self {
-        Self { tiles: Vec::new(), with_flows, codes: Vec::new() }
+        Self { tiles: Vec::new(), with_flows, read: Read::default() }
     }
 
     /// Evaluates `rows` block by block, and hands each block's tiles to `each`, with the rows that are in them.
@@ -121,18 +122,15 @@ impl<T: Real> Workspace<T> {
             false => rayon::current_num_threads().max(2),
         };
         for block in rows.chunks(most * TILE) {
-            source.read(block, &mut self.codes)?;
+            self.read.read(source, block)?;
             let needed = block.len().div_ceil(TILE);
             while self.tiles.len() < needed {
                 self.tiles.push(Tile::new(circuit, self.with_flows));
             }
-            let tiles = &mut self.tiles[..needed];
-            let parts = self.codes.par_chunks(TILE * vars).zip(block.par_chunks(TILE));
-            tiles.par_iter_mut().zip(parts).for_each(|(tile, (codes, rows))| {
+            let (tiles, read) = (&mut self.tiles[..needed], &self.read);
+            tiles.par_iter_mut().zip(block.par_chunks(TILE)).enumerate().for_each(|(i, (tile, rows))| {
                 tile.n = rows.len();
-                for (b, row) in codes.chunks_exact(vars).enumerate() {
-                    row.iter().enumerate().for_each(|(v, code)| tile.codes[v * TILE + b] = *code);
-                }
+                tile.inputs.take(read, i * TILE, rows.len(), block.len());
                 if let Some(weights) = notes.weights {
                     rows.iter().zip(&mut tile.weights).for_each(|(row, w)| *w = T::of(f64::from(weights[*row])));
                 }
@@ -176,9 +174,9 @@ impl<T: Real> Circuit<T> {
             match &block.kind {
                 Kind::Input { variable, leaf } => {
                     if !fused(&self.graph, b) {
-                        let codes = &tile.codes[variable * TILE..variable * TILE + n];
-                        gather(&self.leaves[*leaf].table, block.units, codes, &mut tile.values[at.clone()]);
-                        tile.exponents[b * TILE..][..n].fill(0);
+                        let exponents = &mut tile.exponents[b * TILE..][..n];
+                        exponents.fill(0);
+                        self.fill((*variable, *leaf), &tile.inputs, n, &mut tile.values[at.clone()], exponents);
                         self.settle_block(b, at, tile);
                     }
                 }
@@ -220,15 +218,14 @@ impl<T: Real> Circuit<T> {
         let (mut begun, mut checked) = (false, false);
         for c in children {
             let Kind::Input { variable, leaf } = self.graph.blocks()[*c].kind else { continue };
-            let codes = &tile.codes[variable * TILE..variable * TILE + n];
-            let (table, units) = (&self.leaves[leaf].table, self.units(b));
+            let exponents = &mut tile.exponents[b * TILE..][..n];
             if begun {
-                gather(table, units, codes, &mut tile.scratch);
+                self.fill((variable, leaf), &tile.inputs, n, &mut tile.scratch, exponents);
                 multiply(&mut tile.values[at.clone()], &tile.scratch, TILE, &mut largest[..n]);
                 self.settle(b, &at, &mut largest, tile);
                 checked = true;
             } else {
-                gather(table, units, codes, &mut tile.values[at.clone()]);
+                self.fill((variable, leaf), &tile.inputs, n, &mut tile.values[at.clone()], exponents);
                 begun = true;
             }
         }
@@ -298,7 +295,7 @@ impl<T: Real> Circuit<T> {
         for b in 0..tile.n {
             let terms = values[b..].iter().step_by(TILE).zip(tile.heads[b..].iter().step_by(TILE));
             let p: f64 = terms.map(|(p, w)| p.f64() * w.f64()).sum();
-            tile.log_probs[b] = p.ln() + f64::from(exponents[b]) * std::f64::consts::LN_2;
+            tile.log_probs[b] = p.ln() + f64::from(exponents[b]) * std::f64::consts::LN_2 + tile.inputs.offset[b];
             // A root weight that is tiny where the values are large loses as much as a product can.
             tile.faint[b] |= p < T::FAINT.f64();
         }
@@ -331,8 +328,7 @@ impl<T: Real> Circuit<T> {
         Workspace::new(false).for_each_block(self, rows, &all, notes, |_, tiles| {
             for tile in tiles {
                 log_probs.extend_from_slice(&tile.log_probs[..tile.n]);
-                let columns = tile.codes.chunks_exact(TILE).flat_map(|codes| &codes[..tile.n]);
-                known += columns.filter(|code| **code != MISSING).count();
+                known += tile.inputs.known(tile.n);
             }
             Ok(())
         })?;

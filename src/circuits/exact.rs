@@ -1,6 +1,6 @@
 //! One row in log space and f64: slower, and right where linear values would vanish.
 
-use super::{Circuit, Real, graph::Kind, layer::Matrix, prune::Edge};
+use super::{Circuit, Real, graph::Kind, inputs::Row, layer::Matrix, prune::Edge};
 
 /// Log-values of all nodes for one row.
 #[derive(Clone, Debug)]
@@ -76,11 +76,8 @@ pub(super) struct Step {
 
 impl<T: Real> Circuit<T> {
     /// The pass upward for one row.
-    pub(super) fn log_values(&self, codes: &[u16]) -> LogValues {
-        self.log_values_by(Mixing::Sum, |variable, leaf, unit| match codes[variable] {
-            crate::data::MISSING => 0.0,
-            code => self.leaves[leaf].prob(unit, code).ln(),
-        })
+    pub(super) fn log_values(&self, row: &Row) -> LogValues {
+        self.log_values_by(Mixing::Sum, |variable, leaf, unit| self.log_input(row, variable, leaf, unit))
     }
 
     /// The pass upward from given logarithms of leaves.

@@ -1,6 +1,6 @@
 //! Circuits in files.
 
-use super::{Circuit, Graph, Kind, Layout, Leaf, Real, layer::Matrix};
+use super::{Circuit, Graph, Kind, Layout, Leaf, Real, gaussian::Frame, layer::Matrix};
 use crate::{
     Error, Result,
     archive::Archive,
@@ -52,6 +52,9 @@ impl<T: Real> Circuit<T> {
             let (k, units) = (leaves.categories(), leaves.units);
             archive.put(&format!("leaves/{set}"), &[k, units], &leaves.table[..k * units]);
             archive.put(&format!("leaves/{set}/numbers"), &[leaves.numbers.len()], &leaves.numbers);
+            if leaves.kind == Leaf::Gaussian {
+                archive.put(&format!("leaves/{set}/frame"), &[2], &[leaves.frame.shift, leaves.frame.scale]);
+            }
         }
     }
 
@@ -76,6 +79,10 @@ impl<T: Real> Circuit<T> {
             let table: Vec<T> = archive.get(&format!("leaves/{set}"), &[k, units])?;
             leaves.table[..k * units].copy_from_slice(&table);
             leaves.numbers = archive.get(&format!("leaves/{set}/numbers"), &[leaves.numbers.len()])?;
+            if leaves.kind == Leaf::Gaussian {
+                let frame: Vec<f64> = archive.get(&format!("leaves/{set}/frame"), &[2])?;
+                leaves.frame = Frame { shift: frame[0], scale: frame[1] };
+            }
             if !leaves.is_valid() {
                 return Err(damaged());
             }
@@ -111,8 +118,8 @@ fn check_sizes(header: &Header, archive: &Archive) -> Result<()> {
         match &block.kind {
             Kind::Input { variable, leaf } => {
                 let name = format!("leaves/{leaf}");
-                let categories = header.schema.variables.get(*variable).map_or(0, |v| v.categories);
-                if categories == 0 || archive.shape(&name) != Some(&[categories, block.units]) {
+                let shape = header.schema.variables.get(*variable).map(|v| [v.categories, block.units]);
+                if shape.is_none_or(|shape| archive.shape(&name) != Some(&shape)) {
                     return wrong(&name);
                 }
             }
@@ -162,7 +169,14 @@ impl Circuit {
     /// # Errors
     /// When the file is not a circuit, or is damaged: the message says what differs.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        let circuit = Self::load_any(path.as_ref())?;
+        if circuit.is_real() {
+            return Err(Error::file(path.as_ref(), "a circuit over real numbers: RealCircuit::load reads it"));
+        }
+        Ok(circuit)
+    }
+
+    pub(super) fn load_any(path: &Path) -> Result<Self> {
         let archive = Archive::load(path)?;
         let kind: serde_json::Value = archive.header()?;
         if kind["model"] != MODEL {

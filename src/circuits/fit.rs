@@ -1,6 +1,6 @@
 //! From rows to a learned circuit.
 
-use super::{Circuit, Em, EmLearner, Leaf, Structure};
+use super::{Circuit, Em, EmLearner, Graph, Leaf, Structure};
 use crate::{
     Result,
     data::{Discrete, Rows},
@@ -57,8 +57,12 @@ impl FitCircuit {
     pub fn start_circuit(&self, rows: &dyn Rows, seed: Seed) -> Result<Circuit> {
         let graph = self.structure.graph(rows, seed)?;
         let kinds = self.structure.leaves(rows.schema(), self.leaf)?;
-        let mut circuit =
-            Circuit::randomised(self.structure.name(), graph, rows.schema().clone(), &kinds, seed.child("circuit", 0))?;
+        self.begin(graph, rows, &kinds, seed)
+    }
+
+    pub(super) fn begin(&self, graph: Graph, rows: &dyn Rows, kinds: &[Leaf], seed: Seed) -> Result<Circuit> {
+        let schema = rows.schema().clone();
+        let mut circuit = Circuit::randomised(self.structure.name(), graph, schema, kinds, seed.child("circuit", 0))?;
         circuit.begin_near(rows, seed.child("circuit", 1))?;
         Ok(circuit)
     }
@@ -83,10 +87,21 @@ impl FitCircuit {
         checkpoint: Option<Checkpoint>,
         watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<(Circuit, History)> {
-        let mut learner = EmLearner::new(self.start_circuit(rows, seed)?, rows, valid, self.em)?;
+        let learner = EmLearner::new(self.start_circuit(rows, seed)?, rows, valid, self.em)?;
+        self.train(learner, rows.len(), seed, checkpoint, watch)
+    }
+
+    pub(super) fn train(
+        &self,
+        mut learner: EmLearner,
+        rows: usize,
+        seed: Seed,
+        checkpoint: Option<Checkpoint>,
+        watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<(Circuit, History)> {
         let patience = (self.patience > 0 && learner.validates()).then_some(self.patience);
         let plan = Plan { epochs: self.epochs, batch: self.batch, seed, patience, checkpoint };
-        let history = train(&mut learner, rows.len(), &plan, watch)?;
+        let history = train(&mut learner, rows, &plan, watch)?;
         Ok((learner.into_circuit(), history))
     }
 

@@ -4,7 +4,8 @@ use super::{
     Circuit, Real,
     evaluate::Tile,
     graph::Kind,
-    kernels::{TILE, Then, divide, divide_into, scatter},
+    inputs::Row,
+    kernels::{TILE, Then, divide, divide_into},
     plan::{fused, shares_flow, two},
 };
 use crate::simd::vectorised;
@@ -27,7 +28,8 @@ pub(super) struct Flows<T> {
 pub(super) struct Sums<T> {
     /// `Σ F(edge) / θ(edge)` of each matrix of each set of weights; lies as the matrix does.
     pub(super) edges: Vec<Vec<Vec<T>>>,
-    /// `Σ F(x_v = a, unit)`: `(categories + 1, units)` of each set of leaves; the last row counts missing values.
+    /// `Σ F(x_v = a, unit)`: `(categories + 1, units)` of each set of leaves; the last row counts missing values. Of gaussians
+    /// their statistics.
     pub(super) leaves: Vec<Vec<T>>,
     /// Whether anything has been added.
     used: bool,
@@ -42,7 +44,7 @@ impl<T: Real> Sums<T> {
         let zeros = |values: &Vec<T>| vec![T::ZERO; values.len()];
         Self {
             edges: circuit.weights.iter().map(|parts| parts.iter().map(|m| zeros(&m.values)).collect()).collect(),
-            leaves: circuit.leaves.iter().map(|leaves| zeros(&leaves.table)).collect(),
+            leaves: circuit.leaves.iter().map(|leaves| vec![T::ZERO; leaves.statistics()]).collect(),
             used: false,
         }
     }
@@ -125,18 +127,17 @@ impl<T: Real> Flows<T> {
             }
         });
         self.sums.leaves.par_iter_mut().enumerate().for_each(|(set, sums)| {
-            let units = circuit.leaves[set].units;
             for (variable, b) in &circuit.uses.leaves[set] {
                 for tile in tiles {
-                    let codes = &tile.codes[variable * TILE..variable * TILE + tile.n];
-                    vectorised(|| scatter(sums, units, codes, &tile.flows[flows[*b].clone()]));
+                    let flows = &tile.flows[flows[*b].clone()];
+                    vectorised(|| circuit.count((*variable, set), &tile.inputs, tile.n, flows, sums));
                 }
             }
         });
     }
 
-    fn add_in_log_space(&mut self, circuit: &Circuit<T>, codes: &[u16], heads: &[f64], weight: f64) {
-        let values = circuit.log_values(codes);
+    fn add_in_log_space(&mut self, circuit: &Circuit<T>, row: &Row, heads: &[f64], weight: f64) {
+        let values = circuit.log_values(row);
         if values.log_prob(circuit, heads) == f64::NEG_INFINITY {
             self.impossible += 1.0;
             return;
@@ -148,9 +149,8 @@ impl<T: Real> Flows<T> {
         });
         for (b, block) in circuit.graph.blocks().iter().enumerate() {
             if let Kind::Input { variable, leaf } = block.kind {
-                let row = (codes[variable] as usize).min(circuit.leaves[leaf].categories());
-                let sums = &mut self.sums.leaves[leaf][row * block.units..(row + 1) * block.units];
-                sums.iter_mut().zip(&flows[b]).for_each(|(sum, flow)| *sum += T::of(weight * flow));
+                let flows: Vec<f64> = flows[b].iter().map(|flow| weight * flow).collect();
+                circuit.count_row((variable, leaf), row, &flows, &mut self.sums.leaves[leaf]);
             }
         }
     }
@@ -208,7 +208,8 @@ impl<T: Real> Circuit<T> {
             match &block.kind {
                 Kind::Input { variable, leaf } => {
                     if let Some(sums) = sums.as_deref_mut().filter(|_| !fused(&self.graph, b)) {
-                        self.count(*variable, *leaf, b, tile, sums);
+                        let flows = &tile.flows[flows[b].clone()];
+                        self.count((*variable, *leaf), &tile.inputs, n, flows, &mut sums.leaves[*leaf]);
                     }
                 }
                 Kind::Product { children } => {
@@ -216,7 +217,8 @@ impl<T: Real> Circuit<T> {
                         match self.graph.blocks()[*c].kind {
                             Kind::Input { variable, leaf } => {
                                 if let Some(sums) = sums.as_deref_mut() {
-                                    self.count(variable, leaf, b, tile, sums);
+                                    let flows = &tile.flows[flows[b].clone()];
+                                    self.count((variable, leaf), &tile.inputs, n, flows, &mut sums.leaves[leaf]);
                                 }
                             }
                             _ if shares_flow(&self.graph, *c) || left_out(*c) => {}
@@ -280,13 +282,6 @@ impl<T: Real> Circuit<T> {
                 }
             }
         }
-    }
-
-    /// Adds the flows of block `b` to the counts of leaves.
-    #[inline(always)]
-    fn count(&self, variable: usize, leaf: usize, b: usize, tile: &Tile<T>, sums: &mut Sums<T>) {
-        let codes = &tile.codes[variable * TILE..variable * TILE + tile.n];
-        scatter(&mut sums.leaves[leaf], self.leaves[leaf].units, codes, &tile.flows[self.plan.flows[b].clone()]);
     }
 
     /// Whether the parents of a block are sums: then its flows arrive without its own value as a factor.

@@ -1,6 +1,9 @@
 //! Leaves: distributions of one variable, kept as tables that a pass looks up, and learned from counts.
 
-use super::Real;
+use super::{
+    Real,
+    gaussian::{Frame, STATISTICS},
+};
 use crate::{Error, Result, data::Variable};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,8 @@ pub enum Leaf {
     DiscretisedLogistic,
     /// Unit `h` is category `h` for certain. Not learned; it makes a latent visible.
     Indicator,
+    /// A normal distribution, for columns of real numbers; its variance is at least 10⁻⁴ of the column's.
+    Gaussian,
 }
 
 impl fmt::Display for Leaf {
@@ -35,7 +40,7 @@ impl fmt::Display for Leaf {
 }
 
 impl Leaf {
-    /// The kinds that are learned.
+    /// The kinds that are learned, of columns of categories.
     pub const LEARNED: [Self; 5] =
         [Self::Categorical, Self::Bernoulli, Self::Binomial, Self::Poisson, Self::DiscretisedLogistic];
 
@@ -48,6 +53,7 @@ impl Leaf {
             Self::Poisson => "poisson",
             Self::DiscretisedLogistic => "discretised-logistic",
             Self::Indicator => "indicator",
+            Self::Gaussian => "gaussian",
         }
     }
 
@@ -59,6 +65,15 @@ impl Leaf {
             Err(Error::invalid(format!("variable {name} has {k} categories; {self} leaves need {what}")))
         };
         match self {
+            Self::Gaussian if k > 0 => Err(Error::invalid(format!(
+                "variable {} has {k} categories; gaussian leaves are for columns of real numbers",
+                variable.name
+            ))),
+            Self::Gaussian => Ok(()),
+            _ if k == 0 => Err(Error::invalid(format!(
+                "variable {} is a real number; {self} leaves are for categories",
+                variable.name
+            ))),
             Self::Bernoulli if k != 2 => wrong("two"),
             Self::Binomial | Self::Poisson | Self::DiscretisedLogistic if k < 2 => wrong("two or more"),
             Self::Indicator if k != units => wrong(&format!("as many as units, {units}")),
@@ -71,7 +86,7 @@ impl Leaf {
         match self {
             Self::Categorical | Self::Bernoulli | Self::Indicator => 0,
             Self::Binomial | Self::Poisson => 1,
-            Self::DiscretisedLogistic => 2,
+            Self::DiscretisedLogistic | Self::Gaussian => 2,
         }
     }
 }
@@ -83,15 +98,18 @@ pub(super) struct Leaves<T> {
     pub(super) units: usize,
     /// `p(a | unit)`, `(categories + 1, units)`: the last row, for a missing value, is all ones.
     pub(super) table: Vec<T>,
-    /// `(units, numbers)`: the success probability, the rate, or the mean and the scale.
+    /// `(units, numbers)`: the success probability, the rate, the mean and the scale, or mean and deviation in the frame.
     pub(super) numbers: Vec<f64>,
+    /// What gaussians measure in.
+    pub(super) frame: Frame,
 }
 
 impl<T: Real> Leaves<T> {
     /// Random leaves; `draw` gives numbers uniform in `0..1`.
     pub(super) fn random(kind: Leaf, categories: usize, units: usize, rng: &mut impl rand::Rng) -> Self {
-        let mut leaves = Self { kind, units, table: vec![T::ONE; (categories + 1) * units], numbers: vec![] };
-        let last = (categories - 1) as f64;
+        let table = vec![T::ONE; (categories + 1) * units];
+        let mut leaves = Self { kind, units, table, numbers: vec![], frame: Frame::default() };
+        let last = categories.saturating_sub(1) as f64;
         match kind {
             Leaf::Categorical | Leaf::Bernoulli => {
                 for unit in 0..units {
@@ -111,6 +129,7 @@ impl<T: Real> Leaves<T> {
                 let scale = (last / 8.0).max(0.2);
                 leaves.numbers = (0..units).flat_map(|_| [last * rng.random::<f64>(), scale]).collect();
             }
+            Leaf::Gaussian => leaves.random_gaussians(rng),
         }
         leaves.tabulate();
         leaves
@@ -128,7 +147,7 @@ impl<T: Real> Leaves<T> {
         let spread = seen.iter().enumerate().map(|(a, p)| (a as f64 - mean).powi(2) * p).sum::<f64>().sqrt().max(0.2);
         let last = (k - 1) as f64;
         match self.kind {
-            Leaf::Indicator => {}
+            Leaf::Indicator | Leaf::Gaussian => {}
             Leaf::Categorical | Leaf::Bernoulli => {
                 for unit in 0..units {
                     let row: Vec<f64> = seen.iter().map(|p| p * (0.05 + rng.random::<f64>())).collect();
@@ -148,6 +167,11 @@ impl<T: Real> Leaves<T> {
                 self.tabulate();
             }
         }
+    }
+
+    /// Numbers that flows are summed in, for all units.
+    pub(super) fn statistics(&self) -> usize {
+        if self.kind == Leaf::Gaussian { STATISTICS * self.units } else { self.table.len() }
     }
 
     pub(super) fn categories(&self) -> usize {
@@ -176,7 +200,7 @@ impl<T: Real> Leaves<T> {
     /// Writes the table from the numbers.
     pub(super) fn tabulate(&mut self) {
         let width = self.kind.numbers();
-        if width == 0 {
+        if width == 0 || self.kind == Leaf::Gaussian {
             return;
         }
         let (units, categories) = (self.units, self.categories());
@@ -187,7 +211,8 @@ impl<T: Real> Leaves<T> {
         }
     }
 
-    /// The M-step: `flows` are `Σ F` by category, `(categories + 1, units)`, the last row over rows without a value.
+    /// The M-step: `flows` are `Σ F` by category, `(categories + 1, units)`, the last row over rows without a value; of gaussians
+    /// their statistics.
     ///
     /// ```text
     /// θ ← (1 − step) θ + step θ_new
@@ -197,6 +222,7 @@ impl<T: Real> Leaves<T> {
         match self.kind {
             Leaf::Indicator => {}
             Leaf::Categorical | Leaf::Bernoulli => self.maximise_table(flows, pseudocount, step),
+            Leaf::Gaussian => self.maximise_gaussians(flows, pseudocount, step),
             _ => {
                 for unit in 0..self.units {
                     self.maximise_numbers(unit, flows, pseudocount, step);
@@ -264,6 +290,14 @@ impl<T: Real> Leaves<T> {
 
     /// Whether every table row sums to one and no number is out of its range.
     pub(super) fn is_valid(&self) -> bool {
+        if self.kind == Leaf::Gaussian {
+            let Frame { shift, scale } = self.frame;
+            let deviations = self.numbers.iter().skip(1).step_by(2);
+            return shift.is_finite()
+                && scale > 0.0
+                && deviations.chain([&scale]).all(|s| *s > 0.0)
+                && self.numbers.iter().chain([&scale]).all(|x| x.is_finite());
+        }
         let sums = (0..self.units).all(|unit| (self.distribution(unit).sum::<f64>() - 1.0).abs() < 1e-3);
         sums && self.table.iter().all(|p| *p >= T::ZERO) && self.numbers.iter().all(|n| n.is_finite())
     }

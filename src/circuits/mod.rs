@@ -3,6 +3,9 @@
 //! Values are block floating point: a column of a block holds linear values and one power of two, so a pass costs no
 //! logarithm but the last. Columns that lose too much that way are computed again in log space (`exact.rs`).
 //!
+//! Rows may be categories, some of them missing ([`Discrete`](crate::data::Discrete)); likelihoods of categories
+//! ([`Soft`](crate::data::Soft)); or real numbers ([`RealCircuit`]).
+//!
 //! Which structure allows which query, exactly:
 //!
 //! | query | [`Circuit`], any structure | [`Deterministic`]: `chow-liu`, `naive-bayes` |
@@ -16,6 +19,8 @@
 //! | most probable completion | [`Circuit::map`]: a lower bound | [`Deterministic::map`]: exact |
 //! | entropy | – | [`Deterministic::entropy`] |
 //! | cross-entropy and KL of two with one graph | – | [`Deterministic::cross_entropy_under`], [`Deterministic::kl`] |
+//!
+//! A [`RealCircuit`] answers the first three rows: densities and their marginals, moments, and sampling.
 
 mod chow_liu;
 mod circuit;
@@ -29,7 +34,9 @@ mod exact;
 mod file;
 mod fit;
 mod flow;
+mod gaussian;
 mod graph;
+mod inputs;
 mod kernels;
 mod layer;
 mod leaf;
@@ -38,6 +45,7 @@ mod moments;
 mod plan;
 mod prune;
 mod real;
+mod reals;
 mod sample;
 mod structure;
 mod summary;
@@ -56,5 +64,6 @@ pub use leaf::Leaf;
 pub use moments::Moments;
 pub use prune::{Edge, PruneBy, Pruned};
 pub use real::Real;
+pub use reals::RealCircuit;
 pub use structure::{Layer, Structure};
 pub use summary::Summary;

@@ -1,48 +1,57 @@
 //! Sampling from the circuit, and from its conditional given part of a row.
 
 use super::{
-    Circuit, Real,
+    Circuit, Leaf, Real,
     conditional::impossible,
     exact::{LogValues, branches},
     graph::Kind,
+    inputs::{Read, Row},
 };
 use crate::{
     Result,
-    data::{Discrete, MISSING, Rows},
+    data::{Discrete, Rows},
     random::{Seed, Stream, categorical},
 };
+use rand::RngExt;
+use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
 impl<T: Real> Circuit<T> {
     /// Draws what is missing of each row.
-    pub(super) fn complete_rows(&self, rows: &Discrete, head: usize, seed: Seed) -> Result<Discrete> {
+    pub(super) fn complete_rows(&self, rows: &dyn Rows, head: usize, seed: Seed) -> Result<Vec<Row>> {
         self.check(rows)?;
+        let mut read = Read::default();
+        read.read(rows, &(0..rows.len()).collect::<Vec<_>>())?;
         // Where nothing is known, every node has probability one.
         let blank = LogValues { blocks: self.graph.blocks().iter().map(|block| vec![0.0; block.units]).collect() };
-        let drawn: Vec<Vec<u16>> = (0..rows.len())
+        (0..rows.len())
             .into_par_iter()
-            .map(|row| {
-                let codes = rows.row(row);
-                let values = codes.iter().any(|c| *c != MISSING).then(|| self.log_values(codes));
-                let rng = &mut seed.stream("sample", row as u64);
-                self.complete_row(codes, values.as_ref().unwrap_or(&blank), head, rng).ok_or_else(|| impossible(row))
+            .map(|i| {
+                let row = read.row(i, rows.len());
+                let values = (!row.is_blank()).then(|| self.log_values(&row));
+                let rng = &mut seed.stream("sample", i as u64);
+                self.complete_row(row, values.as_ref().unwrap_or(&blank), head, rng).ok_or_else(|| impossible(i))
             })
-            .collect::<Result<_>>()?;
-        Discrete::new(self.schema.clone(), drawn.concat())
+            .collect()
     }
 
     /// From the root down: at a sum one child, by how much of what is known it explains; at a product all; at an input the
     /// missing value.
-    fn complete_row(&self, codes: &[u16], values: &LogValues, head: usize, rng: &mut Stream) -> Option<Vec<u16>> {
-        let mut drawn = codes.to_vec();
+    fn complete_row(&self, row: Row, values: &LogValues, head: usize, rng: &mut Stream) -> Option<Row> {
+        let mut drawn = row.clone();
         let mut left = vec![(self.graph.root(), head)];
         while let Some((b, unit)) = left.pop() {
             match &self.graph.blocks()[b].kind {
-                Kind::Input { variable, leaf } => {
-                    if codes[*variable] == MISSING {
-                        drawn[*variable] = categorical(self.leaves[*leaf].distribution(unit), rng)? as u16;
+                Kind::Input { variable, leaf } if row.hides(*variable) => {
+                    let leaves = &self.leaves[*leaf];
+                    if leaves.kind == Leaf::Gaussian {
+                        let (mean, deviation) = leaves.mean_and_deviation(unit);
+                        drawn.reals[*variable] = mean + deviation * rng.sample::<f64, _>(StandardNormal);
+                    } else {
+                        drawn.codes[*variable] = categorical(self.posterior(&row, *variable, *leaf, unit), rng)? as u16;
                     }
                 }
+                Kind::Input { .. } => {}
                 Kind::Product { children } => left.extend(children.iter().map(|c| (*c, unit))),
                 Kind::Kronecker { left: l, right: r } => {
                     let units = self.units(*r);
@@ -80,20 +89,21 @@ impl Circuit {
     ///
     /// # Errors
     /// As [`Self::log_prob`]; also when what a row knows is impossible under the circuit.
-    pub fn complete(&self, rows: &Discrete, seed: Seed) -> Result<Discrete> {
+    pub fn complete(&self, rows: &dyn Rows, seed: Seed) -> Result<Discrete> {
         self.check_notes(super::evaluate::Notes::default(), rows.len())?;
-        self.complete_rows(rows, 0, seed)
+        self.complete_under(0, rows, seed)
     }
 
     /// The same under one of several heads.
     ///
     /// # Errors
     /// As [`Self::complete`]; also when there is no such head.
-    pub fn complete_under(&self, head: usize, rows: &Discrete, seed: Seed) -> Result<Discrete> {
+    pub fn complete_under(&self, head: usize, rows: &dyn Rows, seed: Seed) -> Result<Discrete> {
         let heads = self.graph.heads();
         if head >= heads {
             return Err(crate::Error::invalid(format!("head {head} of {heads}")));
         }
-        self.complete_rows(rows, head, seed)
+        let drawn = self.complete_rows(rows, head, seed)?;
+        Discrete::new(self.schema.clone(), drawn.into_iter().flat_map(|row| row.codes).collect())
     }
 }

@@ -37,7 +37,7 @@ impl Summary {
     /// # Errors
     /// As [`Circuit::load`].
     pub fn of_file(path: impl AsRef<Path>) -> Result<Self> {
-        let summary = Circuit::load(&path)?.summary();
+        let summary = Circuit::load_any(path.as_ref())?.summary();
         let header: Header = Archive::load(path.as_ref())?.header()?;
         Ok(Self { data: Some(header.data), ..summary })
     }
@@ -81,7 +81,10 @@ impl fmt::Display for Summary {
         writeln!(f, "weights: {full} matrices full, {in_blocks} in blocks, {sparse} sparse")?;
         write!(f, "{} variables:", self.variables.len())?;
         for (variable, leaf) in self.variables.iter().zip(&self.leaves).take(LISTED) {
-            write!(f, "\n  {}: {} categories, {leaf}", variable.name, variable.categories)?;
+            match variable.categories {
+                0 => write!(f, "\n  {}: real, {leaf}", variable.name)?,
+                k => write!(f, "\n  {}: {k} categories, {leaf}", variable.name)?,
+            }
         }
         if self.variables.len() > LISTED {
             write!(f, "\n  … and {} more", self.variables.len() - LISTED)?;

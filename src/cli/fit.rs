@@ -3,9 +3,10 @@
 use super::Context;
 use crate::{
     Error, Result,
-    circuits::{FitCircuit, Leaf, Structure},
-    data::{Coding, Rows, Split, Subset, open_rows},
-    train::{Bar, Checkpoint},
+    circuits::{FitCircuit, Leaf, Structure, Summary},
+    data::{Coding, Rows, Split, Subset, Table, open_rows},
+    random::Seed,
+    train::{Bar, Checkpoint, History},
 };
 use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 
@@ -13,7 +14,7 @@ use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 const DEFAULTS: &str = r#"  epochs = 60              # passes over the training rows
   batch = 128              # rows in a batch
   patience = 10            # epochs without improvement on the validation rows; 0: to the last epoch
-  leaf = "categorical"
+  leaf = "categorical"     # or "bernoulli", "binomial", "poisson", "discretised-logistic"; "gaussian" for real numbers
   [structure]              # as named on the command line where left out
   kind = "hclt"
   states = 16
@@ -96,13 +97,40 @@ struct Report {
     train_bits_per_dim: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     valid_bits_per_dim: Option<f64>,
+    #[serde(skip)]
+    summary: String,
 }
 
-/// `binomial`, `discretised-logistic`, …
+impl Report {
+    fn new(
+        args: &Args,
+        model: &Summary,
+        summary: String,
+        rows: &dyn Rows,
+        history: &History,
+        train_bits_per_dim: f64,
+        valid_bits_per_dim: Option<f64>,
+    ) -> Self {
+        Self {
+            model: model.structure.clone(),
+            out: args.out.display().to_string(),
+            rows: rows.len(),
+            variables: model.variables.len(),
+            parameters: model.parameters,
+            epochs: history.epochs().len(),
+            seconds: history.last().map_or(0.0, |r| r.seconds),
+            train_bits_per_dim,
+            valid_bits_per_dim,
+            summary,
+        }
+    }
+}
+
+/// `binomial`, `gaussian`, …
 fn leaf(name: &str) -> std::result::Result<Leaf, String> {
-    Leaf::LEARNED.into_iter().find(|leaf| leaf.name() == name).ok_or_else(|| {
+    Leaf::LEARNED.into_iter().chain([Leaf::Gaussian]).find(|leaf| leaf.name() == name).ok_or_else(|| {
         let known = Leaf::LEARNED.map(Leaf::name).join(", ");
-        format!("there are {known}")
+        format!("there are {known}, and gaussian for columns of real numbers")
     })
 }
 
@@ -154,37 +182,57 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     if let Some(folder) = args.out.parent().filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
         return Err(Error::file(folder, "no such folder to write the model into"));
     }
-    let rows = open_rows(&args.data, Coding::Learn(args.categories))?;
-    let split = Split::random(rows.len(), args.valid, 0.0, context.seed);
-    let train = Subset::new(&*rows, split.train);
-    let valid = Subset::new(&*rows, split.valid);
-    let bar = Bar::new(&args.structure);
     let checkpoint = args.checkpoint.clone().map(|path| Checkpoint { path, every, resume: args.resume });
-    let (circuit, history) = settings.fit_with(&train, Some(&valid), context.seed, checkpoint, &mut |progress| {
+    let report = if settings.leaf == Leaf::Gaussian {
+        fit_reals(args, &settings, checkpoint, context.seed)?
+    } else {
+        fit_categories(args, &settings, checkpoint, context.seed)?
+    };
+    context.print(&report, |r| {
+        let valid = r.valid_bits_per_dim.map(|v| format!(", validation {v:.4}")).unwrap_or_default();
+        let (train, epochs, seconds) = (r.train_bits_per_dim, r.epochs, r.seconds);
+        let epochs = super::counted(epochs, "epoch");
+        format!("{}\n{epochs}, {seconds:.1} s; bits/dim: train {train:.4}{valid}\nwritten to {}", r.summary, r.out)
+    });
+    Ok(())
+}
+
+fn fit_categories(args: &Args, settings: &FitCircuit, checkpoint: Option<Checkpoint>, seed: Seed) -> Result<Report> {
+    let rows = open_rows(&args.data, Coding::Learn(args.categories))?;
+    let split = Split::random(rows.len(), args.valid, 0.0, seed);
+    let (train, valid) = (Subset::new(&*rows, split.train), Subset::new(&*rows, split.valid));
+    let bar = Bar::new(&args.structure);
+    let (circuit, history) = settings.fit_with(&train, Some(&valid), seed, checkpoint, &mut |progress| {
         bar.show(progress);
         ControlFlow::Continue(())
     })?;
     drop(bar);
     circuit.save(&args.out, &*rows)?;
     let bits = |rows: &dyn Rows| circuit.evidence(rows).and_then(|e| e.bits_per_dim());
-    let report = Report {
-        model: circuit.name().to_string(),
-        out: args.out.display().to_string(),
-        rows: rows.len(),
-        variables: rows.schema().len(),
-        parameters: circuit.parameters(),
-        epochs: history.epochs().len(),
-        seconds: history.last().map_or(0.0, |r| r.seconds),
-        train_bits_per_dim: bits(&train).map_err(|e| Error::file(&args.data, e))?,
-        valid_bits_per_dim: if valid.is_empty() { None } else { bits(&valid).ok() },
-    };
-    context.print(&report, |r| {
-        let valid = r.valid_bits_per_dim.map(|v| format!(", validation {v:.4}")).unwrap_or_default();
-        let (train, epochs, seconds) = (r.train_bits_per_dim, r.epochs, r.seconds);
-        let epochs = super::counted(epochs, "epoch");
-        format!("{circuit}\n{epochs}, {seconds:.1} s; bits/dim: train {train:.4}{valid}\nwritten to {}", r.out)
-    });
-    Ok(())
+    let train = bits(&train).map_err(|e| Error::file(&args.data, e))?;
+    let valid = if valid.is_empty() { None } else { bits(&valid).ok() };
+    Ok(Report::new(args, &circuit.summary(), circuit.to_string(), &*rows, &history, train, valid))
+}
+
+fn fit_reals(args: &Args, settings: &FitCircuit, checkpoint: Option<Checkpoint>, seed: Seed) -> Result<Report> {
+    if args.categories.is_some() {
+        return Err(Error::Usage("gaussian leaves have no categories: leave out --categories".into()));
+    }
+    let rows = Table::load(&args.data)?;
+    let split = Split::random(rows.len(), args.valid, 0.0, seed);
+    let train = rows.select(&split.train);
+    let valid = (!split.valid.is_empty()).then(|| rows.select(&split.valid));
+    let bar = Bar::new(&args.structure);
+    let (circuit, history) = settings.fit_reals_with(&train, valid.as_ref(), seed, checkpoint, &mut |progress| {
+        bar.show(progress);
+        ControlFlow::Continue(())
+    })?;
+    drop(bar);
+    circuit.save(&args.out, &rows)?;
+    let bits = |rows: &Table| circuit.evidence(rows).and_then(|e| e.bits_per_dim());
+    let train = bits(&train).map_err(|e| Error::file(&args.data, e))?;
+    let valid = valid.and_then(|rows| bits(&rows).ok());
+    Ok(Report::new(args, &circuit.summary(), circuit.to_string(), &rows, &history, train, valid))
 }
 
 #[cfg(test)]

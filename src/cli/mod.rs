@@ -8,7 +8,11 @@ mod query;
 mod score;
 mod show;
 
-use crate::{Error, Result, circuits::Circuit, random::Seed};
+use crate::{
+    Error, Result,
+    circuits::{Circuit, RealCircuit, Summary},
+    random::Seed,
+};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use std::{
@@ -136,5 +140,11 @@ struct ModelFile {
 impl ModelFile {
     fn load(&self) -> Result<Circuit> {
         Circuit::load(&self.path)
+    }
+
+    /// Over real numbers, where it is so.
+    fn load_reals(&self) -> Result<Option<RealCircuit>> {
+        let reals = Summary::of_file(&self.path)?.variables.iter().any(|v| v.categories == 0);
+        if reals { RealCircuit::load(&self.path).map(Some) } else { Ok(None) }
     }
 }

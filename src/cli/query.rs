@@ -3,8 +3,8 @@
 use super::{Context, ModelFile};
 use crate::{
     Error, Result,
-    circuits::{Circuit, Deterministic},
-    data::{Coding, Discrete, MISSING, Rows, Schema, load, load::write_npy, save_discrete},
+    circuits::{Circuit, Deterministic, Moments, RealCircuit},
+    data::{Coding, Discrete, MISSING, Rows, Schema, Table, load, load::write_npy, save_discrete},
     evidence::{Exact, Kind, LowerBound},
 };
 use std::path::PathBuf;
@@ -95,19 +95,41 @@ impl Known {
             (None, given) => row(schema, given.as_deref().unwrap_or_default()),
         }
     }
+
+    fn reals(&self, schema: &Schema) -> Result<Table> {
+        if let Some(path) = &self.data {
+            return Table::load(path);
+        }
+        let mut values = vec![f64::NAN; schema.len()];
+        for (v, value) in pairs(schema, self.given.as_deref().unwrap_or_default())? {
+            let number = value.parse().ok().filter(|x: &f64| x.is_finite());
+            let name = &schema.variables[v].name;
+            values[v] = number.ok_or_else(|| Error::invalid(format!("{name}: {value} is not a number")))?;
+        }
+        Table::new(schema.variables.iter().map(|v| v.name.clone()).collect(), values)
+    }
+}
+
+/// `name=value,…`, each variable once.
+fn pairs<'a>(schema: &Schema, given: &'a str) -> Result<Vec<(usize, &'a str)>> {
+    let mut pairs: Vec<(usize, &str)> = Vec::new();
+    for pair in given.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let (name, value) =
+            pair.split_once('=').ok_or_else(|| Error::invalid(format!("{pair}: name=value is expected")))?;
+        let v = schema.index(name.trim())?;
+        if pairs.iter().any(|(known, _)| *known == v) {
+            return Err(Error::invalid(format!("--given has two values for {}", schema.variables[v].name)));
+        }
+        pairs.push((v, value.trim()));
+    }
+    Ok(pairs)
 }
 
 /// One row of `name=value` pairs.
 fn row(schema: &Schema, given: &str) -> Result<Discrete> {
     let mut codes = vec![MISSING; schema.len()];
-    for pair in given.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        let (name, value) =
-            pair.split_once('=').ok_or_else(|| Error::invalid(format!("{pair}: name=value is expected")))?;
-        let v = schema.index(name.trim())?;
-        if codes[v] != MISSING {
-            return Err(Error::invalid(format!("--given has two values for {}", schema.variables[v].name)));
-        }
-        let (value, variable) = (value.trim(), &schema.variables[v]);
+    for (v, value) in pairs(schema, given)? {
+        let (variable, name) = (&schema.variables[v], &schema.variables[v].name);
         let word = variable.words.as_ref().and_then(|words| words.iter().position(|w| w == value));
         let number = || value.parse().ok().filter(|code| variable.words.is_none() && *code < variable.categories);
         codes[v] = word.or_else(number).ok_or_else(|| {
@@ -152,10 +174,18 @@ fn fitting(times: usize, rows: usize, schema: &Schema, option: &str) -> Result<u
 
 pub(super) fn sample(args: &SampleArgs, context: &Context) -> Result<()> {
     super::keep_apart(&[("MODEL", &args.model.path)], &[("--out", Some(&args.out))])?;
-    let circuit = args.model.load()?;
-    let n = fitting(args.n, 1, circuit.schema(), "--n")?;
-    save_discrete(&args.out, &circuit.sample(n, context.seed)?)?;
-    Written::print(n, &args.out, context);
+    match args.model.load_reals()? {
+        Some(circuit) => {
+            let n = fitting(args.n, 1, circuit.schema(), "--n")?;
+            circuit.sample(n, context.seed)?.save(&args.out)?;
+        }
+        None => {
+            let circuit = args.model.load()?;
+            let n = fitting(args.n, 1, circuit.schema(), "--n")?;
+            save_discrete(&args.out, &circuit.sample(n, context.seed)?)?;
+        }
+    }
+    Written::print(args.n, &args.out, context);
     Ok(())
 }
 
@@ -168,6 +198,9 @@ pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
     let data = known.data.iter().map(|path| ("--data", path.as_path()));
     let read: Vec<_> = std::iter::once(("MODEL", args.model.path.as_path())).chain(data).collect();
     super::keep_apart(&read, &[("--out", out)])?;
+    if let Some(circuit) = args.model.load_reals()? {
+        return of_reals(&circuit, &args.question, context);
+    }
     let circuit = args.model.load()?;
     match &args.question {
         Question::Conditional { known, variable, out } => {
@@ -195,6 +228,31 @@ pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
             next(&circuit, &row, circuit.schema().index(target)?, context)
         }
         Question::Moments { known } => moments(&circuit, &known.rows(circuit.schema())?, context),
+    }
+}
+
+/// The questions that a circuit over real numbers answers.
+fn of_reals(circuit: &RealCircuit, question: &Question, context: &Context) -> Result<()> {
+    let schema = circuit.schema();
+    match question {
+        Question::Inpaint { known, out, draws } => {
+            let rows = known.reals(schema)?;
+            fitting(*draws, rows.len(), schema, "--draws")?;
+            let repeated: Vec<usize> = (0..rows.len()).flat_map(|row| std::iter::repeat_n(row, *draws)).collect();
+            circuit.complete(&rows.select(&repeated), context.seed)?.save(out)?;
+            Written::print(repeated.len(), out, context);
+            Ok(())
+        }
+        Question::Moments { known } => {
+            let rows = known.reals(schema)?;
+            let all = circuit.moments(&rows)?;
+            let missing = all.iter().enumerate().map(|(i, of)| (i / schema.len(), i % schema.len(), *of));
+            print_moments(schema, missing.filter(|(row, v, _)| rows.row(*row)[*v].is_nan()), context);
+            Ok(())
+        }
+        _ => Err(Error::Usage(
+            "a model of real numbers answers inpaint and moments; the others ask for categories".into(),
+        )),
     }
 }
 
@@ -262,16 +320,20 @@ struct AllMoments<'a> {
 fn moments(circuit: &Circuit, rows: &Discrete, context: &Context) -> Result<()> {
     let found = circuit.conditionals(rows)?;
     let cells = (0..rows.len()).flat_map(|row| (0..circuit.schema().len()).map(move |v| (row, v)));
-    let moments = cells.filter(|(row, v)| rows.row(*row)[*v] == MISSING).map(|(row, v)| {
-        let of = found.moments(row, v);
-        let variable = circuit.schema().variables[v].name.as_str();
+    let missing = cells.filter(|(row, v)| rows.row(*row)[*v] == MISSING);
+    print_moments(circuit.schema(), missing.map(|(row, v)| (row, v, found.moments(row, v))), context);
+    Ok(())
+}
+
+fn print_moments(schema: &Schema, of: impl Iterator<Item = (usize, usize, Moments)>, context: &Context) {
+    let moments = of.map(|(row, v, of)| {
+        let variable = schema.variables[v].name.as_str();
         Moment { row, variable, mean: of.mean, standard_deviation: of.variance.sqrt() }
     });
     context.print(&AllMoments { moments: moments.collect() }, |r| {
         let line = |m: &Moment| format!("row {}, {}: {:.4} ± {:.4}\n", m.row, m.variable, m.mean, m.standard_deviation);
         if r.moments.is_empty() { NOTHING_MISSING.into() } else { r.moments.iter().map(line).collect() }
     });
-    Ok(())
 }
 
 #[derive(serde::Serialize)]

@@ -2,8 +2,8 @@
 
 use super::{Context, ModelFile};
 use crate::{
-    Result,
-    data::{Coding, load::write_npy, open_rows},
+    Error, Result,
+    data::{Coding, Table, load::write_npy, open_rows},
     evidence::{Exact, Kind},
 };
 use std::path::PathBuf;
@@ -40,9 +40,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         &[("MODEL", &args.model.path), ("--data", &args.data)],
         &[("--per-sample", args.per_sample.as_deref())],
     )?;
-    let circuit = args.model.load()?;
-    let rows = open_rows(&args.data, Coding::Use(circuit.schema()))?;
-    let evidence = circuit.evidence(&*rows)?;
+    let evidence = match args.model.load_reals()? {
+        Some(circuit) => circuit.evidence(&Table::load(&args.data)?).map_err(|e| Error::file(&args.data, e))?,
+        None => {
+            let circuit = args.model.load()?;
+            circuit.evidence(&*open_rows(&args.data, Coding::Use(circuit.schema()))?)?
+        }
+    };
     if let Some(path) = &args.per_sample {
         write_npy(path, &[evidence.len()], evidence.log_probs())?;
     }

@@ -11,7 +11,7 @@ pub const MISSING: u16 = u16::MAX;
 pub struct Variable {
     /// As in the header of a CSV file; `x17` where there is none.
     pub name: String,
-    /// Categories are `0..categories`.
+    /// Categories are `0..categories`; none where the values are real numbers.
     pub categories: usize,
     /// The words the categories stand for, where the file had words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,6 +87,26 @@ pub trait Rows: Sync {
     /// # Errors
     /// When the rows come from a file that cannot be read, or holds a value outside its schema.
     fn read(&self, rows: &[usize], into: &mut Vec<u16>) -> Result<()>;
+
+    /// Overwrites `into` with the real values of `rows`, row after row, NaN where one is missing; with nothing where the columns
+    /// are categories.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn read_reals(&self, _rows: &[usize], into: &mut Vec<f64>) -> Result<()> {
+        into.clear();
+        Ok(())
+    }
+
+    /// Overwrites `into` with log-likelihoods of every category of every column of `rows`, where evidence is soft; with nothing
+    /// where it is not.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn read_evidence(&self, _rows: &[usize], into: &mut Vec<f32>) -> Result<()> {
+        into.clear();
+        Ok(())
+    }
 }
 
 /// A matrix of categories in memory, `(rows, variables)`, [`MISSING`] where a value is not known.
@@ -193,6 +213,11 @@ impl<'a> Subset<'a> {
     pub fn new(rows: &'a dyn Rows, chosen: Vec<usize>) -> Self {
         Self { rows, chosen }
     }
+
+    /// Which rows of the source these are.
+    fn of(&self, rows: &[usize]) -> Vec<usize> {
+        rows.iter().map(|r| self.chosen[*r]).collect()
+    }
 }
 
 impl Rows for Subset<'_> {
@@ -205,7 +230,15 @@ impl Rows for Subset<'_> {
     }
 
     fn read(&self, rows: &[usize], into: &mut Vec<u16>) -> Result<()> {
-        self.rows.read(&rows.iter().map(|r| self.chosen[*r]).collect::<Vec<_>>(), into)
+        self.rows.read(&self.of(rows), into)
+    }
+
+    fn read_reals(&self, rows: &[usize], into: &mut Vec<f64>) -> Result<()> {
+        self.rows.read_reals(&self.of(rows), into)
+    }
+
+    fn read_evidence(&self, rows: &[usize], into: &mut Vec<f32>) -> Result<()> {
+        self.rows.read_evidence(&self.of(rows), into)
     }
 }
 

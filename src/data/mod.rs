@@ -9,6 +9,7 @@ pub mod load;
 mod save;
 mod sets;
 pub mod shipped;
+mod soft;
 mod stream;
 
 pub use batches::{Batches, Split};
@@ -19,4 +20,5 @@ pub use hash::hash_rows;
 pub use load::{Loaded, load};
 pub use save::save_discrete;
 pub use sets::{Images, LabelMaps, Table, Text};
+pub use soft::Soft;
 pub use stream::{NpyRows, open_rows};

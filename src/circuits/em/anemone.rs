@@ -1,7 +1,7 @@
 //! Anemone: a step that is smaller for nodes the batch uses less than the circuit expects.
 
 use super::counts::Counts;
-use crate::circuits::{Circuit, Real, layer::Matrix};
+use crate::circuits::{Circuit, Leaf, Real, layer::Matrix};
 use rayon::prelude::*;
 
 /// Sets the edges of a sum node to `count(part, place, weight) + α / edges`, normalised. A node without counts stays.
@@ -63,6 +63,13 @@ impl<T: Real> Circuit<T> {
         self.leaves.par_iter_mut().zip(&average.leaves).enumerate().for_each(|(set, (leaves, flows))| {
             let mass = total(&mut uses.leaves[set].iter().map(|(_, b)| *b), leaves.units);
             let units = leaves.units;
+            if leaves.kind == Leaf::Gaussian {
+                // What the unit expects of a row, as often as the circuit goes there.
+                let mut stay = vec![0.0; flows.len()];
+                stay[3 * units..].iter_mut().zip(&mass).for_each(|(s, m)| *s = (1.0 - step) * m);
+                let counts = flows.iter().zip(leaves.expected_statistics(&stay)).map(|(f, s)| T::of(scale * f + s));
+                return leaves.maximise(&counts.collect::<Vec<_>>(), pseudocount, 1.0);
+            }
             let mut counts: Vec<T> = vec![T::ZERO; leaves.table.len()];
             let rows = leaves.table.chunks_exact(units).zip(flows.chunks_exact(units)).take(leaves.categories());
             for (counts, (table, flows)) in counts.chunks_exact_mut(units).zip(rows) {

@@ -3,7 +3,7 @@
 use crate::{
     Result,
     archive::Archive,
-    circuits::{Circuit, Real, flow::Flows},
+    circuits::{Circuit, Leaf, Real, flow::Flows},
 };
 use rayon::prelude::*;
 
@@ -12,7 +12,7 @@ use rayon::prelude::*;
 pub(super) struct Counts {
     /// `F(n, c)`; lies as the weights do.
     pub(super) edges: Vec<Vec<Vec<f64>>>,
-    /// `F(x_v = a, unit)`: `(categories + 1, units)`; nothing in the last row.
+    /// `F(x_v = a, unit)`: `(categories + 1, units)`, or the statistics of gaussians; nothing in the last row.
     pub(super) leaves: Vec<Vec<f64>>,
 }
 
@@ -20,7 +20,7 @@ impl Counts {
     pub(super) fn zeros<T: Real>(circuit: &Circuit<T>) -> Self {
         Self {
             edges: circuit.weights.iter().map(|p| p.iter().map(|m| vec![0.0; m.values.len()]).collect()).collect(),
-            leaves: circuit.leaves.iter().map(|leaves| vec![0.0; leaves.table.len()]).collect(),
+            leaves: circuit.leaves.iter().map(|leaves| vec![0.0; leaves.statistics()]).collect(),
         }
     }
 
@@ -41,6 +41,11 @@ impl Counts {
         let leaves = circuit.leaves.par_iter().zip(&flows.sums.leaves);
         self.leaves.par_iter_mut().zip(leaves).for_each(|(counts, (leaves, flows))| {
             let units = leaves.units;
+            if leaves.kind == Leaf::Gaussian {
+                let flows: Vec<f64> = flows.iter().map(|f| f.f64()).collect();
+                let expected = leaves.expected_statistics(&flows);
+                return counts.iter_mut().zip(expected).for_each(|(count, flow)| *count += scale * flow);
+            }
             let (known, missing) = flows.split_at(leaves.categories() * units);
             let rows = leaves.table.chunks_exact(units).zip(known.chunks_exact(units));
             for (counts, (table, known)) in counts.chunks_exact_mut(units).zip(rows) {

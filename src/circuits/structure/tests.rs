@@ -75,7 +75,7 @@ fn the_flows_of_every_structure_are_those_of_log_space() {
             }
         }
         for row in 0..rows.len() {
-            let values = c.log_values(rows.row(row));
+            let values = c.log_values(&rows.row(row).into());
             c.row_flows(&values, &[1.0], |edge, flow| {
                 want[edge.set] += flow * (edge.place as f64 + 1.0);
             });

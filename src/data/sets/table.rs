@@ -2,7 +2,11 @@
 
 use crate::{
     Error, Result,
-    data::load::{Column, Loaded, Values, load},
+    archive::write_atomically,
+    data::{
+        Discrete, MISSING, Rows, Schema, Variable,
+        load::{Column, Loaded, Values, load, write_npy},
+    },
 };
 use std::path::Path;
 
@@ -10,6 +14,7 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     names: Vec<String>,
+    schema: Schema,
     values: Vec<f64>,
 }
 
@@ -26,7 +31,9 @@ impl Table {
             let place = format!("row {}, column {}", i / names.len(), names[i % names.len()]);
             return Err(Error::invalid(format!("{place}: an infinite value")));
         }
-        Ok(Self { names, values })
+        let column = |name: &String| Variable { name: name.clone(), categories: 0, words: None };
+        let schema = Schema { variables: names.iter().map(column).collect(), shape: vec![names.len()] };
+        Ok(Self { names, schema, values })
     }
 
     /// Reads a table from any file that [`load`] reads.
@@ -38,13 +45,14 @@ impl Table {
         match load(path)? {
             Loaded::Array(array) => {
                 let [_, row @ ..] = array.shape.as_slice() else { return Err(Error::file(path, "no rows")) };
-                let names = (0..row.iter().product()).map(|i| format!("x{i}")).collect();
+                let shape = if row.is_empty() { vec![1] } else { row.to_vec() };
+                let names = (0..shape.iter().product()).map(|i| format!("x{i}")).collect();
                 let values = match array.values {
                     Values::Bytes(v) => v.into_iter().map(f64::from).collect(),
                     Values::Integers(v) => v.into_iter().map(|i| if i == -1 { f64::NAN } else { i as f64 }).collect(),
                     Values::Reals(v) => v,
                 };
-                Self::new(names, values).map_err(|e| Error::file(path, e))
+                Self::new(names, values).and_then(|t| t.shaped(&shape)).map_err(|e| Error::file(path, e))
             }
             Loaded::Columns(frame) => {
                 let mut values = vec![0.0; frame.rows * frame.names.len()];
@@ -85,7 +93,102 @@ impl Table {
 
     /// The rows with these indices, in this order.
     pub fn select(&self, rows: &[usize]) -> Self {
-        Self { names: self.names.clone(), values: rows.iter().flat_map(|r| self.row(*r)).copied().collect() }
+        let values = rows.iter().flat_map(|r| self.row(*r)).copied().collect();
+        Self { names: self.names.clone(), schema: self.schema.clone(), values }
+    }
+
+    /// The same rows, each of them of this shape; its product is the number of columns.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn shaped(mut self, shape: &[usize]) -> Result<Self> {
+        if shape.iter().product::<usize>() != self.names.len() {
+            return Err(Error::invalid(format!("{} columns are not of shape {shape:?}", self.names.len())));
+        }
+        self.schema.shape = shape.to_vec();
+        Ok(self)
+    }
+
+    /// A copy in which `hidden(row, column)` says which values are missing.
+    pub fn mask(&self, mut hidden: impl FnMut(usize, usize) -> bool) -> Self {
+        let (mut masked, width) = (self.clone(), self.names.len());
+        for (i, value) in masked.values.iter_mut().enumerate() {
+            if hidden(i / width, i % width) {
+                *value = f64::NAN;
+            }
+        }
+        masked
+    }
+
+    /// Every column cut into that many bins with about as many values each; a missing value stays missing.
+    ///
+    /// # Errors
+    /// When `bins` is not in `1..=4096`.
+    pub fn binned(&self, bins: usize) -> Result<Discrete> {
+        if !(1..=4096).contains(&bins) {
+            return Err(Error::out_of_range("bins", bins, "1 ≤ bins ≤ 4096"));
+        }
+        let width = self.names.len();
+        let mut codes = vec![MISSING; self.values.len()];
+        for column in 0..width {
+            let of = |row: usize| self.values[row * width + column];
+            let mut known: Vec<f64> = (0..self.len()).map(of).filter(|x| !x.is_nan()).collect();
+            known.sort_by(f64::total_cmp);
+            let edges: Vec<f64> = (1..bins).filter_map(|i| known.get(i * known.len() / bins).copied()).collect();
+            for row in (0..self.len()).filter(|row| !of(*row).is_nan()) {
+                codes[row * width + column] = edges.partition_point(|edge| *edge <= of(row)) as u16;
+            }
+        }
+        let mut schema = self.schema.clone();
+        schema.variables.iter_mut().for_each(|v| v.categories = bins);
+        Discrete::new(schema, codes)
+    }
+
+    /// Writes the table as `.csv` with the names of its columns, or as `.npy`; a missing value is an empty cell, or NaN.
+    ///
+    /// # Errors
+    /// When the name ends otherwise, or the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("npy") => {
+                let shape: Vec<usize> = std::iter::once(self.len()).chain(self.schema.shape.iter().copied()).collect();
+                write_npy(path, &shape, &self.values)
+            }
+            Some("csv") => {
+                let mut writer = csv::Writer::from_writer(Vec::new());
+                let cell = |x: &f64| if x.is_nan() { String::new() } else { x.to_string() };
+                writer.write_record(&self.names).expect("memory can be written to");
+                for row in 0..self.len() {
+                    writer.write_record(self.row(row).iter().map(cell)).expect("memory can be written to");
+                }
+                let bytes = writer.into_inner().expect("memory can be written to");
+                write_atomically(path, |file| std::io::Write::write_all(file, &bytes))
+            }
+            _ => Err(Error::file(path, "rows are written as .npy or .csv: give one of these extensions")),
+        }
+    }
+}
+
+impl Rows for Table {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn len(&self) -> usize {
+        self.values.len() / self.names.len()
+    }
+
+    fn read(&self, rows: &[usize], into: &mut Vec<u16>) -> Result<()> {
+        into.clear();
+        into.resize(rows.len() * self.names.len(), MISSING);
+        Ok(())
+    }
+
+    fn read_reals(&self, rows: &[usize], into: &mut Vec<f64>) -> Result<()> {
+        into.clear();
+        rows.iter().for_each(|r| into.extend_from_slice(self.row(*r)));
+        Ok(())
     }
 }
 
@@ -100,5 +203,33 @@ mod tests {
         assert_eq!(error.to_string(), "row 1, column b: an infinite value");
         let table = Table::new(names, vec![0.0, 1.0, 2.0, 3.0]).unwrap();
         assert_eq!((table.len(), table.row(1)), (2, &[2.0, 3.0][..]));
+    }
+
+    #[test]
+    fn bins_hold_as_many_values_each() {
+        let values = (0..40).map(|i| if i % 10 == 9 { f64::NAN } else { f64::from(i * i % 37) }).collect();
+        let table = Table::new(vec!["a".into()], values).unwrap();
+        let binned = table.binned(4).unwrap();
+        let mut counts = [0; 4];
+        for row in 0..40 {
+            match binned.row(row)[0] {
+                MISSING => assert!(table.row(row)[0].is_nan()),
+                code => counts[code as usize] += 1,
+            }
+        }
+        assert!(counts.iter().all(|n| (8..=10).contains(n)), "{counts:?}");
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = Table::new(vec!["a".into(), "b".into()], vec![0.1, f64::NAN, -1e-30, 3.0]).unwrap();
+        for name in ["t.csv", "t.npy"] {
+            table.save(folder.path().join(name)).unwrap();
+            let again = Table::load(folder.path().join(name)).unwrap();
+            let bits = |t: &Table| t.values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&again), bits(&table), "{name}");
+        }
+        assert!(table.save(folder.path().join("t.txt")).is_err());
     }
 }
