@@ -3,11 +3,11 @@
 pub use crate::{
     Error, Result,
     circuits::{
-        Circuit, Conditionals, Deterministic, Em, EmLearner, FitCircuit, Graph, Layer, Layout, Leaf, Moments, PruneBy,
-        Pruned, Rule, Structure, Tree, mutual_information,
+        Circuit, CircuitLayer, Conditionals, Deterministic, Em, EmLearner, FitCircuit, Graph, Layer, Layout, Leaf,
+        Moments, PruneBy, Pruned, RealCircuit, Rule, Structure, Summary, Tree, mutual_information,
     },
     data::{
-        Coding, Discrete, Images, LabelMaps, MISSING, Rows, Schema, Split, Text, Variable, load, open_rows,
+        Coding, Discrete, Images, LabelMaps, MISSING, Rows, Schema, Soft, Split, Text, Variable, load, open_rows,
         save_discrete, shipped,
     },
     evidence::{Evidence, Exact, LowerBound, Space, Unnormalised},

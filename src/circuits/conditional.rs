@@ -113,7 +113,7 @@ impl<T: Real> Circuit<T> {
                 }
             }
             (_, Some(row)) => {
-                for (unit, flow) in flows.iter().enumerate().filter(|(_, flow)| **flow > 0.0) {
+                for (unit, flow) in flows.iter().enumerate().filter(|(_, flow)| **flow != 0.0) {
                     let posterior = self.posterior(row, variable, set, unit);
                     target.iter_mut().zip(posterior).for_each(|(t, p)| *t += flow * p);
                 }
