@@ -1,4 +1,4 @@
-//! Hidden Chow-Liu trees against libcirkit: the same rows, states and batches. `just versus circuits` runs it.
+//! Circuits against libcirkit and spflow: the same rows, structures, sizes and batches. `just versus circuits` runs it.
 
 mod versus;
 
@@ -11,42 +11,77 @@ const ROWS: usize = 1500;
 const BATCH: usize = 250;
 
 fn main() -> ExitCode {
-    Versus { name: "circuits", peer: "libcirkit", rounds: 2, ours }.main()
+    Versus {
+        name: "circuits",
+        peers: &[
+            (
+                "libcirkit",
+                "circuits.py",
+                &["hclt-digits", "rat-spn", "quad-tree", "hclt-fashion-16", "hclt-fashion-64"],
+            ),
+            ("spflow", "circuits_spflow.py", &["hclt-digits-16", "hclt-digits-64"]),
+        ],
+        cases: &[
+            "hclt-digits-16",
+            "hclt-digits-64",
+            "hclt-digits-256",
+            "rat-spn-digits-32",
+            "quad-tree-digits-32",
+            "hclt-fashion-16*",
+            "hclt-fashion-64*",
+            "hclt-fashion-256*",
+        ],
+        rounds: 2,
+        ours,
+    }
+    .main()
 }
 
-fn ours() {
-    let digits = shipped::digits().expect("the data ships with the repository").discrete();
-    let rows = digits.select(&(0..ROWS).collect::<Vec<_>>());
-    let tree = Tree::chow_liu(&rows, Seed(0)).expect("rows in memory can be read");
-    for states in [16, 64, 256] {
-        let graph = Graph::hclt(&tree, states).expect("valid sizes");
-        let circuit = Circuit::random(graph, rows.schema().clone(), Leaf::Categorical, Seed(0)).expect("valid sizes");
-        let name = |what: &str| format!("HCLT 64×17, H = {states}, {what} of {ROWS} rows");
-        let log_prob = best(|| drop(black_box(circuit.log_prob(&rows))));
-        report(&name("log-likelihood"), log_prob);
-        let mut learner = EmLearner::new(circuit, &rows, None, Em::default()).expect("valid settings");
-        let all: Vec<usize> = (0..ROWS).collect();
-        let clock = Clock { step: 1, steps: 1000, epoch: 1, seed: Seed(0) };
-        let epoch = best(|| {
-            for batch in all.chunks(BATCH) {
-                black_box(learner.step(batch, &clock)).expect("rows in memory can be read");
-            }
-        });
-        report(&name("EM epoch"), epoch);
-        eprintln!("H = {states}: {:.0} % of the rate of bare matrix products", 100.0 * products(states) / epoch);
+/// `case` is `structure-data-units`.
+fn ours(case: &str) {
+    let [units, data, structure] = case.rsplitn(3, '-').collect::<Vec<_>>()[..] else { panic!("no case {case}") };
+    let units: usize = units.parse().expect("a number of units");
+    let rows = match data {
+        "digits" => shipped::digits().expect("the data ships with the repository").discrete(),
+        _ => shipped::fashion_mnist().expect("the data ships with the repository").0.discrete(),
+    };
+    let rows = rows.select(&(0..ROWS).collect::<Vec<_>>());
+    let graph = match structure {
+        "hclt" => Structure::hclt(units),
+        "rat-spn" => Structure::RatSpn { depth: 6, replicas: 4, units, layer: Layer::Cp },
+        _ => Structure::QuadTree { units, layer: Layer::Cp, tied: false },
+    }
+    .graph(&rows, Seed(0))
+    .expect("valid sizes");
+    let circuit = Circuit::random(graph, rows.schema().clone(), Leaf::Categorical, Seed(0)).expect("valid sizes");
+    let (parameters, edges) = (circuit.parameters(), circuit.layouts().len());
+    let log_prob = best(|| drop(black_box(circuit.log_prob(&rows))));
+    report(&format!("{case}, log-likelihood of {ROWS} rows"), log_prob, Some(parameters));
+    let mut learner = EmLearner::new(circuit, &rows, None, Em::default()).expect("valid settings");
+    let all: Vec<usize> = (0..ROWS).collect();
+    let clock = Clock { step: 1, steps: 1000, epoch: 1, seed: Seed(0) };
+    let epoch = best(|| {
+        for batch in all.chunks(BATCH) {
+            black_box(learner.step(batch, &clock)).expect("rows in memory can be read");
+        }
+    });
+    report(&format!("{case}, EM epoch of {ROWS} rows"), epoch, Some(parameters));
+    if structure == "hclt" && rayon::current_num_threads() == 1 {
+        let rate = 100.0 * products(units, edges - 1) / epoch;
+        eprintln!("{case}: {rate:.0} % of the rate of bare matrix products");
     }
 }
 
 /// Milliseconds for the matrix products of an EM epoch alone, by the gemm crate, in the shapes that the passes have: for each
-/// of 63 edges, up, down and the parameters' flow of each tile of 128 rows.
-fn products(states: usize) -> f64 {
+/// of the edges, up, down and the parameters' flow of each tile of 128 rows.
+fn products(states: usize, edges: usize) -> f64 {
     const TILE: usize = 128;
     let (a, b) = (vec![0.01_f32; states * states], vec![0.5_f32; states * TILE]);
     let (mut c, mut sums) = (vec![0.0_f32; states * TILE], vec![0.0_f32; states * states]);
     let tiles = ROWS.div_ceil(BATCH) * BATCH.div_ceil(TILE);
     let h = states as isize;
     best(|| {
-        for _ in 0..63 * tiles {
+        for _ in 0..edges * tiles {
             // SAFETY: every matrix has the size and the strides it is given with.
             unsafe {
                 let product = |m: usize,

@@ -9,13 +9,13 @@ use limbeck::nn::{Activation, Conv2d, ConvTranspose2d, Dense, Relu, Tanh};
 use versus::{Versus, best, report};
 
 fn main() -> ExitCode {
-    Versus { name: "nn", peer: "torch", rounds: 3, ours }.main()
+    Versus { name: "nn", peers: &[("torch", "nn.py", &["networks"])], cases: &["networks"], rounds: 3, ours }.main()
 }
 
-fn ours() {
-    report("MLP 64-512-512-64, relu, batch 512", mlp::<Relu>());
-    report("MLP 64-512-512-64, tanh, batch 512", mlp::<Tanh>());
-    report("convolutions on 28×28, batch 64", convolutions());
+fn ours(_: &str) {
+    report("MLP 64-512-512-64, relu, batch 512", mlp::<Relu>(), None);
+    report("MLP 64-512-512-64, tanh, batch 512", mlp::<Tanh>(), None);
+    report("convolutions on 28×28, batch 64", convolutions(), None);
 }
 
 fn mlp<A: Activation>() -> f64 {

@@ -205,6 +205,15 @@ fn what_is_missing_is_completed_and_what_is_useful_named() {
         assert!(std::fs::read_to_string(folder.join("best.csv")).unwrap().contains("snow,white"));
         let next = json(folder, "query model next --given season=0 --target ground --json");
         assert_eq!(next["gains"][0]["variable"], "weather", "{next}");
+        match structure {
+            "chow-liu" => {
+                let entropy = json(folder, "query model entropy --json")["entropy"].as_f64().unwrap();
+                let same = json(folder, "query model divergence model --json");
+                assert!((same["cross_entropy"].as_f64().unwrap() - entropy).abs() < 1e-6, "{same}");
+                assert!(same["kl"].as_f64().unwrap().abs() < 1e-6, "{same}");
+            }
+            _ => assert!(failure(folder, "query model entropy", 1).contains("deterministic")),
+        }
         let known = limbeck(folder, "query model moments --given weather=snow,ground=white,season=1");
         assert!(String::from_utf8_lossy(&known.stdout).starts_with("nothing is missing"), "{known:?}");
         let moments = json(folder, "query model moments --given weather=snow,ground=white --json");

@@ -10,21 +10,37 @@ use std::{
 
 const THREADS: [usize; 2] = [1, 2];
 
-/// A comparison with one peer.
+/// A comparison with Python libraries.
 pub struct Versus {
-    /// `circuits`: the script is `benches/peers/circuits.py`, the table `figures/versus-circuits.csv`.
+    /// `circuits`: the scripts are those of `benches/peers/`, the table is `figures/versus-circuits.csv`.
     pub name: &'static str,
-    /// What the peer is called in the table.
-    pub peer: &'static str,
-    /// Rounds in which ours and the peer take turns; the best of all counts.
+    /// What each peer is called in the table, its script, and the first letters of the cases that it can do.
+    pub peers: &'static [(&'static str, &'static str, &'static [&'static str])],
+    /// The cases; each runs in a process of its own.
+    pub cases: &'static [&'static str],
+    /// Rounds in which ours and the peers take turns; the best of all counts.
     pub rounds: usize,
-    /// Our side: reports each case with `report`.
-    pub ours: fn(),
+    /// Our side: does a case, and reports its measurements with `report`.
+    pub ours: fn(&str),
 }
 
-/// Reports milliseconds for a case from our side.
-pub fn report(case: &str, ms: f64) {
-    println!("{}", serde_json::json!({ "case": case, "ms": ms }));
+/// What one side reports.
+#[derive(Clone, Copy)]
+struct Measured {
+    ms: f64,
+    parameters: Option<u64>,
+    /// The most memory of the process, MiB.
+    memory: Option<f64>,
+}
+
+/// Reports milliseconds for a measurement from our side.
+pub fn report(case: &str, ms: f64, parameters: Option<usize>) {
+    // The most memory so far: a process does one case.
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    let memory = peak.map(|kib| kib / 1024.0);
+    println!("{}", serde_json::json!({ "case": case, "ms": ms, "parameters": parameters, "memory": memory }));
 }
 
 /// The best time of as many runs as fit into a second or two, milliseconds.
@@ -40,11 +56,15 @@ pub fn best(mut run: impl FnMut()) -> f64 {
     best
 }
 
+/// Threads, measurement and library, and what came out.
+type Table = BTreeMap<(String, usize), BTreeMap<usize, Measured>>;
+
 impl Versus {
     /// Runs both sides, prints one table, and writes it.
     pub fn main(&self) -> ExitCode {
-        if env::args().any(|argument| argument == "--ours") {
-            (self.ours)();
+        let mut arguments = env::args().skip_while(|argument| argument != "--ours");
+        if arguments.next().is_some() {
+            (self.ours)(&arguments.next().unwrap_or_default());
             return ExitCode::SUCCESS;
         }
         match self.compare() {
@@ -59,33 +79,46 @@ impl Versus {
     fn compare(&self) -> Result<(), String> {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         println!("load before the run: {}", fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
-        let mut times: BTreeMap<(String, usize), [f64; 2]> = BTreeMap::new();
+        let mut table = Table::new();
         for (round, threads) in (0..self.rounds).flat_map(|r| THREADS.map(|t| (r, t))) {
-            eprintln!("round {} of {}, {threads} threads", round + 1, self.rounds);
-            let mut ours = Command::new(env::current_exe().map_err(|e| e.to_string())?);
-            ours.arg("--ours").env("RAYON_NUM_THREADS", threads.to_string());
-            let mut peer = Command::new(peers().join("bin/python"));
-            peer.arg(root.join(format!("benches/peers/{}.py", self.name))).arg(threads.to_string());
-            for (side, mut command) in [ours, peer].into_iter().enumerate() {
-                for (case, ms) in cases(&mut command).ok_or_else(|| self.remedy())? {
-                    let entry = times.entry((case, threads)).or_insert([f64::INFINITY; 2]);
-                    entry[side] = entry[side].min(ms);
+            // A trailing `*` marks a case that takes minutes: once is enough.
+            for case in self.cases.iter().filter(|case| round == 0 || !case.ends_with('*')) {
+                let case = case.trim_end_matches('*');
+                eprintln!("round {} of {}, {threads} threads, {case}", round + 1, self.rounds);
+                let mut ours = Command::new(env::current_exe().map_err(|e| e.to_string())?);
+                ours.args(["--ours", case]).env("RAYON_NUM_THREADS", threads.to_string());
+                let mut sides = vec![(0, ours)];
+                for (i, (_, script, can)) in self.peers.iter().enumerate() {
+                    if can.iter().any(|prefix| case.starts_with(prefix)) {
+                        let mut peer = Command::new(peers().join("bin/python"));
+                        peer.arg(root.join("benches/peers").join(script)).arg(threads.to_string()).arg(case);
+                        sides.push((i + 1, peer));
+                    }
+                }
+                for (side, mut command) in sides {
+                    for (case, measured) in cases(&mut command).ok_or_else(|| self.remedy())? {
+                        let best = table.entry((case, threads)).or_default().entry(side).or_insert(measured);
+                        best.ms = best.ms.min(measured.ms);
+                    }
                 }
             }
         }
-        let header = format!("case,threads,limbeck (ms),{} (ms),times as fast\n", self.peer);
-        let mut csv = header;
-        println!(
-            "{:<50} {:>7} {:>12} {:>12} {:>14}",
-            "",
-            "threads",
-            "limbeck (ms)",
-            format!("{} (ms)", self.peer),
-            "times as fast"
-        );
-        for ((case, threads), [ours, peer]) in &times {
-            println!("{case:<50} {threads:>7} {ours:>12.2} {peer:>12.2} {:>14.1}", peer / ours);
-            csv += &format!("\"{case}\",{threads},{ours:.3},{peer:.3},{:.2}\n", peer / ours);
+        let machine = machine();
+        println!("{machine}");
+        let mut csv = String::from("case,threads,library,ms,times ours,parameters,peak memory (MiB),machine\n");
+        for ((case, threads), sides) in &table {
+            for (side, measured) in sides {
+                let library = side.checked_sub(1).map_or("limbeck", |peer| self.peers[peer].0);
+                let times = sides.get(&0).map_or(f64::NAN, |ours| measured.ms / ours.ms);
+                let parameters = measured.parameters.map(|n| n.to_string()).unwrap_or_default();
+                let memory = measured.memory.map(|m| format!("{m:.0}")).unwrap_or_default();
+                let ms = measured.ms;
+                println!(
+                    "{case:<50} {threads} {library:<10} {ms:>11.2} ms {times:>7.1}× {parameters:>10} {memory:>6} MiB"
+                );
+                csv +=
+                    &format!("\"{case}\",{threads},{library},{ms:.3},{times:.2},{parameters},{memory},\"{machine}\"\n");
+            }
         }
         let path = root.join(format!("figures/versus-{}.csv", self.name));
         fs::write(&path, csv).map_err(|e| format!("{}: {e}", path.display()))
@@ -94,11 +127,19 @@ impl Versus {
     fn remedy(&self) -> String {
         let (peers, name) = (peers().display().to_string(), self.name);
         format!(
-            "the peer does not run: make its environment with\n  python3 -m venv {peers}\n  {peers}/bin/pip install -r \
-             benches/peers/requirements-{name}.txt\nor set LIMBECK_PEERS to an environment that has {}",
-            self.peer
+            "a peer does not run: make its environment with\n  python3 -m venv {peers}\n  {peers}/bin/pip install -r \
+             benches/peers/requirements-{name}.txt\nor set LIMBECK_PEERS to one that has it"
         )
     }
+}
+
+/// The processor, and how many of its cores there are.
+fn machine() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':')).map(|(_, m)| m.trim());
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let vectors = if info.contains("avx512f") { "AVX-512" } else { "no AVX-512" };
+    format!("{}, {cores} cores, {vectors}", model.unwrap_or("unknown processor"))
 }
 
 /// The environment of the peers.
@@ -111,12 +152,13 @@ fn peers() -> PathBuf {
 }
 
 /// Runs one side, which prints a JSON object a line: `{"case": …, "ms": …}`.
-fn cases(command: &mut Command) -> Option<Vec<(String, f64)>> {
+fn cases(command: &mut Command) -> Option<Vec<(String, Measured)>> {
     let output = command.stderr(Stdio::inherit()).output().ok().filter(|o| o.status.success())?;
     let lines = String::from_utf8(output.stdout).ok()?;
     let case = |line: &str| {
         let value: serde_json::Value = serde_json::from_str(line).ok()?;
-        Some((value["case"].as_str()?.to_owned(), value["ms"].as_f64()?))
+        let (parameters, memory) = (value["parameters"].as_u64(), value["memory"].as_f64());
+        Some((value["case"].as_str()?.to_owned(), Measured { ms: value["ms"].as_f64()?, parameters, memory }))
     };
     lines.lines().filter(|line| line.starts_with('{')).map(case).collect()
 }

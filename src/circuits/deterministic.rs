@@ -67,8 +67,8 @@ impl Deterministic {
         self.0.entropy_of_deterministic()
     }
 
-    /// `−Σ_x q(x) log p(x)` of this circuit `p` under any other `q` with the same graph, nats; ∞ where `q` allows what this
-    /// one does not.
+    /// `−Σ_x q(x) log p(x)` of this circuit `p` under any other `q` with the same graph, nats; ∞ where this one excludes more
+    /// than 10⁻⁴ of what `q` gives.
     ///
     /// # Errors
     /// When the graphs differ: the circuits are then not known to be compatible.
@@ -126,8 +126,7 @@ impl<T: Real> Circuit<T> {
         entropies[self.graph.root()][0]
     }
 
-    /// `−Σ_x p(x) log q(x)` for a deterministic `q` with the graph of this circuit `p`; ∞ where more than 10⁻⁴ of `p` is
-    /// impossible for `q`.
+    /// `−Σ_x p(x) log q(x)` for a deterministic `q` with the graph of this circuit `p`.
     ///
     /// For every pair of nodes of one block: the mass `M` of `p`'s where `q`'s is possible, and `C = −Σ p log q` there.
     pub(super) fn cross_entropy(&self, q: &Self) -> Result<f64> {

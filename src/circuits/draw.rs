@@ -1,6 +1,6 @@
 //! A circuit as a picture, with the flow of a row over it.
 
-use super::{Circuit, exact::branches, graph::Kind};
+use super::{Circuit, Graph, exact::branches, graph::Kind};
 use crate::{
     Error, Result,
     data::{Discrete, Rows},
@@ -27,12 +27,7 @@ impl Circuit {
         }
         let flows = self.row_flows(&values, &[1.0], |_, _| {});
         let blocks = self.graph.blocks();
-        let mut levels = vec![0; blocks.len()];
-        for b in (0..blocks.len()).rev() {
-            for child in self.graph.children(b) {
-                levels[child] = levels[child].max(levels[b] + 1);
-            }
-        }
+        let levels = self.graph.depths();
         let (mut nodes, mut starts) = (Vec::new(), Vec::new());
         for (b, block) in blocks.iter().enumerate() {
             starts.push(nodes.len());
@@ -73,5 +68,66 @@ impl Circuit {
             }
         }
         Diagram::new(title, nodes, lines)
+    }
+}
+
+impl Graph {
+    /// The blocks from the root down, `levels` of them: a sum as `+` with its number of nodes, a product `×` (of all pairs `⊗`),
+    /// an input as the number of its variable. Below the last level stands how many variables there are.
+    ///
+    /// # Errors
+    /// When `levels` is 0, or there are more than 200 blocks.
+    pub fn diagram(&self, title: &str, levels: usize) -> Result<Diagram> {
+        if levels == 0 {
+            return Err(Error::out_of_range("levels", levels, "1 ≤ levels"));
+        }
+        let depths = self.depths();
+        let drawn: Vec<usize> = (0..self.blocks().len()).rev().filter(|b| depths[*b] < levels).collect();
+        let nodes = drawn.iter().map(|b| {
+            let units = self.blocks()[*b].units;
+            let variables = self.scope(*b);
+            let label = match (&self.blocks()[*b].kind, variables.as_slice()) {
+                (Kind::Input { .. }, [variable]) => variable.to_string(),
+                _ if depths[*b] + 1 == levels => format!("{}…", variables.len()),
+                (Kind::Kronecker { .. }, _) => "⊗".into(),
+                (Kind::Product { .. }, _) => "×".into(),
+                _ => format!("+{units}"),
+            };
+            DiagramNode { level: depths[*b], label, flow: 0.15 }
+        });
+        let place = |b: usize| drawn.iter().position(|d| *d == b);
+        let lines = drawn.iter().enumerate().flat_map(|(from, b)| {
+            self.children(*b).into_iter().filter_map(move |child| Some((from, place(child)?, 0.15)))
+        });
+        let (nodes, lines) = (nodes.collect(), lines.collect());
+        Diagram::new(title, nodes, lines)
+    }
+
+    /// How far each block is below the root, along the longest way.
+    fn depths(&self) -> Vec<usize> {
+        let mut depths = vec![0; self.blocks().len()];
+        for b in (0..depths.len()).rev() {
+            for child in self.children(b) {
+                depths[child] = depths[child].max(depths[b] + 1);
+            }
+        }
+        depths
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{circuits::Structure, data::Schema, plot::Picture, random::Seed};
+
+    #[test]
+    fn the_upper_levels_of_a_large_graph_can_be_drawn() {
+        let rows = Discrete::all_missing(Schema::uniform(&[16, 16], 2), 3);
+        let graph = Structure::QuadTree { units: 4, layer: super::super::Layer::Cp, tied: false }
+            .graph(&rows, Seed(0))
+            .unwrap();
+        let upper = graph.diagram("A quad tree", 3).unwrap();
+        assert_eq!(upper.table().unwrap().frame().height(), 1 + 4);
+        assert!(graph.diagram("A quad tree", 40).is_err() && graph.diagram("A quad tree", 0).is_err());
     }
 }

@@ -99,6 +99,12 @@ impl<T: Real> Workspace<T> {
         Self { tiles: Vec::new(), with_flows, read: Read::default() }
     }
 
+    /// Bytes of all tiles.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.tiles.iter().map(|tile| size_of_val(&tile.values[..]) + size_of_val(&tile.flows[..])).sum()
+    }
+
     /// Evaluates `rows` block by block, and hands each block's tiles to `each`, with the rows that are in them.
     pub(super) fn for_each_block(
         &mut self,

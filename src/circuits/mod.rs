@@ -31,6 +31,7 @@ mod draw;
 mod em;
 mod evaluate;
 mod exact;
+mod families;
 mod file;
 mod fit;
 mod flow;
@@ -48,6 +49,7 @@ mod prune;
 mod real;
 mod reals;
 mod sample;
+mod scope;
 mod structure;
 mod summary;
 #[cfg(test)]

@@ -74,6 +74,13 @@ enum Question {
         #[command(flatten)]
         known: Known,
     },
+    /// The entropy of a deterministic model (chow-liu, naive-bayes), nats.
+    Entropy,
+    /// Cross-entropy and Kullback-Leibler divergence from a deterministic model to another of the same graph, nats.
+    Divergence {
+        /// The other model, as `limbeck fit` wrote it.
+        other: PathBuf,
+    },
 }
 
 /// What is known: a file of rows, or one row on the command line.
@@ -191,11 +198,12 @@ pub(super) fn sample(args: &SampleArgs, context: &Context) -> Result<()> {
 
 pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
     let (known, out) = match &args.question {
-        Question::Conditional { known, out, .. } => (known, out.as_deref()),
-        Question::Inpaint { known, out, .. } | Question::Map { known, out } => (known, Some(out.as_path())),
-        Question::Next { known, .. } | Question::Moments { known } => (known, None),
+        Question::Conditional { known, out, .. } => (Some(known), out.as_deref()),
+        Question::Inpaint { known, out, .. } | Question::Map { known, out } => (Some(known), Some(out.as_path())),
+        Question::Next { known, .. } | Question::Moments { known } => (Some(known), None),
+        Question::Entropy | Question::Divergence { .. } => (None, None),
     };
-    let data = known.data.iter().map(|path| ("--data", path.as_path()));
+    let data = known.and_then(|known| known.data.as_deref()).map(|path| ("--data", path));
     let read: Vec<_> = std::iter::once(("MODEL", args.model.path.as_path())).chain(data).collect();
     super::keep_apart(&read, &[("--out", out)])?;
     if let Some(circuit) = args.model.load_reals()? {
@@ -228,7 +236,31 @@ pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
             next(&circuit, &row, circuit.schema().index(target)?, context)
         }
         Question::Moments { known } => moments(&circuit, &known.rows(circuit.schema())?, context),
+        Question::Entropy => {
+            let entropy = Deterministic::new(circuit)?.entropy();
+            context.print(&Entropy { entropy }, |r| format!("{:.4} nats", r.entropy));
+            Ok(())
+        }
+        Question::Divergence { other } => {
+            let (ours, theirs) = (Deterministic::new(circuit)?, Deterministic::load(other)?);
+            let report = Divergence { cross_entropy: theirs.cross_entropy_under(&ours)?, kl: ours.kl(&theirs)? };
+            context
+                .print(&report, |r| format!("cross-entropy {:.4} nats, divergence {:.4} nats", r.cross_entropy, r.kl));
+            Ok(())
+        }
     }
+}
+
+#[derive(serde::Serialize)]
+struct Entropy {
+    entropy: f64,
+}
+
+#[derive(serde::Serialize)]
+struct Divergence {
+    /// Null for ∞.
+    cross_entropy: f64,
+    kl: f64,
 }
 
 /// The questions that a circuit over real numbers answers.

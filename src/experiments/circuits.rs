@@ -1,14 +1,15 @@
 //! Circuits side by side: their flow, the rules of EM, the structures, pruning, and compression.
 
-use super::{Lab, pictures};
+use super::{Lab, pictures, published};
 use crate::{
-    Result,
+    Error, Result,
     circuits::{Circuit, Em, FitCircuit, Graph, Layer, Leaf, PruneBy, Rule, Structure},
     data::{Discrete, Rows, Schema, Split, shipped},
     plot::{Axis, Lines, Series, Table},
     train::History,
 };
 use image::{ExtendedColorType, ImageEncoder, codecs::png};
+use lzma_rust2::{XzOptions, XzWriter};
 use std::{f64::consts::LN_2, io::Write};
 
 /// Training, validation and test rows of the digits.
@@ -97,12 +98,22 @@ pub(super) fn structures(lab: &mut Lab) -> Result<()> {
         lines = lines.with(Series::new(name, points));
     }
     lab.figure("circuits-structures", &lines)?;
+    let published = published()?;
+    let ours = |r: &(&str, usize, usize, f64, f64)| {
+        (r.0.to_string(), "digits, 8 × 8, 17 levels", r.1.to_string(), r.2.to_string(), r.3, r.4, "measured here")
+    };
+    let theirs = published.iter().map(|p| {
+        (p.model.clone(), p.data.as_str(), String::new(), String::new(), p.value, f64::NAN, p.source.as_str())
+    });
+    let rows: Vec<_> = rows.iter().map(ours).chain(theirs).collect();
     let table = Table::new()
-        .text("structure", rows.iter().map(|r| r.0))?
-        .counts("units", rows.iter().map(|r| r.1))?
-        .counts("parameters", rows.iter().map(|r| r.2))?
-        .numbers("test bits/dim", rows.iter().map(|r| r.3))?
-        .numbers("standard error", rows.iter().map(|r| r.4))?;
+        .text("model", rows.iter().map(|r| &r.0))?
+        .text("data", rows.iter().map(|r| r.1))?
+        .text("units", rows.iter().map(|r| &r.2))?
+        .text("parameters", rows.iter().map(|r| &r.3))?
+        .numbers("test bits/dim", rows.iter().map(|r| r.4))?
+        .numbers("standard error", rows.iter().map(|r| r.5))?
+        .text("source", rows.iter().map(|r| r.6))?;
     lab.table("circuits-structures-table", table);
     Ok(())
 }
@@ -139,24 +150,16 @@ pub(super) fn compression(lab: &mut Lab) -> Result<()> {
     let settings = FitCircuit { epochs: lab.scale.pick(60, 200), ..FitCircuit::new(Structure::hclt(16)) };
     let (circuit, _) = settings.fit(&train, Some(&valid), lab.seed)?;
     let pixels: Vec<u8> = test.codes().iter().map(|code| *code as u8).collect();
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    gzip.write_all(&pixels).expect("memory can be written to");
-    let gzip = gzip.finish().expect("memory can be written to").len();
-    let mut picture = Vec::new();
-    let encoder =
-        png::PngEncoder::new_with_quality(&mut picture, png::CompressionType::Best, png::FilterType::Adaptive);
-    // One picture, the digits below each other.
-    let (width, height) = (8, (pixels.len() / 8) as u32);
-    encoder.write_image(&pixels, width, height, ExtendedColorType::L8).map_err(crate::Error::invalid)?;
     let packed = circuit.compress(&test)?;
     if circuit.decompress(&packed)? != test {
-        return Err(crate::Error::invalid("compressed digits did not come back"));
+        return Err(Error::invalid("compressed digits did not come back"));
     }
     let bound = circuit.evidence(&test)?.bits_per_dim()? * pixels.len() as f64 / 8.0;
     let sizes = [
         ("bytes as they are", pixels.len() as f64),
-        ("PNG", picture.len() as f64),
-        ("gzip", gzip as f64),
+        ("PNG", png(&pixels)?.len() as f64),
+        ("gzip", gzip(&pixels)?.len() as f64),
+        ("xz", xz(&pixels)?.len() as f64),
         ("the circuit, coded", packed.len() as f64),
         ("the circuit's likelihood", bound),
     ];
@@ -166,4 +169,24 @@ pub(super) fn compression(lab: &mut Lab) -> Result<()> {
         .numbers("bits/dim", sizes.iter().map(|s| 8.0 * s.1 / pixels.len() as f64))?;
     lab.table("circuits-compression", table);
     lab.figure("circuits-inpainting", &pictures::inpainting(&circuit, &test, 8, lab.seed)?)
+}
+
+/// One picture, eight pixels wide, the digits below each other.
+fn png(pixels: &[u8]) -> Result<Vec<u8>> {
+    let mut picture = Vec::new();
+    let encoder =
+        png::PngEncoder::new_with_quality(&mut picture, png::CompressionType::Best, png::FilterType::Adaptive);
+    let (width, height) = (8, (pixels.len() / 8) as u32);
+    encoder.write_image(pixels, width, height, ExtendedColorType::L8).map_err(Error::invalid)?;
+    Ok(picture)
+}
+
+fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    writer.write_all(bytes).and_then(|()| writer.finish()).map_err(Error::invalid)
+}
+
+fn xz(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut writer = XzWriter::new(Vec::new(), XzOptions::with_preset(9)).map_err(Error::invalid)?;
+    writer.write_all(bytes).and_then(|()| writer.finish()).map_err(Error::invalid)
 }

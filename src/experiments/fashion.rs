@@ -42,9 +42,10 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
             lab.figure("fashion-inpainting", &pictures::inpainting(&circuit, &test, 28, lab.seed)?)?;
         }
     }
-    let published = published("Fashion-MNIST")?;
+    let published = published()?;
     let theirs = published
         .iter()
+        .filter(|p| p.data == "Fashion-MNIST")
         .map(|p| (format!("{} ({})", p.model, p.source), String::new(), String::new(), p.value, f64::NAN));
     let rows: Vec<_> = found.into_iter().chain(theirs).collect();
     let table = Table::new()

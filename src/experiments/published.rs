@@ -18,23 +18,20 @@ pub struct Published {
     pub source: String,
 }
 
-/// Everything published about a data set.
+/// Everything in the list.
 ///
 /// # Errors
-/// When there is nothing.
-pub fn published(data: &str) -> Result<Vec<Published>> {
+/// Never, as long as its test passes.
+pub fn published() -> Result<Vec<Published>> {
     let mut reader = csv::Reader::from_reader(include_str!("published.csv").as_bytes());
-    let rows: Vec<Published> = reader.deserialize().collect::<std::result::Result<_, _>>().map_err(Error::invalid)?;
-    let found: Vec<Published> = rows.into_iter().filter(|row| row.data == data).collect();
-    if found.is_empty() { Err(Error::invalid(format!("nothing is published about {data}"))) } else { Ok(found) }
+    reader.deserialize().collect::<std::result::Result<_, _>>().map_err(Error::invalid)
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn every_row_can_be_read() {
-        let rows = super::published("Fashion-MNIST").unwrap();
-        assert!(rows.iter().any(|r| (r.model.as_str(), r.value) == ("HCLT", 3.34)));
-        assert!(super::published("CIFAR").is_err());
+        let rows = super::published().unwrap();
+        assert!(rows.iter().any(|r| (r.model.as_str(), r.data.as_str(), r.value) == ("HCLT", "Fashion-MNIST", 3.34)));
     }
 }

@@ -224,7 +224,7 @@ mod tests {
     use super::*;
     use crate::{
         data::{Discrete, Schema},
-        plot::{Axis, Dots, Lines, Series, Tiles, TreeMap},
+        plot::{Axis, Diagram, DiagramNode, Dots, Lines, Series, Tiles, TreeMap},
     };
 
     /// The value of an attribute of an SVG element.
@@ -273,6 +273,13 @@ mod tests {
             .with(Series::new("validation", steps.map(|(x, y)| (x, y * 1.2))));
         gate(&lines, &["A title", "step", "loss (nats)", "train", "validation"]);
         gate(&lines.axes(Axis::Linear, Axis::Log), &["loss (nats)"]);
+        let many = (0..9).fold(Lines::new("Nine", "x", "y"), |lines, i| {
+            lines.with(Series::new(&format!("a rather long name {i}"), [(0.0, f64::from(i)), (1.0, 1.0)]))
+        });
+        gate(&many, &["a rather long name 8"]);
+        let node = |level, label: &str| DiagramNode { level, label: label.into(), flow: 0.5 };
+        let nodes = vec![node(0, "+"), node(1, "rain"), node(1, "lawn")];
+        gate(&Diagram::new("A diagram with a long title", nodes, vec![(0, 1, 0.2), (0, 2, 1.0)]).unwrap(), &["rain"]);
         gate(
             &Dots::new("Models", "bits/dim").with("hclt", 1.9, 0.01).with("independent pixels", 2.4, 0.02),
             &["bits/dim", "hclt"],

@@ -1,5 +1,7 @@
 //! Circuits against enumeration, closed forms and themselves.
 
+mod learning;
+mod queries;
 mod reals;
 mod soft;
 
@@ -253,26 +255,6 @@ fn f32_agrees_with_f64_and_any_number_of_threads_with_itself() {
     assert_eq!(on(1), on(3));
 }
 
-#[test]
-fn conditionals_are_joints_over_marginals() {
-    let c = circuit::<f64>(6, 3, 4, 8);
-    let known = assignments(6, 3).select(&[5, 300]).mask(|_, v| v == 1 || v == 4);
-    let conditionals: Conditionals = c.all_conditionals(&known).unwrap();
-    for row in 0..2 {
-        let marginal = log_prob(&c, &known.select(&[row]))[0];
-        for v in [1, 4] {
-            for a in 0..3 {
-                let mut codes = known.row(row).to_vec();
-                codes[v] = a;
-                let joint = log_prob(&c, &Discrete::new(c.schema.clone(), codes).unwrap())[0];
-                let found = conditionals.get(row, v)[a as usize];
-                assert!((found - (joint - marginal).exp()).abs() < 1e-12);
-            }
-        }
-        assert_eq!(conditionals.get(row, 0)[known.row(row)[0] as usize], 1.0);
-    }
-}
-
 /// Pearson's statistic of draws against their exact law, as a standard score (normal approximation). Cells in which fewer
 /// than eight draws are expected count as one.
 pub(super) fn chi_square(draws: &Discrete, law: &[f64], index: impl Fn(&[u16]) -> usize) -> f64 {
@@ -286,71 +268,6 @@ pub(super) fn chi_square(draws: &Discrete, law: &[f64], index: impl Fn(&[u16]) -
     let statistic: f64 = cells.iter().map(|(o, e)| (o - e).powi(2) / e).sum();
     let degrees = cells.len() as f64 - 1.0;
     (statistic - degrees) / (2.0 * degrees).sqrt()
-}
-
-#[test]
-fn samples_follow_the_exact_law() {
-    let c = circuit::<f32>(4, 3, 3, 9);
-    let all = assignments(4, 3);
-    let law: Vec<f64> = c.log_prob(&all).unwrap().iter().map(|p| p.exp()).collect();
-    let index = |x: &[u16]| x.iter().rev().fold(0, |i, code| i * 3 + *code as usize);
-    let score = chi_square(&c.sample(40_000, Seed(4)).unwrap(), &law, index);
-    assert!(score.abs() < 4.0, "{score}");
-}
-
-#[test]
-fn completions_follow_the_exact_conditional_law() {
-    let c = circuit::<f32>(4, 3, 3, 10);
-    let all = assignments(4, 3);
-    let known = all.select(&[50; 40_000]).mask(|_, v| v == 0 || v == 3);
-    let marginal = c.log_prob(&known.select(&[0])).unwrap()[0];
-    let law: Vec<f64> = (0..9)
-        .map(|i| {
-            let mut codes = known.row(0).to_vec();
-            (codes[0], codes[3]) = (i % 3, i / 3);
-            let joint = log_prob(&c, &Discrete::new(c.schema.clone(), codes).unwrap())[0];
-            (joint - marginal).exp()
-        })
-        .collect();
-    let draws = c.complete(&known, Seed(5)).unwrap();
-    assert!((0..100).all(|row| draws.row(row)[1..3] == known.row(row)[1..3]), "what is known is kept");
-    let score = chi_square(&draws, &law, |x| x[0] as usize + 3 * x[3] as usize);
-    assert!(score.abs() < 4.0, "{score}");
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    #[test]
-    fn em_never_lowers_the_likelihood(vars in 2..7_usize, categories in 2..5_usize, states in 1..5_usize, seed: u64, holes in 0..3_usize) {
-        let truth = circuit::<f64>(vars, categories, 3, seed);
-        let rows = draw(&truth, 60, seed).mask(|row, v| holes > 0 && (row + v) % (5 - holes) == 0);
-        let learner = circuit::<f64>(vars, categories, states, seed ^ 1);
-        let mut learner = EmLearner::of(learner, &rows, None, Notes::default(), Em::exact()).unwrap();
-        let history = train(&mut learner, rows.len(), &Plan::new(8, 25, Seed(0)), &mut quiet).unwrap();
-        let losses: Vec<f64> = history.epochs().iter().map(|e| {
-            history.records().iter().filter(|r| r.epoch == e.0).zip([25.0, 25.0, 10.0]).map(|(r, n)| r.loss * n).sum::<f64>()
-        }).collect();
-        prop_assert!(losses.windows(2).all(|pair| pair[1] <= pair[0] + 1e-10), "{losses:?}");
-    }
-}
-
-#[test]
-fn mini_batches_learn_and_resume_where_they_were() {
-    let truth = circuit::<f32>(8, 4, 4, 11);
-    let rows = truth.sample(2000, Seed(6)).unwrap();
-    let start = || EmLearner::new(circuit::<f32>(8, 4, 4, 12), &rows, None, Em::default()).unwrap();
-    let mut whole = start();
-    let history = train(&mut whole, 2000, &Plan::new(6, 200, Seed(1)), &mut quiet).unwrap();
-    let entropy = -truth.evidence(&rows).unwrap().mean();
-    let found = -whole.circuit().evidence(&rows).unwrap().mean();
-    assert!(history.records()[0].loss > found + 0.2, "{} to {found}", history.records()[0].loss);
-    assert!(found - entropy < 0.1, "{found} where the data's own circuit has {entropy}");
-    let mut archive = Archive::default();
-    Learner::save(&whole, &mut archive);
-    let mut again = start();
-    Learner::load(&mut again, &archive).unwrap();
-    assert_eq!(again.circuit(), whole.circuit());
 }
 
 #[test]
@@ -375,105 +292,4 @@ fn rows_that_do_not_fit_are_refused() {
     assert_eq!(error, "rows of 4 values; the circuit has 5 variables");
     let error = c.log_prob(&assignments(5, 4)).unwrap_err().to_string();
     assert_eq!(error, "variable x0 has 4 categories; the circuit knows 3");
-}
-
-#[test]
-fn a_row_of_weight_two_counts_as_two_rows() {
-    let truth = circuit::<f64>(5, 3, 3, 15);
-    let rows = draw(&truth, 30, 7);
-    let weights: Vec<f32> = (0..30).map(|i| (i % 3) as f32).collect();
-    let repeated: Vec<usize> = (0..30).flat_map(|i| std::iter::repeat_n(i, i % 3)).collect();
-    let repeated = rows.select(&repeated);
-    let learn = |rows: &Discrete, notes: Notes| {
-        let mut learner = EmLearner::of(circuit::<f64>(5, 3, 2, 16), rows, None, notes, Em::exact()).unwrap();
-        let history = train(&mut learner, rows.len(), &Plan::new(3, 100, Seed(0)), &mut quiet).unwrap();
-        (history.records().iter().map(|r| r.loss).collect::<Vec<_>>(), log_prob(learner.model(), &assignments(5, 3)))
-    };
-    let (a, b) = (learn(&rows, Notes { weights: Some(&weights), heads: None }), learn(&repeated, Notes::default()));
-    assert!(a.0.iter().zip(&b.0).all(|(a, b)| (a - b).abs() < 1e-12), "{:?} {:?}", a.0, b.0);
-    assert!(a.1.iter().zip(&b.1).all(|(a, b)| a == b || (a - b).abs() < 1e-10));
-    let negative = vec![-1.0; 30];
-    let notes = Notes { weights: Some(&negative), heads: None };
-    assert!(EmLearner::of(circuit::<f64>(5, 3, 2, 16), &rows, None, notes, Em::exact()).is_err());
-}
-
-#[test]
-fn heads_share_a_circuit_and_learn_from_their_own_rows() {
-    let mut graph = Graph::new(2);
-    let inputs = [graph.input(0, 3).unwrap(), graph.input(1, 3).unwrap()];
-    let product = graph.product(&inputs).unwrap();
-    graph.sum(&[product], 2).unwrap();
-    let c: Circuit<f64> = sharpened(graph, 3, Leaf::Categorical, 17);
-    let rows = assignments(2, 3);
-    let heads = |weights: [f32; 2]| -> Vec<f32> { (0..rows.len()).flat_map(|_| weights).collect() };
-    let under = |weights: [f32; 2]| c.score(&rows, Notes { heads: Some(&heads(weights)), weights: None }).unwrap().0;
-    let (first, second, mixed) = (under([1.0, 0.0]), under([0.0, 1.0]), under([0.25, 0.75]));
-    for row in 0..rows.len() {
-        assert!((first[row] - recursive(&c, c.graph.root(), 0, rows.row(row)).ln()).abs() < 1e-12);
-        let sum = 0.25 * first[row].exp() + 0.75 * second[row].exp();
-        assert!((mixed[row] - sum.ln()).abs() < 1e-12);
-    }
-    assert!(c.score(&rows, Notes::default()).is_err(), "which head is to be said");
-
-    // All rows belong to the first head: the second keeps its weights.
-    let hard = heads([1.0, 0.0]);
-    let notes = Notes { heads: Some(&hard), weights: None };
-    let mut learner = EmLearner::of(c.clone(), &rows, None, notes, Em::exact()).unwrap();
-    train(&mut learner, rows.len(), &Plan::new(1, 100, Seed(0)), &mut quiet).unwrap();
-    let row = |circuit: &Circuit<f64>, head: usize| {
-        let matrix = &circuit.weights[0][0];
-        matrix.values[matrix.row(head)].to_vec()
-    };
-    assert_eq!(row(learner.model(), 1), row(&c, 1));
-    assert_ne!(row(learner.model(), 0), row(&c, 0));
-    // Soft heads: the flows into the roots sum to the rows.
-    let soft = heads([0.4, 0.6]);
-    let mut flows = Flows::new(&c);
-    let all: Vec<usize> = (0..rows.len()).collect();
-    Workspace::new(true)
-        .for_each_block(&c, &rows, &all, Notes { heads: Some(&soft), weights: None }, |_, tiles| {
-            flows.add(&c, tiles);
-            Ok(())
-        })
-        .unwrap();
-    let over: f64 = c.weights[0][0].values.iter().zip(&flows.sums.edges[0][0]).map(|(w, f)| w * f).sum();
-    assert!((over - rows.len() as f64).abs() < 1e-10, "{over}");
-}
-
-#[test]
-fn every_rule_learns_and_resumes_where_it_was() {
-    let truth = circuit::<f32>(8, 4, 4, 18);
-    let rows = draw(&truth, 1000, 8);
-    let slow = Em { rule: Rule::SlowForgetting, memory: 2000.0, ..Em::default() };
-    for em in [Em::exact(), Em::default(), slow, Em::anemone()] {
-        let start = || EmLearner::new(circuit::<f32>(8, 4, 4, 19), &rows, None, em).unwrap();
-        let mut whole = start();
-        train(&mut whole, 1000, &Plan::new(3, 100, Seed(1)), &mut quiet).unwrap();
-        let before = start().circuit().evidence(&rows).unwrap().mean();
-        let after = whole.circuit().evidence(&rows).unwrap().mean();
-        assert!(after > before + 0.2, "{em:?}: {before} to {after}");
-        let mut archive = Archive::default();
-        Learner::save(&whole, &mut archive);
-        let mut again = start();
-        Learner::load(&mut again, &archive).unwrap();
-        let clock = Clock { step: 31, steps: 40, epoch: 4, seed: Seed(1) };
-        let batch: Vec<usize> = (0..100).collect();
-        for learner in [&mut whole, &mut again] {
-            Learner::step(learner, &batch, &clock).unwrap();
-            Learner::end_epoch(learner, &clock).unwrap();
-        }
-        assert_eq!(again.circuit(), whole.circuit(), "{em:?}");
-    }
-}
-
-#[test]
-fn a_sample_goes_through_a_node_as_often_as_its_mass_says() {
-    let c = circuit::<f64>(6, 3, 4, 20);
-    let mass = c.top_down();
-    // The flows of rows of which nothing is known are the masses.
-    let nothing = Discrete::all_missing(c.schema.clone(), 1);
-    let flows = c.row_flows(&c.log_values(&nothing.row(0).into()), &[1.0], |_, _| {});
-    for (mass, flow) in mass.iter().flatten().zip(flows.iter().flatten()) {
-        assert!((mass - flow).abs() < 1e-12);
-    }
 }

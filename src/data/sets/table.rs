@@ -97,6 +97,15 @@ impl Table {
         Self { names: self.names.clone(), schema: self.schema.clone(), values }
     }
 
+    /// The columns with these numbers, in this order.
+    pub fn columns(&self, columns: &[usize]) -> Self {
+        let values =
+            (0..self.values.len() / self.names.len()).flat_map(|r| columns.iter().map(move |c| self.row(r)[*c]));
+        let names = columns.iter().map(|c| self.names[*c].clone()).collect();
+        let variables = columns.iter().map(|c| self.schema.variables[*c].clone()).collect();
+        Self { names, values: values.collect(), schema: Schema { variables, shape: vec![columns.len()] } }
+    }
+
     /// The same rows, each of them of this shape; its product is the number of columns.
     ///
     /// # Errors
