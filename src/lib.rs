@@ -25,6 +25,7 @@
 //! | [`prelude`] | what a program of a few lines needs |
 //! | [`data`] | data sets, and the files they come from |
 //! | [`circuits`] | probabilistic circuits: structures, learning, exact queries |
+//! | [`flows`] | normalizing flows: bijections with their log-determinants, learned by maximum likelihood |
 //! | [`evidence`] | what a likelihood is: exact, a bound, or unnormalised, and in which space |
 //! | [`nn`] | typed layers and optimisers on dfdx |
 //! | [`train`] | the training loop, its history and checkpoints |
@@ -39,6 +40,7 @@ pub mod data;
 pub mod error;
 pub mod evidence;
 pub mod experiments;
+pub mod flows;
 pub mod nn;
 pub mod notebook;
 pub mod plot;

@@ -1,0 +1,91 @@
+//! A bijection and a base distribution: a density that can be drawn from.
+
+use super::{Base, Bijection, FastForward, FastInverse, Inverse, Normal, PerRow, Rows};
+use crate::{
+    nn::{Device, Real},
+    random::Seed,
+};
+use dfdx::tensor::Tape;
+
+/// A density by a change of variables.
+///
+/// ```text
+/// log p(x) = log p_base(f(x)) + log |det ∂f/∂x|        x = f⁻¹(z), z ~ base
+/// ```
+///
+/// `log_prob` is there where `f` is one pass, `sample` where `f⁻¹` is. The other direction takes as many passes as the bijection
+/// needs, and has to be asked for: [`Self::sequential`].
+#[derive(Clone, Debug, Default)]
+pub struct Flow<B, P = Normal> {
+    /// From the data to the base.
+    pub bijection: B,
+    /// What the data become.
+    pub base: P,
+}
+
+/// A [`Flow`] in both directions, however many passes they take.
+#[derive(Debug)]
+pub struct Sequential<'a, B, P>(&'a Flow<B, P>);
+
+impl<B> Flow<B> {
+    /// With a standard normal base.
+    pub fn normal(bijection: B) -> Self {
+        Self { bijection, base: Normal }
+    }
+}
+
+impl<B, P> Flow<B, P> {
+    /// Both directions, also the slow one.
+    pub fn sequential(&self) -> Sequential<'_, B, P> {
+        Sequential(self)
+    }
+
+    /// The same with the fast direction the other way round.
+    pub fn inverted(self) -> Flow<Inverse<B>, P> {
+        Flow { bijection: Inverse(self.bijection), base: self.base }
+    }
+
+    /// Log-density of every row, nats.
+    pub fn log_prob<const D: usize, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+        &self,
+        x: Rows<D, E, Dev, T>,
+    ) -> PerRow<E, Dev, T>
+    where
+        B: Bijection<D, E, Dev> + FastForward,
+        P: Base,
+    {
+        self.sequential().log_prob(x)
+    }
+
+    /// `n` independent rows.
+    pub fn sample<const D: usize, E: Real, Dev: Device<E>>(&self, n: usize, device: &Dev, seed: Seed) -> Rows<D, E, Dev>
+    where
+        B: Bijection<D, E, Dev> + FastInverse,
+        P: Base,
+    {
+        self.sequential().sample(n, device, seed)
+    }
+}
+
+impl<B, P: Base> Sequential<'_, B, P> {
+    /// Log-density of every row, nats.
+    pub fn log_prob<const D: usize, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+        &self,
+        x: Rows<D, E, Dev, T>,
+    ) -> PerRow<E, Dev, T>
+    where
+        B: Bijection<D, E, Dev>,
+    {
+        let (z, log_det) = self.0.bijection.forward(x);
+        self.0.base.log_prob(z) + log_det
+    }
+
+    /// `n` independent rows.
+    pub fn sample<const D: usize, E: Real, Dev: Device<E>>(&self, n: usize, device: &Dev, seed: Seed) -> Rows<D, E, Dev>
+    where
+        B: Bijection<D, E, Dev>,
+    {
+        let z = self.0.base.sample(n, device, &mut seed.stream("flow", 0));
+        self.0.bijection.inverse(z).0
+    }
+}
