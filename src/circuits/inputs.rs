@@ -142,7 +142,7 @@ fn transpose<T: Copy>(rows: &[T], first: usize, n: usize, width: usize, columns:
 }
 
 /// Where the categories of each variable begin; at last, how many there are.
-fn starts(schema: &Schema) -> Vec<usize> {
+pub(super) fn starts(schema: &Schema) -> Vec<usize> {
     let mut end = 0;
     let sizes = schema.variables.iter().map(|v| v.categories);
     std::iter::once(0)

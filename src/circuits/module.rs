@@ -4,6 +4,7 @@ use super::{
     Circuit, Leaf,
     evaluate::{Notes, Workspace},
     flow::Flows,
+    inputs::starts,
     kernels::TILE,
 };
 use crate::{
@@ -141,16 +142,7 @@ impl Circuit {
     fn gradients(&self, rows: &dyn Rows, weights: &[f32], width: usize) -> Result<(Vec<f64>, Vec<f32>)> {
         let mut flows = Flows::new(self);
         let mut evidence = vec![0.0; rows.len() * width];
-        let starts: Vec<usize> = self
-            .schema
-            .variables
-            .iter()
-            .scan(0, |at, v| {
-                let start = *at;
-                *at += v.categories;
-                Some(start)
-            })
-            .collect();
+        let starts = starts(&self.schema);
         let all: Vec<usize> = (0..rows.len()).collect();
         let notes = Notes { weights: Some(weights), ..Notes::default() };
         Workspace::new(true).for_each_block(self, rows, &all, notes, |block, tiles| {
