@@ -41,6 +41,7 @@ pub mod error;
 pub mod evidence;
 pub mod experiments;
 pub mod flows;
+mod math;
 pub mod nn;
 pub mod notebook;
 pub mod plot;

@@ -136,17 +136,10 @@ impl<T: Real> Circuit<T> {
             let (mut p, mut column) = (vec![0.0; categories], Vec::new());
             for b in 0..n {
                 p.fill(0.0);
-                if tile.faint[b] {
-                    let values = self.log_values(&tile.row(b));
-                    let flows = self.row_flows(&values, &[1.0], |_, _| {});
-                    leaves.iter().for_each(|(set, block)| self.add_expected((v, *set), &flows[*block], None, &mut p));
-                } else {
-                    for (set, block) in leaves {
-                        let flows = &tile.flows[self.plan.flows[*block].clone()];
-                        column.clear();
-                        column.extend(flows[b..].iter().step_by(TILE).map(|f| f.f64()));
-                        self.add_expected((v, *set), &column, None, &mut p);
-                    }
+                let exact = tile.faint[b].then(|| self.row_flows(&self.log_values(&tile.row(b)), &[1.0], |_, _| {}));
+                for (set, block) in leaves {
+                    self.column(tile, exact.as_deref(), *block, b, &mut column);
+                    self.add_expected((v, *set), &column, None, &mut p);
                 }
                 let total: f64 = p.iter().sum();
                 let share = if total > 0.0 && total.is_finite() { 1.0 / total } else { 0.0 };

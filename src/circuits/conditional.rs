@@ -2,7 +2,7 @@
 
 use super::{
     Circuit, Leaf, Real,
-    evaluate::{Notes, Workspace},
+    evaluate::{Notes, Tile, Workspace},
     inputs::Row,
     kernels::TILE,
 };
@@ -50,6 +50,7 @@ impl<T: Real> Circuit<T> {
         let width = offsets[self.vars()];
         let mut probabilities = vec![0.0; rows.len() * width];
         let all: Vec<usize> = (0..rows.len()).collect();
+        let mut flows = Vec::new();
         Workspace::new(true).for_each_block(self, rows, &all, Notes::default(), |block, tiles| {
             for (tile, tile_rows) in tiles.iter_mut().zip(block.chunks(TILE)) {
                 self.downward(tile, None, None);
@@ -62,13 +63,7 @@ impl<T: Real> Circuit<T> {
                     let into = &mut probabilities[row * width..(row + 1) * width];
                     for (set, uses) in self.uses.leaves.iter().enumerate() {
                         for (v, block) in uses.iter().filter(|(v, _)| says.hides(*v)) {
-                            let flows = match &exact {
-                                Some(flows) => flows[*block].clone(),
-                                None => {
-                                    let flows = &tile.flows[self.plan.flows[*block].clone()];
-                                    flows[b..].iter().step_by(TILE).map(|f| f.f64()).collect()
-                                }
-                            };
+                            self.column(tile, exact.as_deref(), *block, b, &mut flows);
                             self.add_expected((*v, set), &flows, Some(&says), &mut into[offsets[*v]..offsets[v + 1]]);
                         }
                     }
@@ -94,6 +89,25 @@ impl<T: Real> Circuit<T> {
         Ok(Conditionals { offsets, probabilities })
     }
 
+    /// The flows of row `b` of a tile over the nodes of an input block: those in the tile, or `exact` ones of all blocks.
+    pub(super) fn column(
+        &self,
+        tile: &Tile<T>,
+        exact: Option<&[Vec<f64>]>,
+        block: usize,
+        b: usize,
+        into: &mut Vec<f64>,
+    ) {
+        into.clear();
+        match exact {
+            Some(flows) => into.extend_from_slice(&flows[block]),
+            None => {
+                let flows = &tile.flows[self.plan.flows[block].clone()];
+                into.extend(flows[b..].iter().step_by(TILE).map(|f| f.f64()));
+            }
+        }
+    }
+
     /// `target[a] += Σ_h F[h] p(a | h, what the row says)`; of gaussians 1, the mean and the mean square instead of `p`.
     pub(super) fn add_expected(
         &self,
@@ -103,7 +117,7 @@ impl<T: Real> Circuit<T> {
         target: &mut [f64],
     ) {
         let leaves = &self.leaves[set];
-        let soft = row.filter(|row| self.soft(row, variable).is_some());
+        let soft = row.filter(|row| row.soft(variable).is_some());
         match (leaves.kind, soft) {
             (Leaf::Gaussian, _) => {
                 for (unit, flow) in flows.iter().enumerate() {

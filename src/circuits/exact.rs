@@ -1,21 +1,13 @@
 //! One row in log space and f64: slower, and right where linear values would vanish.
 
 use super::{Circuit, Real, graph::Kind, inputs::Row, layer::Matrix, prune::Edge};
+use crate::math::log_sum_exp;
 
 /// Log-values of all nodes for one row.
 #[derive(Clone, Debug)]
 pub(super) struct LogValues {
     /// Of each block, its nodes.
     pub(super) blocks: Vec<Vec<f64>>,
-}
-
-/// `log Σ exp(values)`; −∞ for none.
-pub(super) fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let largest = values.clone().fold(f64::NEG_INFINITY, f64::max);
-    if largest == f64::NEG_INFINITY {
-        return largest;
-    }
-    largest + values.map(|v| (v - largest).exp()).sum::<f64>().ln()
 }
 
 /// How the children of a sum become its value.

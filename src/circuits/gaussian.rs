@@ -4,6 +4,7 @@
 //! matter to single precision.
 
 use super::{Real, kernels::TILE, leaf::Leaves};
+use crate::math::mean_and_deviation;
 use rand::RngExt;
 use std::f64::consts::{LN_2, TAU};
 
@@ -29,10 +30,8 @@ impl Default for Frame {
 impl Frame {
     /// Of values; a column whose values are all the same has scale one.
     pub(super) fn of(values: &[f64]) -> Self {
-        let n = values.len() as f64;
-        let shift = values.iter().sum::<f64>() / n.max(1.0);
-        let scale = (values.iter().map(|x| (x - shift).powi(2)).sum::<f64>() / n.max(1.0)).sqrt();
-        Self { shift, scale: if scale > 0.0 { scale } else { 1.0 } }
+        let (shift, scale) = mean_and_deviation(values);
+        Self { shift, scale }
     }
 }
 

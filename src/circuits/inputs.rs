@@ -8,6 +8,7 @@ use super::{
 use crate::{
     Result,
     data::{MISSING, Rows, Schema},
+    math::log_sum_exp,
 };
 
 /// What up to [`TILE`] rows say.
@@ -43,14 +44,14 @@ impl Read {
         source.read_evidence(block, &mut self.soft)
     }
 
-    /// The row at `i` of those read, `n` in all.
-    pub(super) fn row(&self, i: usize, n: usize) -> Row {
-        fn part<T: Copy>(all: &[T], i: usize, n: usize) -> Vec<T> {
+    /// The row at `i` of those read, `n` in all, of columns with this schema.
+    pub(super) fn row(&self, i: usize, n: usize, schema: &Schema) -> Row {
+        fn part<T>(all: &[T], i: usize, n: usize) -> &[T] {
             let width = all.len() / n;
-            all[i * width..(i + 1) * width].to_vec()
+            &all[i * width..(i + 1) * width]
         }
-        let soft = part(&self.soft, i, n).into_iter().map(f64::from).collect();
-        Row { codes: part(&self.codes, i, n), reals: part(&self.reals, i, n), soft }
+        let soft = by_variable(part(&self.soft, i, n), &starts(schema));
+        Row { codes: part(&self.codes, i, n).to_vec(), reals: part(&self.reals, i, n).to_vec(), soft }
     }
 }
 
@@ -107,7 +108,7 @@ impl<T: Real> Inputs<T> {
         Row {
             codes: column(&self.codes, b).collect(),
             reals: column(&self.reals, b).collect(),
-            soft: column(&self.log_soft, b).map(f64::from).collect(),
+            soft: by_variable(&column(&self.log_soft, b).collect::<Vec<_>>(), &self.starts),
         }
     }
 
@@ -153,6 +154,12 @@ pub(super) fn starts(schema: &Schema) -> Vec<usize> {
         .collect()
 }
 
+/// The log-likelihoods of one row, cut into variables.
+fn by_variable(logs: &[f32], starts: &[usize]) -> Vec<Vec<f64>> {
+    let of = |ends: &[usize]| logs[ends[0]..ends[1]].iter().map(|l| f64::from(*l)).collect();
+    if logs.is_empty() { vec![] } else { starts.windows(2).map(of).collect() }
+}
+
 /// What one row says.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
@@ -160,8 +167,8 @@ pub(super) struct Row {
     pub(super) codes: Vec<u16>,
     /// Real numbers, NaN where one is missing; empty where all columns are categories.
     pub(super) reals: Vec<f64>,
-    /// Log-likelihoods of every category of every variable; empty where there is no soft evidence.
-    soft: Vec<f64>,
+    /// Log-likelihoods of every category of each variable; empty where there is no soft evidence.
+    soft: Vec<Vec<f64>>,
 }
 
 impl From<&[u16]> for Row {
@@ -176,6 +183,11 @@ impl Row {
         self.codes[variable] == MISSING && self.reals.get(variable).is_none_or(|x| x.is_nan())
     }
 
+    /// Log-likelihoods of the categories of a variable, where evidence is soft.
+    pub(super) fn soft(&self, variable: usize) -> Option<&[f64]> {
+        self.soft.get(variable).map(Vec::as_slice)
+    }
+
     /// Whether nothing is known.
     pub(super) fn is_blank(&self) -> bool {
         self.soft.is_empty() && (0..self.codes.len()).all(|v| self.hides(v))
@@ -183,20 +195,14 @@ impl Row {
 }
 
 impl<T: Real> Circuit<T> {
-    /// Log-likelihoods of the categories of a variable in a row with soft evidence.
-    pub(super) fn soft<'r>(&self, row: &'r Row, variable: usize) -> Option<&'r [f64]> {
-        let before = self.schema.variables[..variable].iter().map(|v| v.categories).sum::<usize>();
-        (!row.soft.is_empty()).then(|| &row.soft[before..before + self.schema.variables[variable].categories])
-    }
-
     /// `log p(what the row says of the variable | unit)`.
     pub(super) fn log_input(&self, row: &Row, variable: usize, leaf: usize, unit: usize) -> f64 {
         let leaves = &self.leaves[leaf];
         if leaves.kind == Leaf::Gaussian {
             return row.reals.get(variable).filter(|x| !x.is_nan()).map_or(0.0, |x| leaves.log_density(unit, *x));
         }
-        match (self.soft(row, variable), row.codes[variable]) {
-            (Some(logs), _) => super::exact::log_sum_exp(leaves.distribution(unit).zip(logs).map(|(p, l)| p.ln() + l)),
+        match (row.soft(variable), row.codes[variable]) {
+            (Some(logs), _) => log_sum_exp(leaves.distribution(unit).zip(logs).map(|(p, l)| p.ln() + l)),
             (None, MISSING) => 0.0,
             (None, code) => leaves.prob(unit, code).ln(),
         }
@@ -247,7 +253,7 @@ impl<T: Real> Circuit<T> {
         let leaves = &self.leaves[leaf];
         for (unit, flow) in flows.iter().enumerate().filter(|(_, flow)| **flow != 0.0) {
             let mut add = |row: usize, flow: f64| sums[row * leaves.units + unit] += T::of(flow);
-            match (self.soft(row, variable), leaves.kind) {
+            match (row.soft(variable), leaves.kind) {
                 (_, Leaf::Gaussian) => leaves.statistics_of(row.reals[variable]).for_each(|(i, s)| add(i, flow * s)),
                 (Some(_), _) => {
                     self.posterior(row, variable, leaf, unit).enumerate().for_each(|(a, p)| add(a, flow * p))
@@ -266,7 +272,7 @@ impl<T: Real> Circuit<T> {
         unit: usize,
     ) -> impl Iterator<Item = f64> + Clone + 'a {
         let total = self.log_input(row, variable, leaf, unit);
-        let logs = self.soft(row, variable);
+        let logs = row.soft(variable);
         let share = move |a: usize| logs.map_or(1.0, |logs| (logs[a] - total).exp());
         self.leaves[leaf].distribution(unit).enumerate().map(move |(a, p)| if p > 0.0 { p * share(a) } else { 0.0 })
     }

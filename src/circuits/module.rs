@@ -6,6 +6,7 @@ use super::{
     flow::Flows,
     inputs::starts,
     kernels::TILE,
+    layer::Matrix,
 };
 use crate::{
     Error, Result,
@@ -88,12 +89,17 @@ impl<const IN: usize, const LOGITS: usize> TensorCollection<f32, Cpu> for Circui
     }
 }
 
+/// Whether the probabilities of such leaves are a softmax.
+fn has_logits(kind: Leaf) -> bool {
+    matches!(kind, Leaf::Categorical | Leaf::Bernoulli)
+}
+
 impl Circuit {
     /// Number of logits of a [`CircuitLayer`]: of every edge, and of every category of every leaf.
     pub fn logits(&self) -> usize {
-        let mut logits = 0;
-        self.clone().each_softmax(&mut |places| logits += places.len());
-        logits
+        let edges: usize = self.weights.iter().flatten().map(Matrix::edges).sum();
+        let leaves = self.leaves.iter().filter(|l| has_logits(l.kind));
+        edges + leaves.map(|l| l.units * l.categories()).sum::<usize>()
     }
 
     /// The probabilities of every sum node and of every leaf, in order.
@@ -108,7 +114,7 @@ impl Circuit {
                 each(&mut edges);
             }
         }
-        for leaves in self.leaves.iter_mut().filter(|l| matches!(l.kind, Leaf::Categorical | Leaf::Bernoulli)) {
+        for leaves in self.leaves.iter_mut().filter(|l| has_logits(l.kind)) {
             let (units, known) = (leaves.units, leaves.categories() * leaves.units);
             for unit in 0..units {
                 each(&mut leaves.table[unit..known].iter_mut().step_by(units).collect::<Vec<_>>());
@@ -128,7 +134,7 @@ impl Circuit {
             }
         }
         for (leaves, flows) in self.leaves.iter().zip(&flows.sums.leaves) {
-            if matches!(leaves.kind, Leaf::Categorical | Leaf::Bernoulli) {
+            if has_logits(leaves.kind) {
                 let (units, known) = (leaves.units, leaves.categories() * leaves.units);
                 for unit in 0..units {
                     sums.extend(flows[unit..known].iter().step_by(units).map(|f| f64::from(*f)));
@@ -142,7 +148,7 @@ impl Circuit {
     fn gradients(&self, rows: &dyn Rows, weights: &[f32], width: usize) -> Result<(Vec<f64>, Vec<f32>)> {
         let mut flows = Flows::new(self);
         let mut evidence = vec![0.0; rows.len() * width];
-        let starts = starts(&self.schema);
+        let (starts, mut column) = (starts(&self.schema), Vec::new());
         let all: Vec<usize> = (0..rows.len()).collect();
         let notes = Notes { weights: Some(weights), ..Notes::default() };
         Workspace::new(true).for_each_block(self, rows, &all, notes, |block, tiles| {
@@ -157,15 +163,13 @@ impl Circuit {
                     let exact = tile.faint[b].then(|| self.row_flows(&self.log_values(&says), &[1.0], |_, _| {}));
                     for (set, uses) in self.uses.leaves.iter().enumerate() {
                         for (v, block) in uses {
-                            let flows: Vec<f64> = match &exact {
-                                Some(flows) => flows[*block].iter().map(|f| weight * f).collect(),
-                                None => {
-                                    let flows = &tile.flows[self.plan.flows[*block].clone()];
-                                    flows[b..].iter().step_by(TILE).map(|f| f64::from(*f)).collect()
-                                }
-                            };
+                            self.column(tile, exact.as_deref(), *block, b, &mut column);
+                            // Those in the tile have the weight already.
+                            if exact.is_some() {
+                                column.iter_mut().for_each(|flow| *flow *= weight);
+                            }
                             let mut p = vec![0.0; self.schema.variables[*v].categories];
-                            self.add_expected((*v, set), &flows, Some(&says), &mut p);
+                            self.add_expected((*v, set), &column, Some(&says), &mut p);
                             let into = &mut evidence[row * width + starts[*v]..];
                             into.iter_mut().zip(p).for_each(|(e, p)| *e += p as f32);
                         }
@@ -255,13 +259,19 @@ impl<const IN: usize, const LOGITS: usize, B: Dim, T: Tape<f32, Cpu>> Module<Ten
     type Output = Tensor<(B,), f32, Cpu, T>;
     type Error = CpuError;
 
+    /// Where a log-likelihood is NaN or +∞, every row is NaN, so that the loss shows it.
+    ///
     /// # Errors
-    /// When a log-likelihood is NaN or +∞.
+    /// The device's own: out of memory.
     fn try_forward(&self, evidence: Tensor<(B, Const<IN>), f32, Cpu, T>) -> Result<Self::Output, CpuError> {
         let (evidence, mut tape) = evidence.split_tape();
         let circuit = self.circuit();
         let wrong = |_| CpuError::WrongNumElements;
-        let soft = Soft::new(circuit.schema.clone(), evidence.as_vec()).map_err(wrong)?;
+        let Ok(soft) = Soft::new(circuit.schema.clone(), evidence.as_vec()) else {
+            let rows = evidence.shape().0;
+            let lost = self.logits.device().try_tensor_from_vec(vec![f32::NAN; rows.size()], (rows,))?;
+            return Ok(lost.put_tape(tape));
+        };
         let log_probs = circuit.log_prob(&soft).map_err(wrong)?;
         let log_probs = log_probs.into_iter().map(|p| p as f32).collect();
         let out = self.logits.device().try_tensor_from_vec(log_probs, (evidence.shape().0,))?;
@@ -345,6 +355,13 @@ mod tests {
             };
             near(found, (at(step) - at(-step)) / f64::from(2.0 * step), "logits");
         }
+    }
+
+    #[test]
+    fn evidence_that_is_not_a_number_is_not_hidden() {
+        let evidence: Tensor<Rank2<2, 9>, f32, Cpu> =
+            Cpu::default().tensor_from_vec(vec![f32::NAN; 18], (Const, Const));
+        assert!(layer().forward(evidence).as_vec().iter().all(|p| p.is_nan()));
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl<T: Real> Circuit<T> {
         (0..rows.len())
             .into_par_iter()
             .map(|i| {
-                let row = read.row(i, rows.len());
+                let row = read.row(i, rows.len(), &self.schema);
                 let values = (!row.is_blank()).then(|| self.log_values(&row));
                 let rng = &mut seed.stream("sample", i as u64);
                 self.complete_row(row, values.as_ref().unwrap_or(&blank), head, rng).ok_or_else(|| impossible(i))

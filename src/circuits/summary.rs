@@ -1,6 +1,6 @@
 //! What a circuit is made of, to read.
 
-use super::{Circuit, Kind, Leaf, file::Header};
+use super::{Circuit, Kind, Layout, Leaf, file::Header, layer::Matrix};
 use crate::{Result, archive::Archive, data::Variable};
 use serde::Serialize;
 use std::{fmt, path::Path};
@@ -46,7 +46,6 @@ impl Summary {
 impl Circuit {
     /// What it is made of.
     pub fn summary(&self) -> Summary {
-        use super::Layout;
         let blocks = self.graph.blocks();
         let count = |is: &dyn Fn(&Kind) -> bool| blocks.iter().filter(|b| is(&b.kind)).count();
         let (inputs, sums) = (count(&|k| matches!(k, Kind::Input { .. })), count(&|k| matches!(k, Kind::Sum { .. })));
@@ -59,7 +58,7 @@ impl Circuit {
             blocks: [inputs, blocks.len() - inputs - sums, sums],
             nodes: blocks.iter().map(|b| b.units).sum(),
             layouts: [Layout::Full, Layout::Blocks, Layout::Sparse].map(in_layout),
-            edges: self.weights.iter().flatten().map(super::layer::Matrix::edges).sum(),
+            edges: self.weights.iter().flatten().map(Matrix::edges).sum(),
             parameters: self.parameters(),
             heads: self.graph.heads(),
             data: None,

@@ -4,6 +4,7 @@ use super::Table;
 use crate::{
     Result,
     evidence::{Evidence, Kind},
+    math::log_sum_exp,
     random::{Seed, Stream},
 };
 use rand::RngExt;
@@ -190,12 +191,6 @@ fn moon(lower: bool, angle: f64) -> [f64; 2] {
 
 fn log_normal(x: f64, deviation: f64) -> f64 {
     -0.5 * (x / deviation).powi(2) - deviation.ln() - 0.5 * TAU.ln()
-}
-
-fn log_sum_exp(terms: impl Iterator<Item = f64>) -> f64 {
-    let terms: Vec<f64> = terms.collect();
-    let largest = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    largest + terms.iter().map(|t| (t - largest).exp()).sum::<f64>().ln()
 }
 
 /// Nodes and weights of the Gauss-Legendre rule on `(0, 1)`.

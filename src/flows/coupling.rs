@@ -78,6 +78,15 @@ impl Moves {
     }
 }
 
+/// The coordinates that stay, the others zero; and the mask of those that move, for every row.
+fn seen<const D: usize, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+    x: &Rows<D, E, Dev, T>,
+    moves: &Tensor<Rank1<D>, E, Dev>,
+) -> (Rows<D, E, Dev, T>, Rows<D, E, Dev>) {
+    let moves = moves.clone().broadcast_like::<_, Axis<0>>(x);
+    (x.retaped::<T>() * (moves.clone().negate() + E::ONE), moves)
+}
+
 impl<const D: usize, const H: usize, E: Real, Dev: Device<E>> AffineCoupling<D, H, E, Dev> {
     /// A coupling that begins anywhere.
     ///
@@ -91,8 +100,7 @@ impl<const D: usize, const H: usize, E: Real, Dev: Device<E>> AffineCoupling<D, 
 
     /// `s` and `t`, both zero on the coordinates that stay.
     fn moved<T: Tape<E, Dev>>(&self, x: &Rows<D, E, Dev, T>) -> (Rows<D, E, Dev, T>, Rows<D, E, Dev, T>) {
-        let moves = self.moves.clone().broadcast_like::<_, Axis<0>>(x);
-        let seen = x.retaped::<T>() * (moves.clone().negate() + E::ONE);
+        let (seen, moves) = seen(x, &self.moves);
         let log_scale = self.log_scale.forward(seen.retaped::<T>()) * moves.clone();
         (log_scale, self.shift.forward(seen) * moves)
     }
@@ -151,8 +159,7 @@ impl<const D: usize, const H: usize, E: Real, Dev: Device<E>> AdditiveCoupling<D
     }
 
     fn moved<T: Tape<E, Dev>>(&self, x: &Rows<D, E, Dev, T>) -> Rows<D, E, Dev, T> {
-        let moves = self.moves.clone().broadcast_like::<_, Axis<0>>(x);
-        let seen = x.retaped::<T>() * (moves.clone().negate() + E::ONE);
+        let (seen, moves) = seen(x, &self.moves);
         self.shift.forward(seen) * moves
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     archive::Archive,
     data::Table,
     evidence::{Evidence, Exact, Space},
+    math::mean_and_deviation,
     nn::{
         NamedArray, load_params,
         optim::{Adam, AdamConfig},
@@ -48,9 +49,7 @@ where
     pub fn new(flow: Flow<B, P>, train: &Table, valid: Option<&Table>, adam: AdamConfig) -> Result<Self> {
         let column = |c: usize| {
             let values: Vec<f64> = (0..train.len()).map(|row| train.row(row)[c]).collect();
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
-            let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / values.len() as f64;
-            (mean, if variance > 0.0 { variance.sqrt() } else { 1.0 })
+            mean_and_deviation(&values)
         };
         let frame = (0..train.names().len()).map(column).collect();
         let mut learner = Self {

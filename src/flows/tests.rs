@@ -91,9 +91,33 @@ fn gate<B: Bijection<3, f64, Cpu> + TensorCollection<f64, Cpu>>(name: &str, mut 
     let (z, log_det) = b.forward(x.leaky_trace());
     let grads = (Normal.log_prob(z) + log_det).sum::<Rank0, _>().backward();
     assert!(grads.get(&x).as_vec().iter().all(|g| g.is_finite()), "{name}: a gradient that is not finite");
-    // What is saved and loaded is the same bijection, as far as files of single precision can tell.
+    // So are those near the middle what finite differences say: the tapes of both results are joined.
+    let x = points::<3>(4, 2.0, 6);
+    let (z, log_det) = b.forward(x.leaky_trace());
+    let grads = (Normal.log_prob(z) + log_det).sum::<Rank0, _>().backward();
+    let value = |x: Vec<f64>| -> f64 {
+        let (z, log_det) = b.forward(Cpu::default().tensor_from_vec(x, (4, Const)));
+        (Normal.log_prob(z) + log_det).as_vec().iter().sum()
+    };
+    for (i, found) in grads.get(&x).as_vec().into_iter().enumerate() {
+        let at = |by: f64| {
+            let mut moved = x.as_vec();
+            moved[i] += by;
+            value(moved)
+        };
+        let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
+        assert!(
+            (found - numeric).abs() < 1e-5 * (1.0 + numeric.abs()),
+            "{name}: gradient {found}, numerically {numeric}"
+        );
+    }
+    // What was saved comes back into a bijection that has forgotten it, as far as files of single precision can tell.
     let before = b.forward(points::<3>(5, 2.0, 4)).0.as_vec();
     let arrays = params(&b);
+    let mut zeros = arrays.clone();
+    zeros.iter_mut().for_each(|(_, _, values)| values.fill(0.0));
+    load_params(&mut b, &zeros).unwrap();
+    assert_ne!(b.forward(points::<3>(5, 2.0, 4)).0.as_vec(), before, "{name} without parameters");
     load_params(&mut b, &arrays).unwrap();
     let after = b.forward(points::<3>(5, 2.0, 4)).0.as_vec();
     for (a, b) in before.iter().zip(after) {

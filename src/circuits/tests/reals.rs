@@ -69,7 +69,7 @@ fn rows_far_out_have_the_likelihood_of_log_space() {
     let mut read = inputs::Read::default();
     read.read(&rows, &[0, 1]).unwrap();
     for (row, found) in log_prob(&c, &rows).iter().enumerate() {
-        let want = c.log_values(&read.row(row, 2)).log_prob(&c, &[1.0]);
+        let want = c.log_values(&read.row(row, 2, &c.schema)).log_prob(&c, &[1.0]);
         assert!(want.is_finite() && (found - want).abs() <= 1e-5 * want.abs(), "{found} for {want}");
     }
 }

@@ -74,7 +74,7 @@ fn flows_of_soft_evidence_are_those_of_log_space() {
     let mut read = inputs::Read::default();
     read.read(&soft, &(0..150).collect::<Vec<_>>()).unwrap();
     for row in 0..150 {
-        let row = read.row(row, 150);
+        let row = read.row(row, 150, &wide.schema);
         let flows = wide.row_flows(&wide.log_values(&row), &[1.0], |_, _| {});
         for (b, block) in wide.graph.blocks().iter().enumerate() {
             if let Kind::Input { variable, leaf } = block.kind {

@@ -1,0 +1,18 @@
+//! Sums that several families need.
+
+/// `log Σ exp(values)`; −∞ for none.
+pub(crate) fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let largest = values.clone().fold(f64::NEG_INFINITY, f64::max);
+    if largest == f64::NEG_INFINITY {
+        return largest;
+    }
+    largest + values.map(|v| (v - largest).exp()).sum::<f64>().ln()
+}
+
+/// Mean and standard deviation; the deviation of values that are all the same is called 1, so that it can be divided by.
+pub(crate) fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let deviation = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+    (mean, if deviation > 0.0 { deviation } else { 1.0 })
+}
