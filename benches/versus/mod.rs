@@ -14,7 +14,7 @@ const THREADS: [usize; 2] = [1, 2];
 pub struct Versus {
     /// `circuits`: the scripts are those of `benches/peers/`, the table is `figures/versus-circuits.csv`.
     pub name: &'static str,
-    /// What each peer is called in the table, its script, and the first letters of the cases that it can do.
+    /// What each peer is called in the table, its script with arguments of its own, and the first letters of the cases that it can do.
     pub peers: &'static [(&'static str, &'static str, &'static [&'static str])],
     /// The cases; each runs in a process of its own.
     pub cases: &'static [&'static str],
@@ -91,7 +91,9 @@ impl Versus {
                 for (i, (_, script, can)) in self.peers.iter().enumerate() {
                     if can.iter().any(|prefix| case.starts_with(prefix)) {
                         let mut peer = Command::new(peers().join("bin/python"));
-                        peer.arg(root.join("benches/peers").join(script)).arg(threads.to_string()).arg(case);
+                        let mut words = script.split(' ');
+                        peer.arg(root.join("benches/peers").join(words.next().unwrap_or_default()));
+                        peer.args(words).arg(threads.to_string()).arg(case);
                         sides.push((i + 1, peer));
                     }
                 }

@@ -6,7 +6,7 @@ use crate::{
     random::Stream,
 };
 use dfdx::{
-    shapes::{Axis, Const},
+    shapes::{Axis, Dim, HasShape},
     tensor::{Tape, WithEmptyTape},
     tensor_ops::SumTo,
 };
@@ -17,22 +17,19 @@ use std::f64::consts::TAU;
 /// A distribution on `ℝᴰ` whose density and samples are one pass.
 pub trait Base {
     /// Log-density of every row, nats.
-    fn log_prob<const D: usize, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
-        &self,
-        z: Rows<D, E, Dev, T>,
-    ) -> PerRow<E, Dev, T>;
+    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T>;
 
     /// One coordinate.
     fn draw(&self, rng: &mut Stream) -> f64;
 
-    /// `n` independent rows.
-    fn sample<const D: usize, E: Real, Dev: Device<E>>(
+    /// `n` independent rows of `dims` coordinates.
+    fn sample<D: Dim, E: Real, Dev: Device<E>>(
         &self,
-        n: usize,
+        (n, dims): (usize, D),
         device: &Dev,
         rng: &mut Stream,
     ) -> Rows<D, E, Dev> {
-        device.tensor_from_vec((0..n * D).map(|_| E::of(self.draw(rng))).collect(), (n, Const))
+        device.tensor_from_vec((0..n * dims.size()).map(|_| E::of(self.draw(rng))).collect(), (n, dims))
     }
 }
 
@@ -53,11 +50,9 @@ pub struct Normal;
 pub struct Logistic;
 
 impl Base for Normal {
-    fn log_prob<const D: usize, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
-        &self,
-        z: Rows<D, E, Dev, T>,
-    ) -> PerRow<E, Dev, T> {
-        z.square().sum::<_, Axis<1>>() * E::of(-0.5) - E::of(0.5 * D as f64 * TAU.ln())
+    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {
+        let dims = z.shape().1.size() as f64;
+        z.square().sum::<_, Axis<1>>() * E::of(-0.5) - E::of(0.5 * dims * TAU.ln())
     }
 
     fn draw(&self, rng: &mut Stream) -> f64 {
@@ -66,10 +61,7 @@ impl Base for Normal {
 }
 
 impl Base for Logistic {
-    fn log_prob<const D: usize, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
-        &self,
-        z: Rows<D, E, Dev, T>,
-    ) -> PerRow<E, Dev, T> {
+    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {
         // softplus(z) + softplus(−z) = |z| + 2 log(1 + e^−|z|).
         let size = z.abs();
         let log = (size.with_empty_tape().negate().exp() + E::ONE).ln() * E::of(2.0);

@@ -2,14 +2,17 @@
 
 use crate::nn::{Device, Real, Repeated};
 use dfdx::{
-    shapes::{Const, HasShape},
+    shapes::{Dim, HasShape},
     tensor::{NoneTape, Tape, Tensor},
+    tensor_ops::RealizeTo,
 };
 
-/// A batch of rows of `D` numbers.
-pub type Rows<const D: usize, E, Dev, T = NoneTape> = Tensor<(usize, Const<D>), E, Dev, T>;
+/// A batch of rows of `D` numbers, `D` a [`Const`](dfdx::shapes::Const) known to the compiler or a `usize` known at run time.
+pub type Rows<D, E, Dev, T = NoneTape> = Tensor<(usize, D), E, Dev, T>;
 /// A number a row.
 pub type PerRow<E, Dev, T = NoneTape> = Tensor<(usize,), E, Dev, T>;
+/// Where the rows went, and the log-determinant of each.
+pub type Moved<D, E, Dev, T = NoneTape> = (Rows<D, E, Dev, T>, PerRow<E, Dev, T>);
 
 /// A differentiable map of `ℝᴰ` onto itself and back, with the logarithm of how much it stretches volume.
 ///
@@ -20,12 +23,34 @@ pub type PerRow<E, Dev, T = NoneTape> = Tensor<(usize,), E, Dev, T>;
 ///
 /// Forward is the direction of the density, from the data to the base. The two results of a call share a history: their tapes
 /// belong together, and are joined where the results are added up.
-pub trait Bijection<const D: usize, E: Real, Dev: Device<E>> {
+pub trait Bijection<D: Dim, E: Real, Dev: Device<E>> {
     /// `z` and `log |det ∂z/∂x|` of every row.
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> (Rows<D, E, Dev, T>, PerRow<E, Dev, T>);
+    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T>;
 
     /// `x` and `log |det ∂x/∂z|` of every row.
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> (Rows<D, E, Dev, T>, PerRow<E, Dev, T>);
+    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T>;
+
+    /// Sets what is learned from data otherwise than by gradients, and returns the rows as they leave: see [`Phase`].
+    /// Nothing in most bijections.
+    fn adapt(&mut self, x: Rows<D, E, Dev>, _: Phase) -> Rows<D, E, Dev> {
+        self.forward(x).0
+    }
+
+    /// Whether it has statistics of the data, which [`Phase::Settle`] sets.
+    fn has_statistics(&self) -> bool {
+        false
+    }
+}
+
+/// When a bijection is shown data outside the gradient steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Before the first step, with training rows: scales and places are set.
+    Start,
+    /// Before further steps, with any rows: statistics are those of the batch.
+    Learn,
+    /// After steps, with all training rows: statistics are those of these rows, and stay.
+    Settle,
 }
 
 /// The density direction takes one pass: `log_prob` is fast.
@@ -49,13 +74,18 @@ pub trait VolumePreserving {}
 #[derive(Clone, Debug)]
 pub struct Inverse<B>(pub B);
 
-impl<const D: usize, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> Bijection<D, E, Dev> for Inverse<B> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> (Rows<D, E, Dev, T>, PerRow<E, Dev, T>) {
+impl<D: Dim, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> Bijection<D, E, Dev> for Inverse<B> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
         self.0.inverse(x)
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> (Rows<D, E, Dev, T>, PerRow<E, Dev, T>) {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
         self.0.forward(z)
+    }
+
+    // A layer adapts to the data, which enter an inverse at its far end.
+    fn adapt(&mut self, x: Rows<D, E, Dev>, _: Phase) -> Rows<D, E, Dev> {
+        self.forward(x).0
     }
 }
 
@@ -65,13 +95,13 @@ impl<B: VolumePreserving> VolumePreserving for Inverse<B> {}
 
 macro_rules! composed {
     ($($name:ident $field:tt),+; $last:tt; $($back:tt),*) => {
-        impl<const D: usize, Scalar: Real, Dev: Device<Scalar>, $($name: Bijection<D, Scalar, Dev>),+>
+        impl<D: Dim, Scalar: Real, Dev: Device<Scalar>, $($name: Bijection<D, Scalar, Dev>),+>
             Bijection<D, Scalar, Dev> for ($($name,)+)
         {
             fn forward<T: Tape<Scalar, Dev>>(
                 &self,
                 x: Rows<D, Scalar, Dev, T>,
-            ) -> (Rows<D, Scalar, Dev, T>, PerRow<Scalar, Dev, T>) {
+            ) -> Moved<D, Scalar, Dev, T> {
                 let total = no_change(&x);
                 let rows = x;
                 $(
@@ -84,13 +114,23 @@ macro_rules! composed {
             fn inverse<T: Tape<Scalar, Dev>>(
                 &self,
                 z: Rows<D, Scalar, Dev, T>,
-            ) -> (Rows<D, Scalar, Dev, T>, PerRow<Scalar, Dev, T>) {
+            ) -> Moved<D, Scalar, Dev, T> {
                 let (rows, total) = self.$last.inverse(z);
                 $(
                     let (rows, log_det) = self.$back.inverse(rows);
                     let total = total + log_det;
                 )*
                 (rows, total)
+            }
+
+            fn adapt(&mut self, x: Rows<D, Scalar, Dev>, phase: Phase) -> Rows<D, Scalar, Dev> {
+                let rows = x;
+                $(let rows = self.$field.adapt(rows, phase);)+
+                rows
+            }
+
+            fn has_statistics(&self) -> bool {
+                false $(|| self.$field.has_statistics())+
             }
         }
 
@@ -106,10 +146,8 @@ composed!(A 0, B 1, C 2, F 3; 3; 2, 1, 0);
 composed!(A 0, B 1, C 2, F 3, G 4; 4; 3, 2, 1, 0);
 composed!(A 0, B 1, C 2, F 3, G 4, H 5; 5; 4, 3, 2, 1, 0);
 
-impl<const N: usize, const D: usize, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> Bijection<D, E, Dev>
-    for Repeated<B, N>
-{
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> (Rows<D, E, Dev, T>, PerRow<E, Dev, T>) {
+impl<const N: usize, D: Dim, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> Bijection<D, E, Dev> for Repeated<B, N> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
         let start = no_change(&x);
         self.modules.iter().fold((x, start), |(rows, total), part| {
             let (rows, log_det) = part.forward(rows);
@@ -117,12 +155,20 @@ impl<const N: usize, const D: usize, E: Real, Dev: Device<E>, B: Bijection<D, E,
         })
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> (Rows<D, E, Dev, T>, PerRow<E, Dev, T>) {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
         let start = no_change(&z);
         self.modules.iter().rev().fold((z, start), |(rows, total), part| {
             let (rows, log_det) = part.inverse(rows);
             (rows, total + log_det)
         })
+    }
+
+    fn adapt(&mut self, x: Rows<D, E, Dev>, phase: Phase) -> Rows<D, E, Dev> {
+        self.modules.iter_mut().fold(x, |rows, part| part.adapt(rows, phase))
+    }
+
+    fn has_statistics(&self) -> bool {
+        self.modules.iter().any(|part| part.has_statistics())
     }
 }
 
@@ -131,8 +177,16 @@ impl<const N: usize, B: FastInverse> FastInverse for Repeated<B, N> {}
 impl<const N: usize, B: VolumePreserving> VolumePreserving for Repeated<B, N> {}
 
 /// A log-determinant of zero for every row.
-pub(super) fn no_change<const D: usize, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
-    x: &Rows<D, E, Dev, T>,
-) -> PerRow<E, Dev, T> {
+pub(super) fn no_change<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(x: &Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {
     x.device().zeros_like(&(x.shape().0,)).retaped()
+}
+
+/// The same rows, their width known at run time alone.
+pub(super) fn free<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(x: Rows<D, E, Dev, T>) -> Rows<usize, E, Dev, T> {
+    x.try_realize().unwrap_or_else(|_| unreachable!("every width is a number"))
+}
+
+/// The same rows, of `dims` coordinates.
+pub(super) fn typed<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(x: Rows<usize, E, Dev, T>) -> Rows<D, E, Dev, T> {
+    x.try_realize().unwrap_or_else(|x| panic!("a bijection that began with another width than {}", x.shape().1))
 }

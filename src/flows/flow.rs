@@ -5,7 +5,7 @@ use crate::{
     nn::{Device, Real},
     random::Seed,
 };
-use dfdx::tensor::Tape;
+use dfdx::{shapes::Dim, tensor::Tape};
 
 /// A density by a change of variables.
 ///
@@ -46,10 +46,7 @@ impl<B, P> Flow<B, P> {
     }
 
     /// Log-density of every row, nats.
-    pub fn log_prob<const D: usize, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
-        &self,
-        x: Rows<D, E, Dev, T>,
-    ) -> PerRow<E, Dev, T>
+    pub fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T>
     where
         B: Bijection<D, E, Dev> + FastForward,
         P: Base,
@@ -57,22 +54,24 @@ impl<B, P> Flow<B, P> {
         self.sequential().log_prob(x)
     }
 
-    /// `n` independent rows.
-    pub fn sample<const D: usize, E: Real, Dev: Device<E>>(&self, n: usize, device: &Dev, seed: Seed) -> Rows<D, E, Dev>
+    /// `n` independent rows of `dims` coordinates.
+    pub fn sample<D: Dim, E: Real, Dev: Device<E>>(
+        &self,
+        (n, dims): (usize, D),
+        device: &Dev,
+        seed: Seed,
+    ) -> Rows<D, E, Dev>
     where
         B: Bijection<D, E, Dev> + FastInverse,
         P: Base,
     {
-        self.sequential().sample(n, device, seed)
+        self.sequential().sample((n, dims), device, seed)
     }
 }
 
 impl<B, P: Base> Sequential<'_, B, P> {
     /// Log-density of every row, nats.
-    pub fn log_prob<const D: usize, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
-        &self,
-        x: Rows<D, E, Dev, T>,
-    ) -> PerRow<E, Dev, T>
+    pub fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T>
     where
         B: Bijection<D, E, Dev>,
     {
@@ -80,12 +79,17 @@ impl<B, P: Base> Sequential<'_, B, P> {
         self.0.base.log_prob(z) + log_det
     }
 
-    /// `n` independent rows.
-    pub fn sample<const D: usize, E: Real, Dev: Device<E>>(&self, n: usize, device: &Dev, seed: Seed) -> Rows<D, E, Dev>
+    /// `n` independent rows of `dims` coordinates.
+    pub fn sample<D: Dim, E: Real, Dev: Device<E>>(
+        &self,
+        (n, dims): (usize, D),
+        device: &Dev,
+        seed: Seed,
+    ) -> Rows<D, E, Dev>
     where
         B: Bijection<D, E, Dev>,
     {
-        let z = self.0.base.sample(n, device, &mut seed.stream("flow", 0));
+        let z = self.0.base.sample((n, dims), device, &mut seed.stream("flow", 0));
         self.0.bijection.inverse(z).0
     }
 }

@@ -4,20 +4,30 @@
 //! where it is [`FastInverse`]; the other direction is behind [`Flow::sequential`]. An inverse autoregressive flow is
 //! `Inverse<Maf>`, the same type turned round.
 
+mod autoregressive;
 mod base;
 mod bijection;
 mod coupling;
+mod elementwise;
 mod fit;
 mod flow;
-mod maf;
+mod linear;
+mod norm;
 mod permutation;
+mod table;
 #[cfg(test)]
 mod tests;
+mod transform;
 
+pub use autoregressive::{Autoregressive, Maf};
 pub use base::{Base, Logistic, Normal};
-pub use bijection::{Bijection, FastForward, FastInverse, Inverse, PerRow, Rows, VolumePreserving};
-pub use coupling::{AdditiveCoupling, AffineCoupling, Moves, Rescale};
+pub use bijection::{Bijection, FastForward, FastInverse, Inverse, Moved, PerRow, Phase, Rows, VolumePreserving};
+pub use coupling::{AdditiveCoupling, AffineCoupling, Coupling, Moves};
+pub use elementwise::{ActNorm, Elementwise, Rescale};
 pub use fit::FlowLearner;
 pub use flow::{Flow, Sequential};
-pub use maf::Maf;
+pub use linear::{Householder, Lu};
+pub use norm::BatchNorm;
 pub use permutation::Permute;
+pub use table::TableFlow;
+pub use transform::{Affine, Bell, Gated, Mixture, Scale, Shift, Spline, Stretch, Transform};

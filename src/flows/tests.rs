@@ -6,7 +6,7 @@ use crate::{
     archive::Archive,
     data::{Oracle, Table},
     nn::{
-        Real, load_params,
+        Real, Tanh, load_params,
         optim::{AdamConfig, Schedule},
         params,
     },
@@ -17,11 +17,13 @@ use dfdx::{
     nn::TensorCollection,
     prelude::{Backward, SumTo},
     shapes::{Const, HasShape, Rank0},
-    tensor::{Cpu, Tensor, TensorFromVec, Trace},
+    tensor::{Cpu, Tape, Tensor, TensorFromVec, Trace},
 };
 use rand::RngExt;
 
 type Points<const D: usize> = Tensor<(usize, Const<D>), f64, Cpu>;
+type D2 = Const<2>;
+type D3 = Const<3>;
 
 fn points<const D: usize>(n: usize, reach: f64, seed: u64) -> Points<D> {
     let mut rng = Seed(seed).stream("points", 0);
@@ -47,12 +49,12 @@ fn log_abs_det(mut a: Vec<Vec<f64>>) -> f64 {
     log
 }
 
-fn moved<const D: usize, B: Bijection<D, f64, Cpu>>(b: &B, x: &[f64]) -> Vec<f64> {
+fn moved<const D: usize, B: Bijection<Const<D>, f64, Cpu>>(b: &B, x: &[f64]) -> Vec<f64> {
     b.forward(Cpu::default().tensor_from_vec(x.to_vec(), (1, Const::<D>))).0.as_vec()
 }
 
 /// `∂z/∂x` at a point, by central differences.
-fn jacobian<const D: usize, B: Bijection<D, f64, Cpu>>(b: &B, x: &[f64]) -> Vec<Vec<f64>> {
+fn jacobian<const D: usize, B: Bijection<Const<D>, f64, Cpu>>(b: &B, x: &[f64]) -> Vec<Vec<f64>> {
     let mut rows = vec![vec![0.0; D]; D];
     for j in 0..D {
         let step = 1e-6 * (1.0 + x[j].abs());
@@ -68,7 +70,7 @@ fn jacobian<const D: usize, B: Bijection<D, f64, Cpu>>(b: &B, x: &[f64]) -> Vec<
 }
 
 /// What every bijection in three dimensions must pass.
-fn gate<B: Bijection<3, f64, Cpu> + TensorCollection<f64, Cpu>>(name: &str, mut b: B) {
+fn gate<B: Bijection<D3, f64, Cpu> + TensorCollection<f64, Cpu>>(name: &str, mut b: B) {
     for reach in [1.0, 5.0, 20.0, 60.0] {
         let x = points::<3>(40, reach, 1);
         let (z, there) = b.forward(x.clone());
@@ -132,21 +134,71 @@ fn device() -> Cpu {
 #[test]
 fn every_bijection_passes_the_gate() {
     let d = device();
-    gate("affine coupling", AffineCoupling::<3, 8, f64>::new(&d, Moves::Even).unwrap());
-    gate("additive coupling", AdditiveCoupling::<3, 8, f64>::new(&d, Moves::Odd).unwrap());
-    let mut rescale = Rescale::<3, f64> { log_scale: d.tensor_from_vec(vec![0.3, -1.0, 0.1], (Const,)) };
-    rescale.log_scale.copy_from(&[0.3, -1.0, 0.1]);
-    gate("rescaling", rescale);
-    gate("reversal", Permute::<3, f64>::reversed(&d).unwrap());
-    gate("permutation", Permute::<3, f64>::random(&d, Seed(4)).unwrap());
-    gate("MAF", Maf::<3, 8, crate::nn::Tanh, f64>::new(&d).unwrap());
-    let layer = || (Maf::<3, 8, crate::nn::Tanh, f64>::new(&d).unwrap(), Permute::<3, f64>::reversed(&d).unwrap());
+    gate("affine coupling", AffineCoupling::<D3, f64>::new(&d, Const, 8, Moves::Even).unwrap());
+    gate("additive coupling", AdditiveCoupling::<D3, Tanh, f64>::new(&d, Const, 8, Moves::Odd).unwrap());
+    gate("coupling of scales", Coupling::<D3, Scale, Tanh, f64>::new(&d, Const, 8, Moves::Second).unwrap());
+    gate("coupling of splines", Coupling::<D3, Spline<5>, Tanh, f64>::new(&d, Const, 8, Moves::First).unwrap());
+    gate("reversal", Permute::<D3, f64>::reversed(&d, Const).unwrap());
+    gate("permutation", Permute::<D3, f64>::random(&d, Const, Seed(4)).unwrap());
+    gate("MAF", Maf::<D3, Tanh, f64>::new(&d, Const, 8).unwrap());
+    gate("gated", Autoregressive::<D3, Gated, Tanh, f64>::new(&d, Const, 8).unwrap());
+    gate("autoregressive splines", Autoregressive::<D3, Spline, Tanh, f64>::new(&d, Const, 8).unwrap());
+    gate("mixture heads", Autoregressive::<D3, Mixture<Normal, 2>, Tanh, f64>::new(&d, Const, 8).unwrap());
+    let layer = || (Maf::<D3, Tanh, f64>::new(&d, Const, 8).unwrap(), Permute::<D3, f64>::reversed(&d, Const).unwrap());
     gate("two MAF layers", (layer(), layer()));
+    gate("rescaling", with_numbers(Rescale::<D3, f64>::new(&d, Const).unwrap(), 0.5, 1));
+    gate(
+        "logistic mixtures",
+        with_numbers(Elementwise::<D3, Mixture<Logistic, 4>, f64>::new(&d, Const).unwrap(), 1.0, 2),
+    );
+    gate("activation norm", with_numbers(ActNorm::<D3, f64>::new(&d, Const).unwrap(), 1.0, 2));
+    gate("LU", with_numbers(Lu::<D3, f64>::new(&d, Const, Some(Seed(3))).unwrap(), 0.7, 3));
+    gate("reflections", Householder::<D3, f64>::new(&d, Const, 2, Seed(1)).unwrap());
+    let mut norm = BatchNorm::<D3, f64>::new(&d, Const).unwrap();
+    norm.adapt(points::<3>(50, 4.0, 8), Phase::Settle);
+    gate("batch norm", norm);
+    gate("a width known at run time", Free(Maf::<usize, Tanh, f64>::new(&d, 3, 8).unwrap()));
+}
+
+/// The same with trained parameters moved by up to `by`.
+fn with_numbers<M: TensorCollection<f64, Cpu>>(mut module: M, by: f64, seed: u64) -> M {
+    let mut rng = Seed(seed).stream("numbers", 0);
+    let mut arrays = params(&module);
+    for (name, _, values) in &mut arrays {
+        if name != "order" {
+            values.iter_mut().for_each(|x| *x += (by * (2.0 * rng.random::<f64>() - 1.0)) as f32);
+        }
+    }
+    load_params(&mut module, &arrays).unwrap();
+    module
+}
+
+/// A bijection whose width is known at run time, of three coordinates.
+struct Free(Maf<usize, Tanh, f64>);
+
+impl Bijection<D3, f64, Cpu> for Free {
+    fn forward<T: Tape<f64, Cpu>>(&self, x: Rows<D3, f64, Cpu, T>) -> Moved<D3, f64, Cpu, T> {
+        let (z, log_det) = self.0.forward(bijection::free(x));
+        (bijection::typed(z), log_det)
+    }
+    fn inverse<T: Tape<f64, Cpu>>(&self, z: Rows<D3, f64, Cpu, T>) -> Moved<D3, f64, Cpu, T> {
+        let (x, log_det) = self.0.inverse(bijection::free(z));
+        (bijection::typed(x), log_det)
+    }
+}
+
+impl TensorCollection<f64, Cpu> for Free {
+    type To<E2: dfdx::dtypes::Dtype, Dev2: dfdx::tensor_ops::Device<E2>> = Maf<usize, Tanh, E2, Dev2>;
+    fn iter_tensors<V: dfdx::nn::ModuleVisitor<Self, f64, Cpu>>(
+        visitor: &mut V,
+    ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+        visitor.visit_fields(Self::module("0", |s| &s.0, |s| &mut s.0), |maf| maf)
+    }
 }
 
 #[test]
 fn a_maf_is_triangular_and_its_inverse_the_same_type_turned_round() {
-    let maf = Maf::<3, 16, crate::nn::Tanh, f64>::new(&device()).unwrap();
+    let maf = Maf::<D3, Tanh, f64>::new(&device(), Const, 16).unwrap();
     let x = [0.3, -1.2, 0.7];
     let rows = jacobian::<3, _>(&maf, &x);
     for (i, row) in rows.iter().enumerate() {
@@ -163,13 +215,13 @@ fn a_maf_is_triangular_and_its_inverse_the_same_type_turned_round() {
 
 #[test]
 fn a_volume_preserving_flow_has_no_log_determinant() {
-    let nice = AdditiveCoupling::<4, 8, f64>::new(&device(), Moves::Even).unwrap();
+    let nice = AdditiveCoupling::<Const<4>, Tanh, f64>::new(&device(), Const, 8, Moves::Even).unwrap();
     assert!(nice.forward(points::<4>(7, 9.0, 1)).1.as_vec().iter().all(|l| *l == 0.0));
-    assert!(AdditiveCoupling::<1, 8, f64>::new(&device(), Moves::Even).is_err());
+    assert!(AdditiveCoupling::<Const<1>, Tanh, f64>::new(&device(), Const, 8, Moves::Even).is_err());
 }
 
 /// `∫ p` over the square of side `2 reach`, by the midpoint rule.
-fn integral<B: Bijection<2, f64, Cpu>, P: Base>(flow: &Flow<B, P>, reach: f64) -> f64 {
+fn integral<B: Bijection<D2, f64, Cpu>, P: Base>(flow: &Flow<B, P>, reach: f64) -> f64 {
     const SIDE: usize = 300;
     let step = 2.0 * reach / SIDE as f64;
     let at = |i: usize| step * (i as f64 + 0.5) - reach;
@@ -182,10 +234,10 @@ fn integral<B: Bijection<2, f64, Cpu>, P: Base>(flow: &Flow<B, P>, reach: f64) -
 fn densities_in_the_plane_integrate_to_one() {
     let d = device();
     let coupling = (
-        AffineCoupling::<2, 8, f64>::new(&d, Moves::Even).unwrap(),
-        AffineCoupling::<2, 8, f64>::new(&d, Moves::Odd).unwrap(),
+        AffineCoupling::<D2, f64>::new(&d, Const, 8, Moves::Even).unwrap(),
+        AffineCoupling::<D2, f64>::new(&d, Const, 8, Moves::Odd).unwrap(),
     );
-    let maf = (Maf::<2, 8, crate::nn::Tanh, f64>::new(&d).unwrap(), Permute::<2, f64>::reversed(&d).unwrap());
+    let maf = (Maf::<D2, Tanh, f64>::new(&d, Const, 8).unwrap(), Permute::<D2, f64>::reversed(&d, Const).unwrap());
     let total = integral(&Flow::normal(coupling.clone()), 15.0);
     assert!((total - 1.0).abs() < 1e-4, "{total}");
     let total = integral(&Flow { bijection: coupling, base: Logistic }, 40.0);
@@ -206,8 +258,8 @@ fn bases_are_what_they_say() {
     let mut rng = Seed(1).stream("base", 0);
     let n = 40_000;
     let square = |draws: Vec<f64>| draws.iter().map(|x| x * x).sum::<f64>() / n as f64;
-    let normal: Points<1> = Normal.sample(n, &Cpu::default(), &mut rng);
-    let logistic: Points<1> = Logistic.sample(n, &Cpu::default(), &mut rng);
+    let normal: Points<1> = Normal.sample((n, Const), &Cpu::default(), &mut rng);
+    let logistic: Points<1> = Logistic.sample((n, Const), &Cpu::default(), &mut rng);
     assert!((square(normal.as_vec()) - 1.0).abs() < 0.04);
     assert!((square(logistic.as_vec()) - std::f64::consts::PI.powi(2) / 3.0).abs() < 0.15);
     assert_eq!(normal.shape().0, n);
@@ -218,17 +270,17 @@ fn bases_are_what_they_say() {
 fn a_flow_learns_a_density_and_never_beats_its_entropy() {
     let d = device();
     let pair = || {
-        let couplings = [Moves::Even, Moves::Odd].map(|moves| AffineCoupling::<2, 32>::new(&d, moves).unwrap());
+        let couplings = [Moves::Even, Moves::Odd].map(|moves| AffineCoupling::<D2>::new(&d, Const, 32, moves).unwrap());
         let [even, odd] = couplings;
         (even, odd)
     };
     let oracle = Oracle::Moons;
     let (rows, test) = (oracle.sample(2000, Seed(1)).unwrap(), oracle.sample(4000, Seed(2)).unwrap());
-    let adam = AdamConfig { rate: Schedule::constant(2e-3), clip: Some(5.0), ..Default::default() };
-    let mut learner = FlowLearner::<2, _, _>::new(Flow::normal((pair(), pair(), pair())), &rows, None, adam).unwrap();
-    let before = oracle.gap(&learner.evidence(&test).unwrap());
+    let adam = AdamConfig { rate: Schedule::constant(3e-3), clip: Some(5.0), ..Default::default() };
+    let mut learner = FlowLearner::new(Flow::normal((pair(), pair(), pair())), Const::<2>, &rows, None, adam).unwrap();
+    let before = oracle.gap(&learner.model().evidence(&test).unwrap());
     train(&mut learner, rows.len(), &Plan::new(40, 200, Seed(3)), &mut quiet).unwrap();
-    let evidence = learner.evidence(&test).unwrap();
+    let evidence = learner.model().evidence(&test).unwrap();
     let gap = oracle.gap(&evidence);
     assert!(gap < 0.25 && gap < before / 3.0, "{before} before, {gap} after");
     assert!(gap > -4.0 * evidence.standard_error(), "better than the best: {gap}");
@@ -239,8 +291,11 @@ fn a_run_that_is_taken_up_again_ends_where_the_whole_one_does() {
     let rows = Oracle::Ring.sample(200, Seed(5)).unwrap();
     let start = || {
         let device = Cpu::seed_from_u64(9);
-        let flow = Flow::normal((Maf::<2, 8>::new(&device).unwrap(), Permute::<2>::reversed(&device).unwrap()));
-        FlowLearner::<2, _, _>::new(flow, &rows, None, AdamConfig::default()).unwrap()
+        let flow = Flow::normal((
+            Maf::<D2>::new(&device, Const, 8).unwrap(),
+            Permute::<D2>::reversed(&device, Const).unwrap(),
+        ));
+        FlowLearner::new(flow, Const::<2>, &rows, None, AdamConfig::default()).unwrap()
     };
     let batch: Vec<usize> = (0..100).collect();
     let clock = |step| Clock { step, steps: 40, epoch: 1, seed: Seed(1) };
@@ -254,15 +309,15 @@ fn a_run_that_is_taken_up_again_ends_where_the_whole_one_does() {
     for learner in [&mut whole, &mut again] {
         learner.step(&batch, &clock(21)).unwrap();
     }
-    assert_eq!(params(&whole.flow().bijection), params(&again.flow().bijection));
-    assert_eq!(whole.evidence(&rows).unwrap().mean(), again.evidence(&rows).unwrap().mean());
+    assert_eq!(params(&whole.model().flow().bijection), params(&again.model().flow().bijection));
+    assert_eq!(whole.model().evidence(&rows).unwrap().mean(), again.model().evidence(&rows).unwrap().mean());
 }
 
 #[test]
 fn what_a_flow_cannot_read_is_named() {
-    let flow = || Flow::normal(Maf::<2, 8>::new(&device()).unwrap());
+    let flow = || Flow::normal(Maf::<D2>::new(&device(), Const, 8).unwrap());
     let rows = Oracle::Ring.sample(20, Seed(5)).unwrap();
-    let learn = |rows: &Table| FlowLearner::<2, _, _>::new(flow(), rows, None, AdamConfig::default()).map(|_| ());
+    let learn = |rows: &Table| FlowLearner::new(flow(), Const::<2>, rows, None, AdamConfig::default()).map(|_| ());
     let error = learn(&rows.columns(&[0])).unwrap_err().to_string();
     assert_eq!(error, "a table of 1 columns; the flow is of 2");
     let error = learn(&rows.mask(|row, column| (row, column) == (3, 1))).unwrap_err().to_string();

@@ -2,12 +2,14 @@
 
 use dfdx::{
     dtypes::Dtype,
+    nn::TensorOptions,
     shapes::{HasShape, Shape},
     tensor::Tensor,
     tensor_ops::Device,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::mem::MaybeUninit;
 
 /// Fills `tensor` uniformly in `±1/√fan_in`, PyTorch's start of a layer's weight and bias.
 ///
@@ -28,4 +30,19 @@ pub(crate) fn uniform<S: Shape, E: Dtype, D: Device<E>>(
         .collect();
     tensor.copy_from(&values);
     Ok(())
+}
+
+/// The options of a tensor whose shape is known at run time alone: it is made by a constructor, never by `build_on_device`.
+///
+/// dfdx offers no constructor for such options.
+pub(crate) fn any_shape<S: Shape + Default, E: Dtype, D: Device<E>>(trained: bool) -> TensorOptions<S, E, D> {
+    let mut options = MaybeUninit::<TensorOptions<S, E, D>>::uninit();
+    let at = options.as_mut_ptr();
+    // SAFETY: these three are all the fields in the version of dfdx that `Cargo.toml` pins; each is written before it is read.
+    unsafe {
+        (&raw mut (*at).do_gradient_update).write(trained);
+        (&raw mut (*at).reset).write(|_| Ok(()));
+        (&raw mut (*at).shape).write(S::default());
+        options.assume_init()
+    }
 }

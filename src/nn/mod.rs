@@ -12,6 +12,7 @@ mod init;
 pub mod ops;
 pub mod optim;
 mod params;
+mod perceptron;
 
 pub use activation::{Activation, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Tanh};
 pub use attention::Attention;
@@ -20,13 +21,18 @@ pub use dense::{Dense, MaskedDense};
 pub use dfdx::nn::modules::{Dropout, Embedding, LayerNorm1D, Repeated, Residual, SplitInto};
 pub use ops::Real;
 pub use params::{NamedArray, fresh_copy, load_params, params};
+pub use perceptron::Perceptron;
 
-use ops::{BufferKernel, Conv2dKernel, DenseKernel};
+pub(crate) use init::any_shape;
+use ops::{BufferKernel, Conv2dKernel, DenseKernel, PerceptronKernel};
 
 /// A device that runs every layer of this module: [`Cpu`](dfdx::tensor::Cpu), and `Cuda` with the feature `cuda`.
-pub trait Device<E: Real>: dfdx::tensor_ops::Device<E> + DenseKernel<E> + Conv2dKernel<E> + BufferKernel<E> {}
+pub trait Device<E: Real>:
+    dfdx::tensor_ops::Device<E> + DenseKernel<E> + PerceptronKernel<E> + Conv2dKernel<E> + BufferKernel<E>
+{
+}
 
 impl<E: Real, D> Device<E> for D where
-    D: dfdx::tensor_ops::Device<E> + DenseKernel<E> + Conv2dKernel<E> + BufferKernel<E>
+    D: dfdx::tensor_ops::Device<E> + DenseKernel<E> + PerceptronKernel<E> + Conv2dKernel<E> + BufferKernel<E>
 {
 }

@@ -7,6 +7,6 @@ use limbeck::{
 
 fn main() {
     let device = Cpu::default();
-    let maf = Flow::normal(Maf::<3, 8>::new(&device).unwrap());
+    let maf = Flow::normal(Maf::<Const<3>>::new(&device, Const, 8).unwrap());
     maf.log_prob(device.zeros_like(&(5, Const::<2>)));
 }

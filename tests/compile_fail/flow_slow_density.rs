@@ -7,7 +7,7 @@ use limbeck::{
 
 fn main() {
     let device = Cpu::default();
-    let iaf = Flow::normal(Maf::<3, 8>::new(&device).unwrap()).inverted();
+    let iaf = Flow::normal(Maf::<Const<3>>::new(&device, Const, 8).unwrap()).inverted();
     let x = device.zeros_like(&(5, Const::<3>));
     iaf.sequential().log_prob(x.clone());
     iaf.log_prob(x);

@@ -1,13 +1,21 @@
-//! Reading and changing a gradient buffer in place, which dfdx lets one allocate but not see.
+//! Reading a tensor and changing a gradient in place, which dfdx lets one allocate but not see.
+
+use std::borrow::Cow;
 
 #[cfg(feature = "cuda")]
 use dfdx::tensor::Cuda;
-use dfdx::tensor::{Cpu, Storage};
+use dfdx::{
+    shapes::Shape,
+    tensor::{Cpu, Storage, Tensor},
+};
 
 use super::Real;
 
-/// A device whose gradients and moments the host can read and change.
+/// A device whose tensors the host can read, and whose gradients and moments it can change.
 pub trait BufferKernel<E: Real>: dfdx::tensor_ops::Device<E> {
+    /// The elements of a contiguous tensor, which is what `try_contiguous` returns; on the CPU, where they lie.
+    fn elements<S: Shape>(tensor: &Tensor<S, E, Self>) -> Cow<'_, [E]>;
+
     /// What `f` makes of the elements.
     ///
     /// # Errors
@@ -25,6 +33,10 @@ impl<E: Real> BufferKernel<E> for Cpu
 where
     Cpu: dfdx::tensor_ops::Device<E>,
 {
+    fn elements<S: Shape>(tensor: &Tensor<S, E, Self>) -> Cow<'_, [E]> {
+        Cow::Borrowed(super::cpu::view(tensor))
+    }
+
     fn read_buffer<R>(buffer: &<Self as Storage<E>>::Vec, f: impl FnOnce(&[E]) -> R) -> Result<R, Self::Err> {
         Ok(f(super::cpu::elements::<E>(buffer)))
     }
@@ -39,6 +51,10 @@ where
 macro_rules! cuda {
     ($($real:ty),*) => {$(
         impl BufferKernel<$real> for Cuda {
+            fn elements<S: Shape>(tensor: &Tensor<S, $real, Self>) -> Cow<'_, [$real]> {
+                Cow::Owned(tensor.as_vec())
+            }
+
             fn read_buffer<R>(
                 buffer: &<Self as Storage<$real>>::Vec,
                 f: impl FnOnce(&[$real]) -> R,

@@ -30,6 +30,12 @@ impl<'a, E> Matrix<'a, E> {
         Self { data, rows, columns, row: columns, column: 1 }
     }
 
+    /// Row after row, the rows `stride` apart: a block of columns of a wider matrix, from its first element on.
+    pub(crate) fn block(data: &'a [E], rows: usize, columns: usize, stride: usize) -> Self {
+        assert!(rows == 0 || (columns <= stride && (rows - 1) * stride + columns <= data.len()));
+        Self { data, rows, columns, row: stride, column: 1 }
+    }
+
     pub(crate) fn transpose(self) -> Self {
         Self { rows: self.columns, columns: self.rows, row: self.column, column: self.row, ..self }
     }
@@ -46,14 +52,27 @@ pub(crate) enum Threads {
 
 /// `out ← [keep] out + a b`, with `out` stored row after row.
 pub(crate) fn matmul<E: Real>(out: &mut [E], keep: bool, a: Matrix<E>, b: Matrix<E>, threads: Threads) {
-    assert_eq!(a.columns, b.rows);
     assert_eq!(out.len(), a.rows * b.columns);
-    if out.is_empty() {
+    matmul_block(out, b.columns, keep, a, b, threads);
+}
+
+/// `out ← [keep] out + a b`, with `out` a block of columns of a matrix whose rows are `stride` apart, from its first element on.
+pub(crate) fn matmul_block<E: Real>(
+    out: &mut [E],
+    stride: usize,
+    keep: bool,
+    a: Matrix<E>,
+    b: Matrix<E>,
+    threads: Threads,
+) {
+    assert_eq!(a.columns, b.rows);
+    if a.rows == 0 || b.columns == 0 {
         return;
     }
+    assert!(b.columns <= stride && (a.rows - 1) * stride + b.columns <= out.len());
     if a.columns == 0 {
         if !keep {
-            out.fill(E::default());
+            out.chunks_mut(stride).take(a.rows).for_each(|row| row[..b.columns].fill(E::default()));
         }
         return;
     }
@@ -61,7 +80,7 @@ pub(crate) fn matmul<E: Real>(out: &mut [E], keep: bool, a: Matrix<E>, b: Matrix
         Threads::Pool if rayon::current_num_threads() > 1 => Parallelism::Rayon(0),
         _ => Parallelism::None,
     };
-    // SAFETY: `Matrix::new` and the assertions above keep every index `i · row + j · column` inside its slice, and `out`
+    // SAFETY: `Matrix`'s constructors and the assertions above keep every index `i · row + j · column` inside its slice, and `out`
     // is borrowed exclusively. `gemm` accepts f32 and f64, which are the only implementors of `Real`.
     unsafe {
         gemm::gemm(
@@ -70,7 +89,7 @@ pub(crate) fn matmul<E: Real>(out: &mut [E], keep: bool, a: Matrix<E>, b: Matrix
             a.columns,
             out.as_mut_ptr(),
             1,
-            b.columns as isize,
+            stride as isize,
             keep,
             a.data.as_ptr(),
             a.column as isize,
@@ -117,7 +136,7 @@ pub(crate) fn elements<E: Real>(gradient: &<Cpu as Storage<E>>::Vec) -> &[E] {
 /// Applies `f` to every element of `out`.
 pub(crate) fn map<E: Real>(out: &mut [E], f: impl Fn(E) -> E + Sync) {
     let work = |chunk: &mut [E]| vectorised(|| chunk.iter_mut().for_each(|x| *x = f(*x)));
-    if out.len() <= CHUNK {
+    if out.len() <= CHUNK || rayon::current_num_threads() == 1 {
         work(out);
     } else {
         out.par_chunks_mut(CHUNK).for_each(work);
@@ -130,7 +149,7 @@ pub(crate) fn zip<E: Real>(out: &mut [E], other: &[E], f: impl Fn(E, E) -> E + S
     let work = |(out, other): (&mut [E], &[E])| {
         vectorised(|| out.iter_mut().zip(other).for_each(|(x, y)| *x = f(*x, *y)));
     };
-    if out.len() <= CHUNK {
+    if out.len() <= CHUNK || rayon::current_num_threads() == 1 {
         work((out, other));
     } else {
         out.par_chunks_mut(CHUNK).zip(other.par_chunks(CHUNK)).for_each(work);

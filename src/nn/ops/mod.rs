@@ -10,6 +10,7 @@ mod buffer;
 mod conv2d;
 pub(crate) mod cpu;
 mod dense;
+mod perceptron;
 mod real;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -18,4 +19,5 @@ pub use buffer::BufferKernel;
 pub(crate) use conv2d::map_size;
 pub use conv2d::{Conv2dKernel, Geometry};
 pub use dense::{DenseKernel, Rows};
+pub use perceptron::{Layer, PerceptronKernel};
 pub use real::Real;

@@ -19,6 +19,17 @@ pub trait Real: Dtype + std::fmt::Display + std::ops::Neg<Output = Self> {
     fn sqrt(self) -> Self;
     /// `|x|`.
     fn abs(self) -> Self;
+    /// `log x`.
+    fn ln(self) -> Self;
+    /// `log (1 + x)`, exact near zero.
+    fn ln_1p(self) -> Self;
+
+    /// `log (1 + eˣ)`, exact in both tails.
+    #[inline(always)]
+    fn softplus(self) -> Self {
+        let above = if self > Self::default() { self } else { Self::default() };
+        above + (-self.abs()).exp().ln_1p()
+    }
 
     /// The logistic function `1 / (1 + e⁻ˣ)`.
     #[inline(always)]
@@ -51,6 +62,14 @@ impl Real for f64 {
     #[inline(always)]
     fn abs(self) -> Self {
         f64::abs(self)
+    }
+    #[inline(always)]
+    fn ln(self) -> Self {
+        f64::ln(self)
+    }
+    #[inline(always)]
+    fn ln_1p(self) -> Self {
+        f64::ln_1p(self)
     }
 }
 
@@ -108,6 +127,14 @@ impl Real for f32 {
     #[inline(always)]
     fn abs(self) -> Self {
         f32::abs(self)
+    }
+    #[inline(always)]
+    fn ln(self) -> Self {
+        f32::ln(self)
+    }
+    #[inline(always)]
+    fn ln_1p(self) -> Self {
+        f32::ln_1p(self)
     }
 }
 

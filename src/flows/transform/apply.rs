@@ -1,0 +1,163 @@
+//! A transform of every coordinate of every row, as one op.
+//!
+//! The kernel runs on the host; on another device its inputs are copied there and its results back.
+
+use super::Transform;
+use crate::{
+    flows::{Moved, Rows},
+    nn::{Device, Real},
+    simd::vectorised,
+};
+use dfdx::{
+    shapes::{Dim, HasShape},
+    tensor::{NoneTape, PutTape, SplitTape, Tape, Tensor},
+    tensor_ops::ReshapeTo,
+};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::flows) enum Direction {
+    Forward,
+    Inverse,
+}
+
+/// The parameters: of every row its own, or the same for all.
+type Params<E, Dev, T = NoneTape> = Tensor<(usize, usize), E, Dev, T>;
+
+/// Rows that one task works on. Fixed, so that sums do not depend on the number of threads.
+const ROWS: usize = 64;
+/// The fewest coordinates worth more than one task.
+const SMALL: usize = 1 << 12;
+
+/// The transforms of the coordinates that `moves` (all of them if there is no such list), and the sums of the logarithms of
+/// their slopes.
+///
+/// Parameters: one row for each row of `x`, or a single one for all; a row holds `WIDTH` numbers for each coordinate in turn.
+/// Of the two results the first has the tape.
+pub(in crate::flows) fn apply<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+    x: Rows<D, E, Dev, T>,
+    params: Params<E, Dev, T>,
+    moves: Option<Arc<[bool]>>,
+    direction: Direction,
+) -> Moved<D, E, Dev, T> {
+    let (x, tape) = x.contiguous().split_tape();
+    let (params, params_tape) = params.contiguous().split_tape();
+    let mut tape = tape.merge(params_tape);
+    let (rows, dims) = *x.shape();
+    let (given, width) = *params.shape();
+    let d = dims.size();
+    assert!(width == d * F::WIDTH && (given == rows || given == 1), "{given} × {width} parameters of {rows} × {d}");
+    let shared = given == 1;
+    let kernel = Kernel { d, shared, moves, direction };
+
+    let mut out = Dev::elements(&x).into_owned();
+    let mut log_det = vec![E::default(); rows];
+    {
+        let p = Dev::elements(&params);
+        let work = |(block, (out, log_det)): (usize, (&mut [E], &mut [E]))| {
+            vectorised(|| kernel.forward::<F, E>(out, &p[kernel.params_of::<F>(block)..], log_det));
+        };
+        let blocks = out.chunks_mut(ROWS * d).zip(log_det.chunks_mut(ROWS));
+        if rows * d < SMALL || rayon::current_num_threads() == 1 {
+            blocks.enumerate().for_each(work);
+        } else {
+            out.par_chunks_mut(ROWS * d).zip(log_det.par_chunks_mut(ROWS)).enumerate().for_each(work);
+        }
+    }
+    let device = x.device().clone();
+    let z = device.tensor_from_vec(out, (rows, dims));
+    let log_det = device.tensor_from_vec(log_det, (rows,));
+    if T::OWNS_TAPE {
+        let (ghost, ghost_log) = (z.ghost(), log_det.ghost());
+        let out = (direction == Direction::Inverse).then(|| z.clone());
+        tape.add_backward_op(move |grads| {
+            let dz = Dev::read_buffer(grads.get_or_alloc_mut(&ghost)?, <[E]>::to_vec)?;
+            let dl = Dev::read_buffer(grads.get_or_alloc_mut(&ghost_log)?, <[E]>::to_vec)?;
+            // Always at the point on the data side.
+            let at = Dev::elements(out.as_ref().unwrap_or(&x));
+            let p = Dev::elements(&params);
+            let mut dx = dz;
+            let mut dp = vec![E::default(); if shared { rows.div_ceil(ROWS) * width } else { rows * width }];
+            let part = if shared { width } else { ROWS * width };
+            let work = |(block, (dx, dp)): (usize, (&mut [E], &mut [E]))| {
+                let (at, dl) = (&at[block * ROWS * d..], &dl[block * ROWS..]);
+                vectorised(|| kernel.backward::<F, E>(at, &p[kernel.params_of::<F>(block)..], dx, dl, dp));
+            };
+            if rows * d < SMALL || rayon::current_num_threads() == 1 {
+                dx.chunks_mut(ROWS * d).zip(dp.chunks_mut(part)).enumerate().for_each(work);
+            } else {
+                dx.par_chunks_mut(ROWS * d).zip(dp.par_chunks_mut(part)).enumerate().for_each(work);
+            }
+            let add = |into: &mut [E], from: &[E]| into.iter_mut().zip(from).for_each(|(a, b)| *a += *b);
+            Dev::edit_buffer(grads.get_or_alloc_mut(&x)?, |into| add(into, &dx))?;
+            Dev::edit_buffer(grads.get_or_alloc_mut(&params)?, |into| {
+                dp.chunks(into.len().max(1)).for_each(|part| add(into, part));
+            })
+        });
+    }
+    (z.put_tape(tape), log_det.put_tape(T::default()))
+}
+
+struct Kernel {
+    d: usize,
+    shared: bool,
+    moves: Option<Arc<[bool]>>,
+    direction: Direction,
+}
+
+impl Kernel {
+    /// Where the parameters of a block of rows begin.
+    fn params_of<F: Transform>(&self, block: usize) -> usize {
+        if self.shared { 0 } else { block * ROWS * self.d * F::WIDTH }
+    }
+
+    /// For every coordinate that moves: its row, its place among the coordinates of these rows, and that of its parameters.
+    #[inline(always)]
+    fn each<F: Transform>(&self, rows: usize, mut work: impl FnMut(usize, usize, usize)) {
+        for row in 0..rows {
+            for i in 0..self.d {
+                if self.moves.as_ref().is_none_or(|moves| moves[i]) {
+                    let at = row * self.d + i;
+                    work(row, at, F::WIDTH * if self.shared { i } else { at });
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn forward<F: Transform, E: Real>(&self, x: &mut [E], p: &[E], log_det: &mut [E]) {
+        self.each::<F>(log_det.len(), |row, at, from| {
+            let p = &p[from..from + F::WIDTH];
+            let (z, log) = match self.direction {
+                Direction::Forward => F::forward(x[at], p),
+                Direction::Inverse => F::inverse(x[at], p),
+            };
+            x[at] = z;
+            log_det[row] += log;
+        });
+    }
+
+    /// `dx` holds `dz` before, and the slopes along `x` after. `x` is the data side, whichever the direction.
+    #[inline(always)]
+    fn backward<F: Transform, E: Real>(&self, x: &[E], p: &[E], dx: &mut [E], dl: &[E], dp: &mut [E]) {
+        let mut scrap = vec![E::default(); F::WIDTH];
+        self.each::<F>(dx.len() / self.d.max(1), |row, at, from| {
+            let (p, dp) = (&p[from..from + F::WIDTH], &mut dp[from..from + F::WIDTH]);
+            let (x, d, dl) = (x[at], dx[at], dl[row]);
+            dx[at] = match self.direction {
+                Direction::Forward => F::backward(x, p, d, dl, dp),
+                // x = f⁻¹(z) and ℓ = −log f′(x) have the differentials dx = (dz − f_p dp) / f′ and dℓ = −(log f′)_x dx − (log f′)_p dp:
+                // the slopes of f alone give those of its inverse.
+                Direction::Inverse => {
+                    let along = F::backward(x, p, E::default(), E::ONE, &mut scrap);
+                    let (_, log_slope) = F::forward(x, p);
+                    let dz = (d - dl * along) * (-log_slope).exp();
+                    F::backward(x, p, -dz, -dl, dp);
+                    dz
+                }
+            };
+        });
+    }
+}

@@ -1,0 +1,190 @@
+//! The distribution function of a mixture, made normal.
+
+use super::{Transform, normal};
+use crate::{
+    math::{log_sum_exp, mean_and_deviation},
+    nn::Real,
+};
+use std::fmt::Debug;
+
+/// A symmetric unimodal distribution on ℝ, on the logarithmic scale.
+pub trait Bell: Copy + Debug + Default + Send + Sync + 'static {
+    /// The scale, in deviations of the data, of a kernel density estimate of one point; it falls with the number of points to
+    /// the power −⅕.
+    const WIDTH_OF_KERNEL: f64;
+
+    /// `log F(t)`.
+    fn log_cdf(t: f64) -> f64;
+    /// `log f(t)`.
+    fn log_density(t: f64) -> f64;
+    /// `−d log f(t) / dt`.
+    fn fall(t: f64) -> f64;
+    /// `F⁻¹`, given the logarithms of a probability and of what is left of one.
+    fn quantile(log_p: f64, log_rest: f64) -> f64;
+}
+
+impl Bell for crate::flows::Normal {
+    // Silverman's rule.
+    const WIDTH_OF_KERNEL: f64 = 1.06;
+
+    fn log_cdf(t: f64) -> f64 {
+        normal::log_cdf(t)
+    }
+    fn log_density(t: f64) -> f64 {
+        normal::log_density(t)
+    }
+    fn fall(t: f64) -> f64 {
+        t
+    }
+    fn quantile(log_p: f64, log_rest: f64) -> f64 {
+        normal::quantile(log_p, log_rest)
+    }
+}
+
+impl Bell for crate::flows::Logistic {
+    // (4 √π / π⁴)^⅕, as in the code of Meng et al. 2020.
+    const WIDTH_OF_KERNEL: f64 = 0.592_116_4;
+
+    fn log_cdf(t: f64) -> f64 {
+        -Real::softplus(-t)
+    }
+    fn log_density(t: f64) -> f64 {
+        -t.abs() - 2.0 * (-t.abs()).exp().ln_1p()
+    }
+    fn fall(t: f64) -> f64 {
+        (0.5 * t).tanh()
+    }
+    fn quantile(log_p: f64, log_rest: f64) -> f64 {
+        log_p - log_rest
+    }
+}
+
+/// The distribution function of a mixture of `K` distributions, followed by the normal quantile: what it makes of `x` is normal
+/// where `x` has that mixture's distribution.
+///
+/// ```text
+/// F(x) = Σ_k w_k B((x − a_k) / e^s_k)      z = Φ⁻¹(F(x))      log dz/dx = log F′(x) + ½ z² + ½ log 2π
+/// ```
+///
+/// Parameters: `K` logits of the weights, `K` places `a`, `K` logarithms of scales `s`. Computed in double precision from the
+/// logarithms of `F` and of `1 − F`, whichever is smaller, so that both tails keep their digits. With a normal base the
+/// density of `x` is the mixture's own: an autoregressive layer of these is a MADE with mixture heads.
+/// Source: Meng et al. 2020 (Gaussianization flows), eq. 6 to 8; Papamakarios et al. 2017, §3.4.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mixture<B, const K: usize>(std::marker::PhantomData<B>);
+
+/// A mixture at a point.
+struct At<const K: usize> {
+    scales: [f64; K],
+    log_weights: [f64; K],
+    /// `(x − a) / e^s`.
+    t: [f64; K],
+    log_p: f64,
+    log_rest: f64,
+    log_density: f64,
+}
+
+impl<B: Bell, const K: usize> Mixture<B, K> {
+    fn at<E: Real>(x: f64, p: &[E]) -> At<K> {
+        let read = |from: usize| std::array::from_fn::<f64, K, _>(|k| p[from + k].wide());
+        let (logits, places, logs) = (read(0), read(K), read(2 * K));
+        let total = log_sum_exp(logits.iter().copied());
+        let log_weights = logits.map(|l| l - total);
+        let scales = logs.map(f64::exp);
+        let t = std::array::from_fn(|k| (x - places[k]) / scales[k]);
+        let mix = |f: &dyn Fn(usize) -> f64| log_sum_exp((0..K).map(|k| log_weights[k] + f(k)));
+        At {
+            log_p: mix(&|k| B::log_cdf(t[k])),
+            log_rest: mix(&|k| B::log_cdf(-t[k])),
+            log_density: mix(&|k| B::log_density(t[k]) - logs[k]),
+            scales,
+            log_weights,
+            t,
+        }
+    }
+}
+
+impl<const K: usize> At<K> {
+    /// `z` and `log dz/dx`.
+    fn value(&self) -> (f64, f64) {
+        let z = normal::quantile(self.log_p, self.log_rest);
+        (z, self.log_density - normal::log_density(z))
+    }
+}
+
+impl<B: Bell, const K: usize> Transform for Mixture<B, K> {
+    const WIDTH: usize = 3 * K;
+
+    fn forward<E: Real>(x: E, p: &[E]) -> (E, E) {
+        let (z, log_slope) = Self::at(x.wide(), p).value();
+        (E::of(z), E::of(log_slope))
+    }
+
+    fn inverse<E: Real>(z: E, p: &[E]) -> (E, E) {
+        let z = z.wide();
+        let (log_p, log_rest) = (normal::log_cdf(z), normal::log_cdf(-z));
+        // The quantiles of the parts are on both sides of the mixture's own.
+        let quantile = B::quantile(log_p, log_rest);
+        let ends = |k: usize| p[K + k].wide() + p[2 * K + k].wide().exp() * quantile;
+        let (mut low, mut high) =
+            (0..K).map(ends).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+        // Newton on the smaller logarithm, kept between the ends, which close in on it.
+        let lower = log_p <= log_rest;
+        let mut x = 0.5 * (low + high);
+        for _ in 0..200 {
+            let at = Self::at(x, p);
+            let excess = if lower { at.log_p - log_p } else { log_rest - at.log_rest };
+            if excess > 0.0 {
+                high = x
+            } else {
+                low = x
+            }
+            let slope = (at.log_density - if lower { at.log_p } else { at.log_rest }).exp();
+            let newton = x - excess / slope;
+            let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
+            if (next - x).abs() <= 1e-14 * (1.0 + x.abs()) {
+                x = next;
+                break;
+            }
+            x = next;
+        }
+        let at = Self::at(x, p);
+        (E::of(x), E::of(normal::log_density(z) - at.log_density))
+    }
+
+    /// Places at the quantiles of the values, all scales that of a kernel density estimate.
+    fn start(values: &[f64]) -> Option<Vec<f64>> {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let place = |k: usize| sorted[((k as f64 + 0.5) / K as f64 * sorted.len() as f64) as usize];
+        let (_, deviation) = mean_and_deviation(values);
+        let scale = deviation * B::WIDTH_OF_KERNEL * (K as f64).powf(-0.2);
+        Some([vec![0.0; K], (0..K).map(place).collect(), vec![scale.ln(); K]].concat())
+    }
+
+    fn backward<E: Real>(x: E, p: &[E], dz: E, dl: E, dp: &mut [E]) -> E {
+        let at = Self::at(x.wide(), p);
+        let (z, log_slope) = at.value();
+        let (dl, log_normal) = (dl.wide(), normal::log_density(z));
+        // `log dz/dx` depends on the parameters through `log F′`, and through z.
+        let dz = dz.wide() + dl * z;
+        let lower = at.log_p <= at.log_rest;
+        let mut dx = dz * log_slope.exp();
+        for k in 0..K {
+            let (t, scale, log_weight) = (at.t[k], at.scales[k], at.log_weights[k]);
+            let log_part = log_weight + B::log_density(t) - scale.ln();
+            let share = (log_part - at.log_density).exp();
+            // The part's density, and how much more of it than of the mixture lies to the left, each over φ(z).
+            let density = (log_part - log_normal).exp();
+            let left = |log: f64| (log_weight + log - log_normal).exp();
+            let more =
+                if lower { left(B::log_cdf(t)) - left(at.log_p) } else { left(at.log_rest) - left(B::log_cdf(-t)) };
+            let fall = B::fall(t);
+            dp[k] += E::of(dz * more + dl * (share - log_weight.exp()));
+            dp[K + k] += E::of(-dz * density + dl * share * fall / scale);
+            dp[2 * K + k] += E::of(-dz * density * t * scale + dl * share * (fall * t - 1.0));
+            dx -= dl * share * fall / scale;
+        }
+        E::of(dx)
+    }
+}

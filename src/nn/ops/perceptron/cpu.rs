@@ -1,0 +1,171 @@
+//! The fused perceptron.
+
+use dfdx::{
+    shapes::{Dim, HasShape},
+    tensor::{Cpu, CpuError, Gradients, PutTape, SplitTape, Tape, Tensor, TensorFromVec},
+    tensor_ops::ReshapeTo,
+};
+use std::ops::Range;
+
+use super::{Layer, PerceptronKernel, Values};
+use crate::{
+    nn::{
+        Activation,
+        ops::{
+            Real,
+            cpu::{Matrix, Threads, buffer, map, matmul_block, view, zip},
+        },
+    },
+    simd::vectorised,
+};
+
+/// The fewest units below by which the reaches of a panel may differ, and the columns of a gradient computed together.
+const SLACK: usize = 16;
+const COLUMNS: usize = 64;
+
+/// Units that are computed together, and how many units below they see.
+#[derive(Clone, Debug)]
+struct Panel {
+    units: Range<usize>,
+    seen: usize,
+}
+
+/// Units with nearly the same reach together.
+fn panels(reach: &[usize], below: usize) -> Vec<Panel> {
+    assert!(reach.is_sorted() && reach.last().is_none_or(|last| *last <= below), "reach {reach:?} of {below}");
+    let slack = (below / 8).max(SLACK);
+    let mut panels: Vec<Panel> = Vec::new();
+    for (unit, seen) in reach.iter().enumerate() {
+        match panels.last_mut() {
+            Some(panel) if *seen <= reach[panel.units.start] + slack => {
+                (panel.units.end, panel.seen) = (unit + 1, *seen);
+            }
+            _ => panels.push(Panel { units: unit..unit + 1, seen: *seen }),
+        }
+    }
+    panels
+}
+
+/// A layer, and what its backward pass needs.
+struct Kept<E: Real> {
+    layer: Layer<E, Cpu>,
+    panels: Vec<Panel>,
+    /// `hₗ₋₁`, nothing for the first layer, whose input is `x`.
+    input: Vec<E>,
+    /// The argument of this layer's activation, where its slope needs it.
+    argument: Vec<E>,
+}
+
+impl<E: Real> PerceptronKernel<E> for Cpu
+where
+    Cpu: dfdx::tensor_ops::Device<E>,
+{
+    fn try_perceptron<A: Activation, I: Dim, T: Tape<E, Self>>(
+        x: Tensor<(usize, I), E, Self, T>,
+        layers: &[Layer<E, Self>],
+    ) -> Result<Values<E, Self, T>, Self::Err> {
+        let (x, mut tape) = x.try_contiguous()?.split_tape();
+        let rows = x.shape().0;
+        let (mut width, mut values) = (x.shape().1.size(), Vec::new());
+        let mut kept = Vec::with_capacity(layers.len());
+        for (l, layer) in layers.iter().enumerate() {
+            let (units, below) = *layer.weight.shape();
+            assert!(below == width && layer.bias.shape().0 == units && layer.reach.len() == units);
+            let panels = panels(&layer.reach, below);
+            let input = if l == 0 { view(&x) } else { &values };
+            let mut out = affine(input, rows, layer, &panels);
+            let argument = if T::OWNS_TAPE && !A::SLOPE_OF_VALUE { out.clone() } else { vec![] };
+            if l + 1 < layers.len() && !A::IDENTITY {
+                map(&mut out, A::value);
+            }
+            let input = std::mem::replace(&mut values, out);
+            if T::OWNS_TAPE {
+                kept.push(Kept { layer: layer.clone(), panels, input, argument });
+            }
+            width = units;
+        }
+        let out = x.device().try_tensor_from_vec(values, (rows, width))?;
+        if T::OWNS_TAPE {
+            let ghost = out.ghost();
+            tape.add_backward_op(move |grads| {
+                let d = buffer::<E>(grads.get_or_alloc_mut(&ghost)?).clone();
+                backward::<A, I, E>(grads, &x, d, &kept)
+            });
+        }
+        Ok(out.put_tape(tape))
+    }
+}
+
+/// `W x + b` of every row.
+fn affine<E: Real>(input: &[E], rows: usize, layer: &Layer<E, Cpu>, panels: &[Panel]) -> Vec<E> {
+    let (units, below) = *layer.weight.shape();
+    let (weight, bias) = (view(&layer.weight), view(&layer.bias));
+    let mut out = Vec::with_capacity(rows * units);
+    (0..rows).for_each(|_| out.extend_from_slice(bias));
+    for Panel { units: range, seen } in panels.iter().filter(|_| rows > 0) {
+        let x = Matrix::block(input, rows, *seen, below);
+        let w = Matrix::block(&weight[range.start * below..], range.len(), *seen, below);
+        matmul_block(&mut out[range.start..], units, true, x, w.transpose(), Threads::Pool);
+    }
+    out
+}
+
+/// `d` is the gradient of the outputs.
+fn backward<A: Activation, I: Dim, E: Real>(
+    grads: &mut Gradients<E, Cpu>,
+    x: &Tensor<(usize, I), E, Cpu>,
+    mut d: Vec<E>,
+    kept: &[Kept<E>],
+) -> Result<(), CpuError>
+where
+    Cpu: dfdx::tensor_ops::Device<E>,
+{
+    let rows = x.shape().0;
+    for (l, Kept { layer, panels, input, .. }) in kept.iter().enumerate().rev() {
+        let (units, below) = *layer.weight.shape();
+        if l + 1 < kept.len() && !A::IDENTITY {
+            // The value of this layer is the input of the next.
+            let at = if A::SLOPE_OF_VALUE { &kept[l + 1].input } else { &kept[l].argument };
+            zip(&mut d, at, |d, at| d * A::slope(at));
+        }
+        let sums = buffer::<E>(grads.get_or_alloc_mut(&layer.bias)?);
+        vectorised(|| d.chunks_exact(units).for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, d)| *sum += *d)));
+        let input = if l == 0 { view(x) } else { input };
+        weight_gradient(buffer::<E>(grads.get_or_alloc_mut(&layer.weight)?), &d, input, rows, layer, panels);
+        let pull = |into: &mut [E]| {
+            let weight = view(&layer.weight);
+            for first in (0..below).step_by(COLUMNS) {
+                let columns = COLUMNS.min(below - first);
+                // Units before this one see none of these columns.
+                let start = layer.reach.partition_point(|seen| *seen <= first);
+                if start < units && rows > 0 {
+                    let d = Matrix::block(&d[start..], rows, units - start, units);
+                    let w = Matrix::block(&weight[start * below + first..], units - start, columns, below);
+                    matmul_block(&mut into[first..], below, true, d, w, Threads::Pool);
+                }
+            }
+        };
+        if l == 0 {
+            pull(buffer::<E>(grads.get_or_alloc_mut(x)?));
+        } else {
+            let mut next = vec![E::default(); rows * below];
+            pull(&mut next);
+            d = next;
+        }
+    }
+    Ok(())
+}
+
+/// `dW += dᵀ x` where units see what is below.
+fn weight_gradient<E: Real>(dw: &mut [E], d: &[E], input: &[E], rows: usize, layer: &Layer<E, Cpu>, panels: &[Panel]) {
+    let (units, below) = *layer.weight.shape();
+    for Panel { units: range, seen } in panels.iter().filter(|_| rows > 0) {
+        let part = &mut dw[range.start * below..range.end * below];
+        let d = Matrix::block(&d[range.start..], rows, range.len(), units);
+        let x = Matrix::block(input, rows, *seen, below);
+        matmul_block(part, below, true, d.transpose(), x, Threads::Pool);
+        for (row, unit) in part.chunks_exact_mut(below).zip(range.clone()) {
+            row[layer.reach[unit]..*seen].fill(E::default());
+        }
+    }
+}
