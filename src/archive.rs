@@ -116,6 +116,11 @@ impl Archive {
         self.entries.get(name).map(|entry| entry.shape.as_slice())
     }
 
+    /// Number of elements of all arrays together.
+    pub fn elements(&self) -> usize {
+        self.entries.values().map(|entry| entry.shape.iter().product::<usize>()).sum()
+    }
+
     fn entry(&self, name: &str) -> Result<&Entry> {
         self.entries.get(name).ok_or_else(|| {
             let known: Vec<_> = self.entries.keys().take(6).map(String::as_str).collect();

@@ -37,6 +37,7 @@ pub mod archive;
 pub mod circuits;
 pub mod cli;
 pub mod data;
+pub mod distill;
 pub mod error;
 pub mod evidence;
 pub mod experiments;

@@ -7,12 +7,13 @@ pub use crate::{
         Moments, PruneBy, Pruned, RealCircuit, Rule, Structure, Summary, Tree, mutual_information,
     },
     data::{
-        Coding, Discrete, Images, LabelMaps, MISSING, Rows, Schema, Soft, Split, Text, Variable, load, open_rows,
-        save_discrete, shipped,
+        Coding, Discrete, Images, LabelMaps, MISSING, Oracle, Rows, Schema, Soft, Split, Text, Variable, load,
+        open_rows, save_discrete, shipped,
     },
     evidence::{Evidence, Exact, LowerBound, Space, Unnormalised},
+    flows::{FitFlow, Flow, FlowKind, FlowModel},
     notebook::{self, Job, JobHandle, Page},
-    plot::{Axis, Diagram, Dots, Figure, Lines, Series, Table, Tiles, TreeMap},
+    plot::{Axis, Diagram, Dots, Figure, Lines, Planes, Series, Table, Tiles, TreeMap},
     random::Seed,
     train::{Checkpoint, History, Plan, Progress, quiet, train},
 };

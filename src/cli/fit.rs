@@ -1,10 +1,11 @@
 //! `limbeck fit`
 
-use super::Context;
+use super::{Context, fit_flow};
 use crate::{
     Error, Result,
     circuits::{FitCircuit, Leaf, Structure, Summary},
     data::{Coding, Rows, Split, Subset, Table, open_rows},
+    flows::FlowKind,
     random::Seed,
     train::{Bar, Checkpoint, History},
 };
@@ -35,24 +36,32 @@ const STRUCTURES: &str = r#"Structures and their settings:
   layer: "cp", "cp-transposed" or "tucker""#;
 
 fn help() -> String {
-    format!("Settings of --config FILE, with their defaults:\n{DEFAULTS}\n{STRUCTURES}")
+    let flows = fit_flow::DEFAULTS;
+    format!(
+        "Settings of --config FILE for a circuit, with their defaults:\n{DEFAULTS}\n{STRUCTURES}\n\
+         Settings of --config FILE for a flow, with their defaults:\n{flows}"
+    )
+}
+
+fn models() -> impl Iterator<Item = &'static str> {
+    Structure::NAMES.into_iter().chain(FlowKind::ALL.map(FlowKind::name))
 }
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = help())]
 pub(super) struct Args {
-    /// What to fit: a circuit of this structure.
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(Structure::NAMES))]
-    structure: String,
+    /// What to fit: a circuit of this structure, or a flow of this kind (made and after).
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(models()), value_name = "MODEL")]
+    pub(super) structure: String,
     /// The rows to learn from.
     #[arg(long)]
-    data: PathBuf,
+    pub(super) data: PathBuf,
     /// The model file to write.
     #[arg(long)]
-    out: PathBuf,
+    pub(super) out: PathBuf,
     /// Settings in TOML (below); an option given here wins over the file.
     #[arg(long)]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Nodes of a region: latent states a variable, components of a mixture.
     #[arg(long, visible_alias = "units", value_parser = super::positive)]
     states: Option<usize>,
@@ -62,18 +71,27 @@ pub(super) struct Args {
     /// The distributions at the leaves.
     #[arg(long, value_parser = leaf, value_name = "KIND")]
     leaf: Option<Leaf>,
+    /// Layers of a flow; of couplings, pairs of them.
+    #[arg(long, value_parser = super::positive)]
+    pub(super) layers: Option<usize>,
+    /// Units in each hidden layer of a flow's networks.
+    #[arg(long, value_parser = super::positive)]
+    pub(super) hidden: Option<usize>,
+    /// Adam's rate, for a flow.
+    #[arg(long)]
+    pub(super) rate: Option<f64>,
     /// Passes over the training rows.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
-    epochs: Option<u64>,
+    pub(super) epochs: Option<u64>,
     /// Rows in a batch.
     #[arg(long, value_parser = super::positive)]
-    batch: Option<usize>,
+    pub(super) batch: Option<usize>,
     /// Categories of every variable; found in the data where not given.
     #[arg(long, value_parser = super::positive)]
     categories: Option<usize>,
     /// The part of the rows that decides when to stop, 0 for none.
     #[arg(long, default_value_t = 0.1)]
-    valid: f64,
+    pub(super) valid: f64,
     /// A file to continue from after an interruption, written every half minute.
     #[arg(long)]
     checkpoint: Option<PathBuf>,
@@ -169,8 +187,15 @@ fn settings(args: &Args) -> Result<FitCircuit> {
     Ok(settings)
 }
 
+/// Refuses options that are of another family of models.
+fn refuse(args: &Args, others: &[(&str, bool)], family: &str) -> Result<()> {
+    match others.iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(Error::Usage(format!("{} is {family}: leave out {option}", args.structure))),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
-    let settings = settings(args)?;
     if !(0.0..1.0).contains(&args.valid) {
         return Err(Error::out_of_range("--valid", args.valid, "0 ≤ valid < 1"));
     }
@@ -183,6 +208,20 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         return Err(Error::file(folder, "no such folder to write the model into"));
     }
     let checkpoint = args.checkpoint.clone().map(|path| Checkpoint { path, every, resume: args.resume });
+    if let Some(kind) = FlowKind::ALL.into_iter().find(|kind| kind.name() == args.structure) {
+        let given = [
+            ("--states", args.states.is_some()),
+            ("--class", args.class.is_some()),
+            ("--leaf", args.leaf.is_some()),
+            ("--categories", args.categories.is_some()),
+        ];
+        refuse(args, &given, "a flow")?;
+        return fit_flow::run(args, kind, checkpoint, context);
+    }
+    let given =
+        [("--layers", args.layers.is_some()), ("--hidden", args.hidden.is_some()), ("--rate", args.rate.is_some())];
+    refuse(args, &given, "a circuit")?;
+    let settings = settings(args)?;
     let report = if settings.leaf == Leaf::Gaussian {
         fit_reals(args, &settings, checkpoint, context.seed)?
     } else {

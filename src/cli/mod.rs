@@ -4,6 +4,7 @@ mod codec;
 mod data;
 mod figures;
 mod fit;
+mod fit_flow;
 mod query;
 mod score;
 mod show;
@@ -11,6 +12,7 @@ mod show;
 use crate::{
     Error, Result,
     circuits::{Circuit, RealCircuit, Summary},
+    flows::FlowModel,
     random::Seed,
 };
 use clap::{Parser, Subcommand};
@@ -140,6 +142,11 @@ struct ModelFile {
 impl ModelFile {
     fn load(&self) -> Result<Circuit> {
         Circuit::load(&self.path)
+    }
+
+    /// A flow, where it is one.
+    fn load_flow(&self) -> Result<Option<FlowModel>> {
+        if FlowModel::is_in(&self.path)? { FlowModel::load(&self.path).map(Some) } else { Ok(None) }
     }
 
     /// Over real numbers, where it is so.

@@ -171,24 +171,30 @@ const NOTHING_MISSING: &str = "nothing is missing: every value of every row is k
 const MOST_VALUES: usize = 1 << 31;
 
 /// As many rows as `times` each of `rows` makes, if their values can be in memory together.
-fn fitting(times: usize, rows: usize, schema: &Schema, option: &str) -> Result<usize> {
-    let values = times.checked_mul(rows).and_then(|n| n.checked_mul(schema.len()));
+fn fitting(times: usize, rows: usize, columns: usize, option: &str) -> Result<usize> {
+    let values = times.checked_mul(rows).and_then(|n| n.checked_mul(columns));
     values.filter(|values| *values <= MOST_VALUES).map(|_| times * rows).ok_or_else(|| {
-        let most = MOST_VALUES / (rows * schema.len()).max(1);
+        let most = MOST_VALUES / (rows * columns).max(1);
         Error::invalid(format!("{option} {times}: at most {most} fit in memory; draw more with other seeds"))
     })
 }
 
 pub(super) fn sample(args: &SampleArgs, context: &Context) -> Result<()> {
     super::keep_apart(&[("MODEL", &args.model.path)], &[("--out", Some(&args.out))])?;
+    if let Some(flow) = args.model.load_flow()? {
+        let n = fitting(args.n, 1, flow.names().len(), "--n")?;
+        flow.sample(n, context.seed)?.save(&args.out)?;
+        Written::print(args.n, &args.out, context);
+        return Ok(());
+    }
     match args.model.load_reals()? {
         Some(circuit) => {
-            let n = fitting(args.n, 1, circuit.schema(), "--n")?;
+            let n = fitting(args.n, 1, circuit.schema().len(), "--n")?;
             circuit.sample(n, context.seed)?.save(&args.out)?;
         }
         None => {
             let circuit = args.model.load()?;
-            let n = fitting(args.n, 1, circuit.schema(), "--n")?;
+            let n = fitting(args.n, 1, circuit.schema().len(), "--n")?;
             save_discrete(&args.out, &circuit.sample(n, context.seed)?)?;
         }
     }
@@ -206,6 +212,12 @@ pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
     let data = known.and_then(|known| known.data.as_deref()).map(|path| ("--data", path));
     let read: Vec<_> = std::iter::once(("MODEL", args.model.path.as_path())).chain(data).collect();
     super::keep_apart(&read, &[("--out", out)])?;
+    if let Some(flow) = args.model.load_flow()? {
+        let kind = flow.kind().name();
+        return Err(Error::invalid(format!(
+            "{kind} is a flow, which answers `score` and `sample` alone; a circuit can be asked"
+        )));
+    }
     if let Some(circuit) = args.model.load_reals()? {
         return of_reals(&circuit, &args.question, context);
     }
@@ -221,7 +233,7 @@ pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
         }
         Question::Inpaint { known, out, draws } => {
             let rows = known.rows(circuit.schema())?;
-            fitting(*draws, rows.len(), circuit.schema(), "--draws")?;
+            fitting(*draws, rows.len(), circuit.schema().len(), "--draws")?;
             let repeated: Vec<usize> = (0..rows.len()).flat_map(|row| std::iter::repeat_n(row, *draws)).collect();
             save_discrete(out, &circuit.complete(&rows.select(&repeated), context.seed)?)?;
             Written::print(repeated.len(), out, context);
@@ -269,7 +281,7 @@ fn of_reals(circuit: &RealCircuit, question: &Question, context: &Context) -> Re
     match question {
         Question::Inpaint { known, out, draws } => {
             let rows = known.reals(schema)?;
-            fitting(*draws, rows.len(), schema, "--draws")?;
+            fitting(*draws, rows.len(), schema.len(), "--draws")?;
             let repeated: Vec<usize> = (0..rows.len()).flat_map(|row| std::iter::repeat_n(row, *draws)).collect();
             circuit.complete(&rows.select(&repeated), context.seed)?.save(out)?;
             Written::print(repeated.len(), out, context);

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelFile,
-    /// The rows to score; one with missing values is scored by its marginal.
+    /// The rows to score; one with missing values is scored by its marginal, which a flow does not have.
     #[arg(long)]
     data: PathBuf,
     /// Also write one log-likelihood a row (float64, nats) into this .npy file.
@@ -40,12 +40,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         &[("MODEL", &args.model.path), ("--data", &args.data)],
         &[("--per-sample", args.per_sample.as_deref())],
     )?;
-    let evidence = match args.model.load_reals()? {
-        Some(circuit) => circuit.evidence(&Table::load(&args.data)?).map_err(|e| Error::file(&args.data, e))?,
-        None => {
-            let circuit = args.model.load()?;
-            circuit.evidence(&*open_rows(&args.data, Coding::Use(circuit.schema()))?)?
-        }
+    let evidence = if let Some(flow) = args.model.load_flow()? {
+        flow.evidence(&Table::load(&args.data)?).map_err(|e| Error::file(&args.data, e))?
+    } else if let Some(circuit) = args.model.load_reals()? {
+        circuit.evidence(&Table::load(&args.data)?).map_err(|e| Error::file(&args.data, e))?
+    } else {
+        let circuit = args.model.load()?;
+        circuit.evidence(&*open_rows(&args.data, Coding::Use(circuit.schema()))?)?
     };
     if let Some(path) = &args.per_sample {
         write_npy(path, &[evidence.len()], evidence.log_probs())?;

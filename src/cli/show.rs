@@ -1,7 +1,7 @@
 //! `limbeck show`
 
 use super::{Context, ModelFile};
-use crate::{Result, circuits::Summary};
+use crate::{Result, circuits::Summary, flows::FlowModel};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -9,7 +9,28 @@ pub(super) struct Args {
     model: ModelFile,
 }
 
+#[derive(serde::Serialize)]
+struct Flow {
+    model: &'static str,
+    parameters: usize,
+    columns: Vec<String>,
+    data: String,
+    #[serde(skip)]
+    text: String,
+}
+
+impl Flow {
+    fn new(flow: &FlowModel) -> Self {
+        let (parameters, columns, data) = (flow.parameters(), flow.names().to_vec(), flow.data().to_owned());
+        let text = format!("{flow}: {}\nfitted to rows with the hash {data}", columns.join(", "));
+        Self { model: flow.kind().name(), parameters, columns, data, text }
+    }
+}
+
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
-    context.print(&Summary::of_file(&args.model.path)?, ToString::to_string);
+    match args.model.load_flow()? {
+        Some(flow) => context.print(&Flow::new(&flow), |flow| flow.text.clone()),
+        None => context.print(&Summary::of_file(&args.model.path)?, ToString::to_string),
+    }
     Ok(())
 }

@@ -1,12 +1,15 @@
 //! Figures and tables: what each is made of, and the registry that `just figures` walks.
 
 mod circuits;
+mod claims;
 mod data;
 mod digits;
 mod fashion;
+mod flows;
 mod pictures;
 mod published;
 
+pub use claims::{Claim, Verdict};
 pub use published::{Published, published};
 
 use crate::{
@@ -25,6 +28,7 @@ pub struct Lab<'a> {
     pub seed: Seed,
     say: &'a mut dyn FnMut(&str),
     made: Vec<(String, Made)>,
+    claims: Vec<Claim>,
 }
 
 enum Made {
@@ -35,7 +39,7 @@ enum Made {
 impl<'a> Lab<'a> {
     /// `say` hears what is being done.
     pub fn new(scale: Scale, seed: Seed, say: &'a mut dyn FnMut(&str)) -> Self {
-        Self { scale, seed, say, made: Vec::new() }
+        Self { scale, seed, say, made: Vec::new(), claims: Vec::new() }
     }
 
     fn say(&mut self, what: impl AsRef<str>) {
@@ -52,10 +56,15 @@ impl<'a> Lab<'a> {
         self.made.push((name.into(), Made::Table(table)));
     }
 
-    /// Writes everything made so far into a folder; returns the names.
+    fn claim(&mut self, claim: Claim) {
+        self.claims.push(claim);
+    }
+
+    /// Writes everything made so far into a folder; returns the names. Claims go into the ledger, `claims.csv`, where they
+    /// replace those of the same words and scale.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// When a file cannot be written, or the ledger cannot be read.
     pub fn save(&self, folder: &Path) -> Result<Vec<String>> {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         for (name, made) in &self.made {
@@ -64,7 +73,12 @@ impl<'a> Lab<'a> {
                 Made::Table(table) => table.save(folder.join(format!("{name}.csv")))?,
             }
         }
-        Ok(self.made.iter().map(|(name, _)| name.clone()).collect())
+        let mut names: Vec<String> = self.made.iter().map(|(name, _)| name.clone()).collect();
+        if !self.claims.is_empty() {
+            claims::enter(&folder.join("claims.csv"), &self.claims, self.scale)?;
+            names.push("claims".into());
+        }
+        Ok(names)
     }
 }
 
@@ -74,7 +88,19 @@ pub struct Experiment {
     pub name: &'static str,
     /// What it shows, in one line.
     pub title: &'static str,
+    /// Whether it measures times, which differ from run to run: it is made only when it is named.
+    pub timed: bool,
     run: fn(&mut Lab) -> Result<()>,
+}
+
+impl Experiment {
+    const fn new(name: &'static str, title: &'static str, run: fn(&mut Lab) -> Result<()>) -> Self {
+        Self { name, title, timed: false, run }
+    }
+
+    const fn timed(self) -> Self {
+        Self { timed: true, ..self }
+    }
 }
 
 impl Experiment {
@@ -88,19 +114,19 @@ impl Experiment {
 }
 
 /// All experiments, in the order of the book.
-pub const ALL: [Experiment; 8] = [
-    Experiment { name: "data", title: "The data that ships with the repository", run: data::run },
-    Experiment { name: "digits", title: "A hidden Chow-Liu tree learned from digits", run: digits::run },
-    Experiment { name: "fashion", title: "Circuits on Fashion-MNIST, beside published numbers", run: fashion::run },
-    Experiment { name: "circuits-flow", title: "The flow of a row over a small circuit", run: circuits::flow },
-    Experiment { name: "circuits-em", title: "The rules of EM", run: circuits::rules },
-    Experiment { name: "circuits-structures", title: "Structures by size", run: circuits::structures },
-    Experiment { name: "circuits-pruning", title: "What pruning costs, and its bound", run: circuits::pruning },
-    Experiment {
-        name: "circuits-compression",
-        title: "Lossless compression and its bound",
-        run: circuits::compression,
-    },
+pub const ALL: [Experiment; 12] = [
+    Experiment::new("data", "The data that ships with the repository", data::run),
+    Experiment::new("digits", "A hidden Chow-Liu tree learned from digits", digits::run),
+    Experiment::new("fashion", "Circuits on Fashion-MNIST, beside published numbers", fashion::run),
+    Experiment::new("circuits-flow", "The flow of a row over a small circuit", circuits::flow),
+    Experiment::new("circuits-em", "The rules of EM", circuits::rules),
+    Experiment::new("circuits-structures", "Structures by size", circuits::structures),
+    Experiment::new("circuits-pruning", "What pruning costs, and its bound", circuits::pruning),
+    Experiment::new("circuits-compression", "Lossless compression and its bound", circuits::compression),
+    Experiment::new("flows-plane", "Every flow on densities whose entropy is known", flows::plane),
+    Experiment::new("flows-layers", "A grid, a density and points after every layer", flows::layers),
+    Experiment::new("flows-cost", "Passes and milliseconds, both ways, by dimension", flows::cost).timed(),
+    Experiment::new("flows-tables", "Which flow for which table", flows::tables),
 ];
 
 /// The experiment of this name.

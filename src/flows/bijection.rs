@@ -2,9 +2,11 @@
 
 use crate::nn::{Device, Real, Repeated};
 use dfdx::{
+    dtypes::Dtype,
+    nn::{ModuleVisitor, TensorCollection},
     shapes::{Dim, HasShape},
     tensor::{NoneTape, Tape, Tensor},
-    tensor_ops::RealizeTo,
+    tensor_ops::{Device as Plain, RealizeTo},
 };
 
 /// A batch of rows of `D` numbers, `D` a [`Const`](dfdx::shapes::Const) known to the compiler or a `usize` known at run time.
@@ -86,6 +88,14 @@ impl<D: Dim, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> Bijection<D, E, D
     // A layer adapts to the data, which enter an inverse at its far end.
     fn adapt(&mut self, x: Rows<D, E, Dev>, _: Phase) -> Rows<D, E, Dev> {
         self.forward(x).0
+    }
+}
+
+impl<E: Dtype, Dev: Plain<E>, B: TensorCollection<E, Dev>> TensorCollection<E, Dev> for Inverse<B> {
+    type To<E2: Dtype, D2: Plain<E2>> = Inverse<B::To<E2, D2>>;
+
+    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+        visitor.visit_fields(Self::module("inverse", |s| &s.0, |s| &mut s.0), Inverse)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Linear bijections.
 
 use super::{
-    Bijection, FastForward, FastInverse, Moved, PerRow, Rows, VolumePreserving,
+    Bijection, FastForward, FastInverse, Moved, PerRow, Phase, Rows, VolumePreserving,
     bijection::{free, no_change, typed},
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, TensorCollection},
+    nn::{ModuleVisitor, ScalarOptions, TensorCollection},
     shapes::{Axes2, Axis, Dim, HasShape},
     tensor::{Cpu, Storage, Tape, Tensor, WithEmptyTape},
     tensor_ops::{BroadcastTo, Device as Plain, PermuteTo, SumTo, TryMatMul},
@@ -48,6 +48,19 @@ pub struct Lu<D, E: Dtype = f32, Dev: Storage<E> = Cpu> {
 pub struct Householder<D, E: Dtype = f32, Dev: Storage<E> = Cpu> {
     /// `v`, one a row.
     vectors: Tensor<(usize, usize), E, Dev>,
+    what: PhantomData<D>,
+}
+
+/// A fixed rotation: at random, or onto the principal axes of the data.
+///
+/// ```text
+/// z = Q x      log |det| = 0
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rotation<D, E: Dtype = f32, Dev: Storage<E> = Cpu> {
+    matrix: Tensor<(usize, usize), E, Dev>,
+    /// 1 where it turns onto the principal axes of the rows it is shown at the start.
+    principal: usize,
     what: PhantomData<D>,
 }
 
@@ -101,7 +114,7 @@ impl<D: Dim, E: Real, Dev: Device<E>> Lu<D, E, Dev> {
         let inverse = DMatrix::from_row_slice(d, d, &values)
             .try_inverse()
             .unwrap_or_else(|| DMatrix::from_element(d, d, f64::NAN));
-        let inverse = inverse.transpose().iter().map(|x| E::of(*x)).collect();
+        let inverse = by_rows(&inverse);
         let inverse: Square<E, Dev, dfdx::tensor::NoneTape> = device.tensor_from_vec(inverse, (d, d));
         if !T::OWNS_TAPE {
             return inverse.retaped();
@@ -210,5 +223,86 @@ impl<D, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Householder<D, E, 
     fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
         let field = Self::tensor("vectors", |s| &s.vectors, |s| &mut s.vectors, any_shape(true));
         visitor.visit_fields(field, |vectors| Householder { vectors, what: PhantomData })
+    }
+}
+
+impl<D: Dim, E: Real, Dev: Device<E>> Rotation<D, E, Dev> {
+    /// Uniform among all rotations and reflections. Source: Stewart 1980.
+    ///
+    /// # Errors
+    /// When there are no coordinates, or the device has no memory for it.
+    pub fn random(device: &Dev, dims: D, seed: Seed) -> Result<Self> {
+        let d = dims.size();
+        if d == 0 {
+            return Err(Error::invalid("a rotation of 0 coordinates; at least 1 is needed"));
+        }
+        let mut rng = seed.stream("rotation", 0);
+        let normal = DMatrix::from_fn(d, d, |_, _| StandardNormal.sample(&mut rng));
+        let (q, r) = normal.qr().unpack();
+        // The signs of R's diagonal make Q unique, and so uniform.
+        let matrix = DMatrix::from_fn(d, d, |i, j| q[(i, j)] * f64::signum(r[(j, j)]));
+        Self::by(device, &matrix, false)
+    }
+
+    /// Onto the principal axes of the rows that [`adapt`](Bijection::adapt) shows it; the identity until then.
+    ///
+    /// # Errors
+    /// As [`Self::random`].
+    pub fn principal(device: &Dev, dims: D) -> Result<Self> {
+        Self::by(device, &DMatrix::identity(dims.size(), dims.size()), true)
+    }
+
+    fn by(device: &Dev, matrix: &DMatrix<f64>, principal: bool) -> Result<Self> {
+        let (d, values) = (matrix.nrows(), by_rows(matrix));
+        let matrix = device.try_tensor_from_vec(values, (d, d)).map_err(Error::invalid)?;
+        Ok(Self { matrix, principal: usize::from(principal), what: PhantomData })
+    }
+}
+
+/// The elements row after row.
+fn by_rows<E: Real>(matrix: &DMatrix<f64>) -> Vec<E> {
+    matrix.transpose().iter().map(|x| E::of(*x)).collect()
+}
+
+impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Rotation<D, E, Dev> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+        let zeros = no_change(&x);
+        (rotated(x, self.matrix.retaped()), zeros)
+    }
+
+    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+        let zeros = no_change(&z);
+        (rotated(z, self.matrix.retaped::<T>().permute::<_, Axes2<1, 0>>()), zeros)
+    }
+
+    fn adapt(&mut self, x: Rows<D, E, Dev>, phase: Phase) -> Rows<D, E, Dev> {
+        let (rows, d) = (x.shape().0, x.shape().1.size());
+        if phase == Phase::Start && self.principal == 1 && rows > 1 {
+            let values: Vec<f64> = x.as_vec().into_iter().map(Real::wide).collect();
+            let mut values = DMatrix::from_row_slice(rows, d, &values);
+            let mean = values.row_mean();
+            values.row_iter_mut().for_each(|mut row| row -= &mean);
+            let axes = (values.tr_mul(&values) / rows as f64).symmetric_eigen().eigenvectors;
+            self.matrix.copy_from(&by_rows(&axes.transpose()));
+        }
+        self.forward(x).0
+    }
+}
+
+impl<D, E: Dtype, Dev: Storage<E>> FastForward for Rotation<D, E, Dev> {}
+impl<D, E: Dtype, Dev: Storage<E>> FastInverse for Rotation<D, E, Dev> {}
+impl<D, E: Dtype, Dev: Storage<E>> VolumePreserving for Rotation<D, E, Dev> {}
+
+impl<D, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Rotation<D, E, Dev> {
+    type To<E2: Dtype, D2: Plain<E2>> = Rotation<D, E2, D2>;
+
+    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+        visitor.visit_fields(
+            (
+                Self::tensor("matrix", |s| &s.matrix, |s| &mut s.matrix, any_shape(false)),
+                Self::scalar("principal", |s| &s.principal, |s| &mut s.principal, ScalarOptions::from_default(0)),
+            ),
+            |(matrix, principal)| Rotation { matrix, principal, what: PhantomData },
+        )
     }
 }

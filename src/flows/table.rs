@@ -40,6 +40,17 @@ impl<D: Dim, B: Bijection<D, f32, Cpu>, P: Base> TableFlow<D, B, P> {
         Self::framed(flow, dims, rows.names().to_vec(), frame)
     }
 
+    /// As [`Self::new`], and the bijection is shown the rows: [`Phase::Start`]. No more is learned.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; also when a value is missing.
+    pub fn started(flow: Flow<B, P>, dims: D, rows: &Table) -> Result<Self> {
+        let mut model = Self::new(flow, dims, rows)?;
+        let values = model.standardised(rows)?;
+        model.adapt(&values, Phase::Start);
+        Ok(model)
+    }
+
     /// With columns of these names, means and deviations.
     ///
     /// # Errors

@@ -95,7 +95,7 @@ macro_rules! pictures {
         }
     )*};
 }
-pictures!(super::Diagram, super::Dots, super::Lines, super::Tiles, super::TreeMap);
+pictures!(super::Diagram, super::Dots, super::Lines, super::Planes, super::Tiles, super::TreeMap);
 
 /// A figure: an SVG, a PNG of twice the size, and the table behind them.
 #[derive(Clone)]

@@ -142,7 +142,7 @@ impl<B: Bell, const K: usize> Transform for Mixture<B, K> {
             let slope = (at.log_density - if lower { at.log_p } else { at.log_rest }).exp();
             let newton = x - excess / slope;
             let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
-            if (next - x).abs() <= 1e-14 * (1.0 + x.abs()) {
+            if (next - x).abs() <= 1e-13 * (1.0 + x.abs()) {
                 x = next;
                 break;
             }

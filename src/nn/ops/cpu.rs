@@ -12,6 +12,8 @@ use crate::simd::vectorised;
 
 /// Elements that one task of an elementwise map works on. Fixed, so that results do not depend on the number of threads.
 pub(crate) const CHUNK: usize = 1 << 13;
+/// The fewest elements worth more than one task: waking a thread costs as much as some ten thousand of them.
+const PARALLEL: usize = 1 << 16;
 
 /// A matrix that lies in a slice: element `(i, j)` is at `i · row + j · column`.
 #[derive(Clone, Copy)]
@@ -136,7 +138,7 @@ pub(crate) fn elements<E: Real>(gradient: &<Cpu as Storage<E>>::Vec) -> &[E] {
 /// Applies `f` to every element of `out`.
 pub(crate) fn map<E: Real>(out: &mut [E], f: impl Fn(E) -> E + Sync) {
     let work = |chunk: &mut [E]| vectorised(|| chunk.iter_mut().for_each(|x| *x = f(*x)));
-    if out.len() <= CHUNK || rayon::current_num_threads() == 1 {
+    if out.len() < PARALLEL || rayon::current_num_threads() == 1 {
         work(out);
     } else {
         out.par_chunks_mut(CHUNK).for_each(work);
@@ -149,7 +151,7 @@ pub(crate) fn zip<E: Real>(out: &mut [E], other: &[E], f: impl Fn(E, E) -> E + S
     let work = |(out, other): (&mut [E], &[E])| {
         vectorised(|| out.iter_mut().zip(other).for_each(|(x, y)| *x = f(*x, *y)));
     };
-    if out.len() <= CHUNK || rayon::current_num_threads() == 1 {
+    if out.len() < PARALLEL || rayon::current_num_threads() == 1 {
         work((out, other));
     } else {
         out.par_chunks_mut(CHUNK).zip(other.par_chunks(CHUNK)).for_each(work);

@@ -5,6 +5,7 @@ use dfdx::{
     tensor::{Cpu, CpuError, Gradients, PutTape, SplitTape, Tape, Tensor, TensorFromVec},
     tensor_ops::ReshapeTo,
 };
+use rayon::prelude::*;
 use std::ops::Range;
 
 use super::{Layer, PerceptronKernel, Values};
@@ -19,8 +20,12 @@ use crate::{
     simd::vectorised,
 };
 
+/// The fewest multiplications worth more than one task.
+const SMALL: usize = 1 << 21;
 /// The fewest units below by which the reaches of a panel may differ, and the columns of a gradient computed together.
 const SLACK: usize = 16;
+/// The most units of a panel: panels are tasks of the gradient.
+const WIDEST: usize = 256;
 const COLUMNS: usize = 64;
 
 /// Units that are computed together, and how many units below they see.
@@ -37,13 +42,27 @@ fn panels(reach: &[usize], below: usize) -> Vec<Panel> {
     let mut panels: Vec<Panel> = Vec::new();
     for (unit, seen) in reach.iter().enumerate() {
         match panels.last_mut() {
-            Some(panel) if *seen <= reach[panel.units.start] + slack => {
+            Some(panel) if panel.units.len() < WIDEST && *seen <= reach[panel.units.start] + slack => {
                 (panel.units.end, panel.seen) = (unit + 1, *seen);
             }
             _ => panels.push(Panel { units: unit..unit + 1, seen: *seen }),
         }
     }
     panels
+}
+
+/// Lets `work` have blocks of rows of `out`, `width` wide, with the number of the first: one a thread where there is enough to
+/// do. A row's sums are added up in an order that does not depend on the block it is in.
+fn for_rows<E: Real>(out: &mut [E], width: usize, multiplications: usize, work: impl Fn(usize, &mut [E]) + Sync) {
+    let (rows, threads) = (out.len() / width, rayon::current_num_threads());
+    if rows == 0 {
+        return;
+    }
+    if multiplications < SMALL || threads == 1 {
+        return work(0, out);
+    }
+    let block = rows.div_ceil(threads).max(16);
+    out.par_chunks_mut(block * width).enumerate().for_each(|(i, out)| work(i * block, out));
 }
 
 /// A layer, and what its backward pass needs.
@@ -102,11 +121,14 @@ fn affine<E: Real>(input: &[E], rows: usize, layer: &Layer<E, Cpu>, panels: &[Pa
     let (weight, bias) = (view(&layer.weight), view(&layer.bias));
     let mut out = Vec::with_capacity(rows * units);
     (0..rows).for_each(|_| out.extend_from_slice(bias));
-    for Panel { units: range, seen } in panels.iter().filter(|_| rows > 0) {
-        let x = Matrix::block(input, rows, *seen, below);
-        let w = Matrix::block(&weight[range.start * below..], range.len(), *seen, below);
-        matmul_block(&mut out[range.start..], units, true, x, w.transpose(), Threads::Pool);
-    }
+    for_rows(&mut out, units, rows * units * below, |first, out| {
+        let rows = out.len() / units;
+        for Panel { units: range, seen } in panels {
+            let x = Matrix::block(&input[first * below..], rows, *seen, below);
+            let w = Matrix::block(&weight[range.start * below..], range.len(), *seen, below);
+            matmul_block(&mut out[range.start..], units, true, x, w.transpose(), Threads::One);
+        }
+    });
     out
 }
 
@@ -134,16 +156,19 @@ where
         weight_gradient(buffer::<E>(grads.get_or_alloc_mut(&layer.weight)?), &d, input, rows, layer, panels);
         let pull = |into: &mut [E]| {
             let weight = view(&layer.weight);
-            for first in (0..below).step_by(COLUMNS) {
-                let columns = COLUMNS.min(below - first);
-                // Units before this one see none of these columns.
-                let start = layer.reach.partition_point(|seen| *seen <= first);
-                if start < units && rows > 0 {
-                    let d = Matrix::block(&d[start..], rows, units - start, units);
-                    let w = Matrix::block(&weight[start * below + first..], units - start, columns, below);
-                    matmul_block(&mut into[first..], below, true, d, w, Threads::Pool);
+            for_rows(into, below, rows * units * below, |row, into| {
+                let rows = into.len() / below;
+                for first in (0..below).step_by(COLUMNS) {
+                    let columns = COLUMNS.min(below - first);
+                    // Units before this one see none of these columns.
+                    let start = layer.reach.partition_point(|seen| *seen <= first);
+                    if start < units {
+                        let d = Matrix::block(&d[row * units + start..], rows, units - start, units);
+                        let w = Matrix::block(&weight[start * below + first..], units - start, columns, below);
+                        matmul_block(&mut into[first..], below, true, d, w, Threads::One);
+                    }
                 }
-            }
+            });
         };
         if l == 0 {
             pull(buffer::<E>(grads.get_or_alloc_mut(x)?));
@@ -159,13 +184,27 @@ where
 /// `dW += dᵀ x` where units see what is below.
 fn weight_gradient<E: Real>(dw: &mut [E], d: &[E], input: &[E], rows: usize, layer: &Layer<E, Cpu>, panels: &[Panel]) {
     let (units, below) = *layer.weight.shape();
-    for Panel { units: range, seen } in panels.iter().filter(|_| rows > 0) {
-        let part = &mut dw[range.start * below..range.end * below];
+    if rows == 0 {
+        return;
+    }
+    let mut rest = dw;
+    let mut parts = Vec::with_capacity(panels.len());
+    for panel in panels {
+        let (part, after) = rest.split_at_mut(panel.units.len() * below);
+        parts.push((part, panel));
+        rest = after;
+    }
+    let work = |(part, Panel { units: range, seen }): (&mut [E], &Panel)| {
         let d = Matrix::block(&d[range.start..], rows, range.len(), units);
         let x = Matrix::block(input, rows, *seen, below);
-        matmul_block(part, below, true, d.transpose(), x, Threads::Pool);
+        matmul_block(part, below, true, d.transpose(), x, Threads::One);
         for (row, unit) in part.chunks_exact_mut(below).zip(range.clone()) {
             row[layer.reach[unit]..*seen].fill(E::default());
         }
+    };
+    if rows * units * below < SMALL || rayon::current_num_threads() == 1 {
+        parts.into_iter().for_each(work);
+    } else {
+        parts.into_par_iter().for_each(work);
     }
 }

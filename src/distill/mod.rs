@@ -1,0 +1,5 @@
+//! One density made into another: distillation by the divergence between them.
+
+mod flows;
+
+pub use flows::{Divergence, FlowDistiller, divergence};
