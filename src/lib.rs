@@ -49,6 +49,7 @@ pub mod plot;
 pub mod prelude;
 pub mod random;
 mod simd;
+pub mod teachers;
 pub mod train;
 
 pub use dfdx;

@@ -1,13 +1,15 @@
-//! Base distributions: what a flow turns the data into. All coordinates are independent.
+//! Base distributions: what a flow turns the data into.
 
 use super::{PerRow, Rows};
 use crate::{
-    nn::{Device, Real},
-    random::Stream,
+    Error, Result,
+    math::log_sum_exp,
+    nn::{Device, Real, ops::rowwise},
+    random::{Stream, categorical},
 };
 use dfdx::{
     shapes::{Axis, Dim, HasShape},
-    tensor::{Tape, WithEmptyTape},
+    tensor::{PutTape, SplitTape, Tape, WithEmptyTape},
     tensor_ops::SumTo,
 };
 use rand::RngExt;
@@ -19,7 +21,7 @@ pub trait Base {
     /// Log-density of every row, nats.
     fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T>;
 
-    /// One coordinate.
+    /// One coordinate; those of a base whose coordinates depend on each other are drawn by [`Self::sample`] alone.
     fn draw(&self, rng: &mut Stream) -> f64;
 
     /// `n` independent rows of `dims` coordinates.
@@ -48,6 +50,118 @@ pub struct Normal;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Logistic;
+
+/// The uniform distribution on `[0, 1)`.
+///
+/// ```text
+/// log p(z) = 0 inside, −∞ outside
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Uniform;
+
+/// A mixture of normal distributions with independent coordinates: a base with modes of its own, so that a flow need not tear
+/// one apart.
+///
+/// ```text
+/// log p(z) = log Σ_k w_k Π_i N(zᵢ; m_ki, s_k²)
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Modes {
+    log_weights: Vec<f64>,
+    means: Vec<Vec<f64>>,
+    deviations: Vec<f64>,
+}
+
+impl Modes {
+    /// A weight, a mean and a deviation for each mode. Weights are made to add up to one.
+    ///
+    /// # Errors
+    /// When there is no mode, their numbers or dimensions differ, or a weight or a deviation is not positive.
+    pub fn new(weights: &[f64], means: Vec<Vec<f64>>, deviations: Vec<f64>) -> Result<Self> {
+        let n = weights.len();
+        let same = means.len() == n && deviations.len() == n && means.iter().all(|m| m.len() == means[0].len());
+        let positive = |x: &f64| *x > 0.0 && x.is_finite();
+        if n == 0 || !same || !weights.iter().chain(&deviations).all(positive) {
+            return Err(Error::invalid(
+                "each mode needs a mean of the same dimensions, a positive weight and deviation",
+            ));
+        }
+        let total: f64 = weights.iter().sum();
+        Ok(Self { log_weights: weights.iter().map(|w| (w / total).ln()).collect(), means, deviations })
+    }
+
+    /// The logarithm of each mode's share of the density at a point.
+    fn logs<'a>(&'a self, z: &'a [f64]) -> impl Iterator<Item = f64> + Clone + 'a {
+        let parts = self.log_weights.iter().zip(&self.means).zip(&self.deviations);
+        parts.map(move |((log_weight, mean), s)| {
+            let squares: f64 = z.iter().zip(mean).map(|(z, m)| ((z - m) / s).powi(2)).sum();
+            log_weight - 0.5 * squares - z.len() as f64 * (s.ln() + 0.5 * TAU.ln())
+        })
+    }
+
+    fn mode(&self, rng: &mut Stream) -> usize {
+        categorical(self.log_weights.iter().map(|w| w.exp()), rng).unwrap_or(0)
+    }
+}
+
+impl Base for Modes {
+    /// # Panics
+    /// When the rows have other dimensions than the means.
+    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {
+        let d = z.shape().1.size();
+        assert_eq!(d, self.means[0].len(), "rows of {d} coordinates, modes of {}", self.means[0].len());
+        let wide = |row: &[E]| row.iter().map(|x| x.wide()).collect::<Vec<f64>>();
+        let modes = self.clone();
+        rowwise(
+            z,
+            |_, row| E::of(log_sum_exp(self.logs(&wide(row)))),
+            move |_, row, given, into| {
+                let row = wide(row);
+                let total = log_sum_exp(modes.logs(&row));
+                for ((log, mean), s) in modes.logs(&row).zip(&modes.means).zip(&modes.deviations) {
+                    let share = (log - total).exp() / (s * s);
+                    for ((into, z), m) in into.iter_mut().zip(&row).zip(mean) {
+                        *into += given * E::of(share * (m - z));
+                    }
+                }
+            },
+        )
+    }
+
+    fn draw(&self, rng: &mut Stream) -> f64 {
+        let k = self.mode(rng);
+        self.means[k][0] + self.deviations[k] * Normal.draw(rng)
+    }
+
+    fn sample<D: Dim, E: Real, Dev: Device<E>>(
+        &self,
+        (n, dims): (usize, D),
+        device: &Dev,
+        rng: &mut Stream,
+    ) -> Rows<D, E, Dev> {
+        let mut values = Vec::with_capacity(n * dims.size());
+        for _ in 0..n {
+            let k = self.mode(rng);
+            values.extend(self.means[k].iter().map(|m| E::of(m + self.deviations[k] * Normal.draw(rng))));
+        }
+        device.tensor_from_vec(values, (n, dims))
+    }
+}
+
+impl Base for Uniform {
+    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {
+        let d = z.shape().1.size();
+        let inside = |row: &[E]| row.iter().all(|x| (0.0..1.0).contains(&x.wide()));
+        let logs = z.as_vec().chunks(d).map(|row| E::of(if inside(row) { 0.0 } else { f64::NEG_INFINITY })).collect();
+        // The slope is zero along every coordinate, but the history of the rows goes on.
+        let (z, tape) = z.split_tape();
+        z.device().tensor_from_vec(logs, (z.shape().0,)).put_tape(tape)
+    }
+
+    fn draw(&self, rng: &mut Stream) -> f64 {
+        rng.random()
+    }
+}
 
 impl Base for Normal {
     fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {

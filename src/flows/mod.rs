@@ -15,6 +15,7 @@ mod linear;
 mod model;
 mod norm;
 mod permutation;
+mod points;
 mod stack;
 mod table;
 #[cfg(test)]
@@ -22,7 +23,7 @@ mod tests;
 mod transform;
 
 pub use autoregressive::{Autoregressive, Maf};
-pub use base::{Base, Logistic, Normal};
+pub use base::{Base, Logistic, Modes, Normal, Uniform};
 pub use bijection::{Bijection, FastForward, FastInverse, Inverse, Moved, PerRow, Phase, Rows, VolumePreserving};
 pub use coupling::{AdditiveCoupling, AffineCoupling, Coupling, Moves};
 pub use elementwise::{ActNorm, Elementwise, Rescale};
@@ -32,6 +33,8 @@ pub use linear::{Householder, Lu, Rotation};
 pub use model::{FitFlow, FlowKind, FlowModel};
 pub use norm::BatchNorm;
 pub use permutation::Permute;
+pub use points::{to_points, to_rows};
 pub use stack::Stack;
 pub use table::TableFlow;
-pub use transform::{Affine, Bell, Gated, Mixture, Scale, Shift, Spline, Stretch, Transform};
+pub(crate) use transform::reparameterised;
+pub use transform::{Affine, Bell, Bounded, Gated, Mixture, Scale, Shift, Spline, Stretch, Transform};

@@ -81,7 +81,8 @@ impl<D: Dim, B: Bijection<D, f32, Cpu>, P: Base> TableFlow<D, B, P> {
         &self.frame
     }
 
-    /// Densities of rows in the units of the table, as exact evidence. However many passes that takes.
+    /// Densities of rows in the units of the table, as exact evidence, however many passes that takes. A row that overflows in
+    /// single precision, far from all data, counts as impossible: −∞.
     ///
     /// # Errors
     /// When the table has another number of columns than the flow, or a value is missing.
@@ -128,11 +129,11 @@ impl<D: Dim, B: Bijection<D, f32, Cpu>, P: Base> TableFlow<D, B, P> {
         Cpu::default().tensor_from_vec(values, (rows, self.dims))
     }
 
-    /// Log-densities of standardised rows.
+    /// Log-densities of standardised rows; −∞ where a row is so far out that a coordinate of it overflows on its way.
     pub(super) fn log_probs(&self, values: &[f32]) -> Vec<f64> {
         let blocks = values.chunks(BLOCK * self.dims.size());
         let each = blocks.flat_map(|block| self.flow.sequential().log_prob(self.tensor(block.to_vec())).as_vec());
-        each.map(f64::from).collect()
+        each.map(|p| if p.is_finite() { f64::from(p) } else { f64::NEG_INFINITY }).collect()
     }
 
     /// Shows the bijection these rows.

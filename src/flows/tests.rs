@@ -7,6 +7,7 @@ use crate::{
     data::{Oracle, Table},
     nn::{
         Real, Tanh, load_params,
+        ops::testing::numeric_gradient,
         optim::{AdamConfig, Schedule},
         params,
     },
@@ -141,6 +142,7 @@ fn every_bijection_passes_the_gate() {
     gate("reversal", Permute::<D3, f64>::reversed(&d, Const).unwrap());
     gate("permutation", Permute::<D3, f64>::random(&d, Const, Seed(4)).unwrap());
     gate("MAF", Maf::<D3, Tanh, f64>::new(&d, Const, 8).unwrap());
+    gate("bounded", Autoregressive::<D3, Bounded, Tanh, f64>::new(&d, Const, 8).unwrap());
     gate("gated", Autoregressive::<D3, Gated, Tanh, f64>::new(&d, Const, 8).unwrap());
     gate("autoregressive splines", Autoregressive::<D3, Spline, Tanh, f64>::new(&d, Const, 8).unwrap());
     gate("mixture heads", Autoregressive::<D3, Mixture<Normal, 2>, Tanh, f64>::new(&d, Const, 8).unwrap());
@@ -255,6 +257,25 @@ fn bases_are_what_they_say() {
     for (found, want) in log_probs.iter().zip([-2.0 * 2.0_f64.ln(), -60.0, -800.0]) {
         assert!((found - want).abs() < 1e-9, "{found} for {want}");
     }
+    let at: Points<1> = Cpu::default().tensor_from_vec(vec![0.0, 0.5, 1.0, -0.1], (4, Const));
+    assert_eq!(Uniform.log_prob(at).as_vec(), [0.0, 0.0, f64::NEG_INFINITY, f64::NEG_INFINITY]);
+    let modes = Modes::new(&[1.0, 3.0], vec![vec![-2.0, 0.0], vec![1.0, 1.0]], vec![0.5, 1.0]).unwrap();
+    let total = integral(
+        &Flow { bijection: Permute::<D2, f64>::reversed(&Cpu::default(), Const).unwrap(), base: modes.clone() },
+        9.0,
+    );
+    assert!((total - 1.0).abs() < 1e-6, "{total}");
+    let x = points::<2>(5, 3.0, 2);
+    let found = modes.log_prob(x.leaky_trace()).sum::<Rank0, _>().backward().get(&x).as_vec();
+    let value = |x: &[f64]| -> f64 {
+        let x: Points<2> = Cpu::default().tensor_from_vec(x.to_vec(), (5, Const));
+        modes.log_prob(x).as_vec().iter().sum()
+    };
+    crate::nn::ops::testing::assert_close(&found, &numeric_gradient(&x.as_vec(), value), 1e-7);
+    let drawn: Points<2> = modes.sample((20_000, Const), &Cpu::default(), &mut Seed(1).stream("modes", 0));
+    let mean = drawn.as_vec().iter().step_by(2).sum::<f64>() / 20_000.0;
+    assert!((mean - 0.25).abs() < 0.05, "{mean}");
+    assert!(Modes::new(&[1.0], vec![], vec![1.0]).is_err() && Modes::new(&[0.0], vec![vec![0.0]], vec![1.0]).is_err());
     let mut rng = Seed(1).stream("base", 0);
     let n = 40_000;
     let square = |draws: Vec<f64>| draws.iter().map(|x| x * x).sum::<f64>() / n as f64;

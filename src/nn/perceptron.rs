@@ -81,6 +81,12 @@ impl<A: Activation, E: Real, D: Device<E>> Perceptron<A, E, D> {
         D::try_perceptron::<A, I, T>(x, &self.layers()).expect("the device has memory for the network's outputs")
     }
 
+    /// The weights, one matrix a layer.
+    #[cfg(test)]
+    pub(crate) fn layers_mut(&mut self) -> &mut [Tensor<(usize, usize), E, D>; 3] {
+        &mut self.weights
+    }
+
     /// The layers with what their units see.
     pub fn layers(&self) -> [Layer<E, D>; 3] {
         let reach = reach(self.sizes(), self.dims);

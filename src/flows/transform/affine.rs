@@ -12,6 +12,16 @@ use crate::{math::mean_and_deviation, nn::Real};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Affine;
 
+/// MAF's function of `p = (μ, a)` with a bound on how far it stretches, so that it cannot overflow far from the data.
+///
+/// ```text
+/// z = (x − μ) e^−α      α = a / (1 + |a| / log 1000)      log dz/dx = −α
+/// ```
+///
+/// No scale is above 1000 or below a thousandth. What zuko and others do in place of [`Affine`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bounded;
+
 /// RealNVP's function of `p = (s, t)`.
 ///
 /// ```text
@@ -65,6 +75,39 @@ impl Transform for Affine {
         let dx = dz * (-p[1]).exp();
         dp[0] -= dx;
         dp[1] -= dx * (x - p[0]) + dl;
+        dx
+    }
+}
+
+impl Bounded {
+    /// `p` of [`Affine`], and `1 + |a| / log 1000`.
+    #[inline(always)]
+    fn affine<E: Real>(p: &[E]) -> ([E; 2], E) {
+        let over = E::ONE + p[1].abs() / E::of(3.0 * std::f64::consts::LN_10);
+        ([p[0], p[1] / over], over)
+    }
+}
+
+impl Transform for Bounded {
+    const WIDTH: usize = 2;
+
+    #[inline(always)]
+    fn forward<E: Real>(x: E, p: &[E]) -> (E, E) {
+        Affine::forward(x, &Self::affine(p).0)
+    }
+
+    #[inline(always)]
+    fn inverse<E: Real>(z: E, p: &[E]) -> (E, E) {
+        Affine::inverse(z, &Self::affine(p).0)
+    }
+
+    #[inline(always)]
+    fn backward<E: Real>(x: E, p: &[E], dz: E, dl: E, dp: &mut [E]) -> E {
+        let (p, over) = Self::affine(p);
+        let mut own = [E::default(); 2];
+        let dx = Affine::backward(x, &p, dz, dl, &mut own);
+        dp[0] += own[0];
+        dp[1] += own[1] / (over * over);
         dx
     }
 }

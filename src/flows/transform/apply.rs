@@ -100,6 +100,14 @@ pub(in crate::flows) fn apply<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: 
     (z.put_tape(tape), log_det.put_tape(T::default()))
 }
 
+/// `z = ε e^s + t` and `Σ s` of every row of noise, with `(s, t)` for each coordinate in turn.
+pub(crate) fn reparameterised<E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+    noise: Rows<usize, E, Dev, T>,
+    params: Params<E, Dev, T>,
+) -> Moved<usize, E, Dev, T> {
+    apply::<super::Scale, _, _, _, _>(noise, params, None, Direction::Forward)
+}
+
 struct Kernel {
     d: usize,
     shared: bool,

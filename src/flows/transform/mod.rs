@@ -8,7 +8,8 @@ mod spline;
 #[cfg(test)]
 mod tests;
 
-pub use affine::{Affine, Gated, Scale, Shift, Stretch};
+pub use affine::{Affine, Bounded, Gated, Scale, Shift, Stretch};
+pub(crate) use apply::reparameterised;
 pub(super) use apply::{Direction, apply};
 pub use mixture::{Bell, Mixture};
 pub use spline::Spline;

@@ -52,6 +52,7 @@ fn check<F: Transform>(name: &str, reach: f64) {
 #[test]
 fn every_transform_is_a_bijection_with_its_slopes() {
     check::<Affine>("affine", 60.0);
+    check::<Bounded>("bounded affine", 60.0);
     check::<Scale>("scale", 60.0);
     check::<Stretch>("stretch", 60.0);
     check::<Shift>("shift", 60.0);

@@ -12,6 +12,7 @@ pub(crate) mod cpu;
 mod dense;
 mod perceptron;
 mod real;
+mod rowwise;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -21,3 +22,4 @@ pub use conv2d::{Conv2dKernel, Geometry};
 pub use dense::{DenseKernel, Rows};
 pub use perceptron::{Layer, PerceptronKernel};
 pub use real::Real;
+pub(crate) use rowwise::rowwise;

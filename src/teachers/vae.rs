@@ -1,0 +1,449 @@
+//! The variational autoencoder.
+
+use super::Likelihood;
+use crate::{
+    Error, Result,
+    archive::Archive,
+    data::{MISSING, Rows},
+    evidence::{Evidence, Exact, LowerBound, Space},
+    flows::{Base, Moved, Normal, PerRow, Rows as Batch, Scale, Transform, reparameterised},
+    math::log_sum_exp,
+    nn::{
+        Device, NamedArray, Perceptron, Real, Relu, load_params,
+        ops::rowwise,
+        optim::{Adam, AdamConfig},
+        params,
+    },
+    random::Seed,
+    train::{Clock, Learner},
+};
+use dfdx::{
+    dtypes::Dtype,
+    nn::{ModuleVisitor, TensorCollection, ZeroGrads},
+    prelude::{Backward, MeanTo},
+    tensor::{Cpu, Storage, Tape, TensorFromVec, Trace},
+    tensor_ops::Device as Plain,
+};
+use rayon::prelude::*;
+use std::{cell::RefCell, marker::PhantomData};
+
+/// A variational autoencoder with a normal prior and a normal posterior whose coordinates are independent.
+///
+/// ```text
+/// z = μ(x) + σ(x) ε,  ε ~ N(0, 1)
+/// ELBO      = E log p(x | z) − KL,      KL = −½ Σ (1 + log σ² − μ² − σ²)
+/// IWAE(k)   = E log 1/k Σ_k p(x, z_k) / q(z_k | x)
+/// ```
+///
+/// `ELBO ≤ IWAE(k) ≤ log p(x)`, and the second grows with `k`. Encoder and decoder have two hidden layers. Whether the bound is one
+/// of a likelihood at all depends on `L`: see [`Likelihood::Bound`].
+/// Source: Kingma and Welling 2014; Burda, Grosse and Salakhutdinov 2016.
+#[derive(Clone, Debug)]
+pub struct Vae<L, E: Dtype = f32, Dev: Storage<E> = Cpu> {
+    encoder: Perceptron<Relu, E, Dev>,
+    decoder: Perceptron<Relu, E, Dev>,
+    what: PhantomData<L>,
+}
+
+impl<L: Likelihood, E: Real, Dev: Device<E>> Vae<L, E, Dev> {
+    /// Networks that begin anywhere, for rows of `dims` values and `latents` latent numbers.
+    ///
+    /// # Errors
+    /// When a number is 0, or the device has no memory for it.
+    pub fn new(device: &Dev, dims: usize, hidden: usize, latents: usize) -> Result<Self> {
+        Ok(Self {
+            encoder: Perceptron::dense(device, dims, hidden, latents * Scale::WIDTH)?,
+            decoder: Perceptron::dense(device, latents, hidden, dims * L::WIDTH)?,
+            what: PhantomData,
+        })
+    }
+
+    /// Values a row.
+    pub fn dims(&self) -> usize {
+        self.encoder.sizes()[0]
+    }
+
+    /// Latent numbers.
+    pub fn latents(&self) -> usize {
+        self.decoder.sizes()[0]
+    }
+
+    /// `log p(x | z)` of every row, given the values of `x`.
+    fn decoded<T: Tape<E, Dev>>(&self, x: &[E], z: Batch<usize, E, Dev, T>) -> PerRow<E, Dev, T> {
+        let (dims, x) = (self.dims(), x.to_vec());
+        let again = x.clone();
+        let outputs = self.decoder.forward(z);
+        let each = move |x: &[E], i: usize, v: usize| x[i * dims + v];
+        rowwise(
+            outputs,
+            move |i, p| {
+                let logs = p.chunks_exact(L::WIDTH).enumerate().map(|(v, p)| L::log_prob(each(&x, i, v), p));
+                logs.fold(E::default(), |sum, log| sum + log)
+            },
+            move |i, p, d, into| {
+                for (v, (p, into)) in p.chunks_exact(L::WIDTH).zip(into.chunks_exact_mut(L::WIDTH)).enumerate() {
+                    L::slopes(each(&again, i, v), p, d, into);
+                }
+            },
+        )
+    }
+
+    /// `z` for the noise and `log σ` summed up, of every row; and what the encoder said: `log σ` and `μ` of each latent in turn.
+    fn encoded<T: Tape<E, Dev>>(
+        &self,
+        x: Batch<usize, E, Dev, T>,
+        noise: Batch<usize, E, Dev>,
+    ) -> (Moved<usize, E, Dev, T>, Batch<usize, E, Dev, T>) {
+        let params = self.encoder.forward(x);
+        let kept = params.retaped::<T>();
+        (reparameterised(noise.retaped::<T>(), params), kept)
+    }
+
+    /// The ELBO of every row, for one draw of the noise.
+    pub fn elbo<T: Tape<E, Dev>>(&self, x: Batch<usize, E, Dev, T>, noise: Batch<usize, E, Dev>) -> PerRow<E, Dev, T> {
+        let values = x.as_vec();
+        let ((z, _), params) = self.encoded(x, noise);
+        // p = (log σ, μ) for each latent in turn.
+        let divergence = rowwise(
+            params,
+            |_, p| {
+                let half = E::of(0.5);
+                let one = |p: &[E]| half * (p[1] * p[1] + (p[0] + p[0]).exp() - E::ONE) - p[0];
+                p.chunks_exact(2).map(one).fold(E::default(), |sum, kl| sum + kl)
+            },
+            |_, p, d, into| {
+                for (p, into) in p.chunks_exact(2).zip(into.chunks_exact_mut(2)) {
+                    into[0] += d * ((p[0] + p[0]).exp() - E::ONE);
+                    into[1] += d * p[1];
+                }
+            },
+        );
+        self.decoded(&values, z) - divergence
+    }
+
+    /// `log p(x, z) − log q(z | x)` of every row, for one draw of the noise.
+    fn log_weights(&self, x: Batch<usize, E, Dev>, noise: Batch<usize, E, Dev>) -> Vec<E> {
+        let values = x.as_vec();
+        let log_noise = Normal.log_prob(noise.clone());
+        let ((z, log_scale), _) = self.encoded(x, noise);
+        let log_joint = self.decoded(&values, z.clone()) + Normal.log_prob(z);
+        (log_joint - log_noise + log_scale).as_vec()
+    }
+}
+
+impl<L, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Vae<L, E, Dev> {
+    type To<E2: Dtype, D2: Plain<E2>> = Vae<L, E2, D2>;
+
+    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+        visitor.visit_fields(
+            (
+                Self::module("encoder", |s| &s.encoder, |s| &mut s.encoder),
+                Self::module("decoder", |s| &s.decoder, |s| &mut s.decoder),
+            ),
+            |(encoder, decoder)| Vae { encoder, decoder, what: PhantomData },
+        )
+    }
+}
+
+/// Rows that one call of the networks works on.
+const BLOCK: usize = 1024;
+
+impl<L: Likelihood> Vae<L> {
+    /// Values of rows as numbers, row after row.
+    fn read(&self, rows: &dyn Rows) -> Result<Vec<f32>> {
+        let dims = rows.schema().len();
+        if dims != self.dims() {
+            return Err(Error::invalid(format!("rows of {dims} variables; the autoencoder is of {}", self.dims())));
+        }
+        let (mut codes, mut values) = (Vec::new(), Vec::with_capacity(rows.len() * dims));
+        let all: Vec<usize> = (0..rows.len()).collect();
+        for block in all.chunks(4096) {
+            rows.read(block, &mut codes)?;
+            if let Some(at) = codes.iter().position(|code| *code == MISSING) {
+                let (row, variable) = (block[0] + at / dims, at % dims);
+                return Err(Error::invalid(format!(
+                    "row {row}, variable {variable}: an autoencoder has no missing values"
+                )));
+            }
+            values.extend(codes.iter().map(|code| f32::from(*code)));
+        }
+        Ok(values)
+    }
+
+    fn tensor(values: &[f32], width: usize) -> Batch<usize, f32, Cpu> {
+        Cpu::default().tensor_from_vec(values.to_vec(), (values.len() / width, width))
+    }
+
+    fn noise(&self, rows: usize, seed: Seed, draw: u64) -> Batch<usize, f32, Cpu> {
+        Normal.sample((rows, self.latents()), &Cpu::default(), &mut seed.stream("vae", draw))
+    }
+
+    /// The ELBO of rows, the mean of `draws` draws of the noise.
+    ///
+    /// # Errors
+    /// When the rows have other variables, or a value is missing.
+    pub fn elbo_of(&self, rows: &dyn Rows, draws: usize, seed: Seed) -> Result<Evidence<L::Bound>> {
+        let values = self.read(rows)?;
+        let dims = self.dims();
+        let mut elbos = Vec::with_capacity(rows.len());
+        for (b, block) in values.chunks(BLOCK * dims).enumerate() {
+            let mut sums = vec![0.0; block.len() / dims];
+            for draw in 0..draws.max(1) {
+                let noise = self.noise(sums.len(), seed.child("block", b as u64), draw as u64);
+                let elbo = self.elbo(Self::tensor(block, dims), noise).as_vec();
+                sums.iter_mut().zip(elbo).for_each(|(sum, e)| *sum += f64::from(e) / draws.max(1) as f64);
+            }
+            elbos.extend(sums);
+        }
+        Evidence::new(elbos, Space::Raw, dims)
+    }
+
+    /// The importance-weighted bound with `k` draws. With more draws it is tighter.
+    ///
+    /// # Errors
+    /// As [`Self::elbo_of`].
+    pub fn iwae_of(&self, rows: &dyn Rows, k: usize, seed: Seed) -> Result<Evidence<L::Bound>> {
+        let values = self.read(rows)?;
+        let dims = self.dims();
+        let mut bounds = Vec::with_capacity(rows.len());
+        for (b, block) in values.chunks(BLOCK * dims).enumerate() {
+            let n = block.len() / dims;
+            let draws: Vec<Vec<f32>> = (0..k.max(1))
+                .map(|draw| {
+                    let noise = self.noise(n, seed.child("block", b as u64), draw as u64);
+                    self.log_weights(Self::tensor(block, dims), noise)
+                })
+                .collect();
+            let of = |i: usize| log_sum_exp(draws.iter().map(|d| f64::from(d[i]))) - (draws.len() as f64).ln();
+            bounds.extend((0..n).map(of));
+        }
+        Evidence::new(bounds, Space::Raw, dims)
+    }
+
+    /// `n` rows drawn from the prior: the outputs of the decoder, `WIDTH` for each value.
+    pub fn decode(&self, z: &[Vec<f32>]) -> Vec<Vec<f32>> {
+        let width = self.latents();
+        let outputs = self.decoder.forward(Self::tensor(&z.concat(), width)).as_vec();
+        outputs.chunks(self.dims() * L::WIDTH).map(<[f32]>::to_vec).collect()
+    }
+
+    /// Where the encoder puts rows: `μ` of each latent.
+    ///
+    /// # Errors
+    /// As [`Self::elbo_of`].
+    pub fn encode(&self, rows: &dyn Rows) -> Result<Vec<Vec<f32>>> {
+        let values = self.read(rows)?;
+        let outputs = self.encoder.forward(Self::tensor(&values, self.dims())).as_vec();
+        let row = |row: &[f32]| row.chunks_exact(2).map(|p| p[1]).collect();
+        Ok(outputs.chunks(2 * self.latents()).map(row).collect())
+    }
+}
+
+impl<L: Likelihood<Bound = LowerBound>> Vae<L> {
+    /// `log p(x)` itself, by quadrature over a latent space of one or two dimensions: `side` points each way between −7 and 7.
+    ///
+    /// # Errors
+    /// As [`Self::elbo_of`]; also when there are more than two latents, or fewer than two points.
+    pub fn exact(&self, rows: &dyn Rows, side: usize) -> Result<Evidence<Exact>> {
+        const REACH: f64 = 7.0;
+        let (dims, latents) = (self.dims(), self.latents());
+        if latents > 2 {
+            return Err(Error::invalid(format!("{latents} latents; a grid needs at most 2")));
+        }
+        if side < 2 {
+            return Err(Error::out_of_range("side", side, "side ≥ 2"));
+        }
+        let values = self.read(rows)?;
+        let step = 2.0 * REACH / (side - 1) as f64;
+        let at = |i: usize| (step * i as f64 - REACH) as f32;
+        let points = side.pow(latents as u32);
+        let grid: Vec<Vec<f32>> =
+            (0..points).map(|i| (0..latents).map(|l| at(i / side.pow(l as u32) % side)).collect()).collect();
+        let log_prior = |z: &[f32]| -> f64 {
+            let square: f64 = z.iter().map(|z| f64::from(*z).powi(2)).sum();
+            -0.5 * square + latents as f64 * (step.ln() - 0.5 * std::f64::consts::TAU.ln())
+        };
+        let outputs: Vec<(f64, Vec<f32>)> =
+            grid.iter().map(|z| log_prior(z)).zip(self.decode(&grid)).filter(|(log, _)| *log > -40.0).collect();
+        let row = |x: &[f32]| -> f64 {
+            let log = |(prior, p): &(f64, Vec<f32>)| {
+                let each = x.iter().zip(p.chunks_exact(L::WIDTH)).map(|(x, p)| f64::from(L::log_prob(*x, p)));
+                prior + each.sum::<f64>()
+            };
+            let logs: Vec<f64> = outputs.iter().map(log).collect();
+            log_sum_exp(logs.iter().copied())
+        };
+        Evidence::new(values.par_chunks(dims).map(row).collect(), Space::Raw, dims)
+    }
+}
+
+/// An autoencoder that learns by the ELBO with Adam; a [`Learner`] for [`train`](crate::train::train).
+pub struct VaeLearner<L> {
+    vae: Vae<L>,
+    adam: RefCell<Adam<Cpu>>,
+    train: Vec<f32>,
+    valid: Vec<f32>,
+    seed: Seed,
+}
+
+impl<L: Likelihood> VaeLearner<L> {
+    /// `valid` decides when to stop, if the plan has a patience.
+    ///
+    /// # Errors
+    /// When rows have other variables than the autoencoder, a value is missing, or a setting of Adam is out of range.
+    pub fn new(vae: Vae<L>, train: &dyn Rows, valid: Option<&dyn Rows>, adam: AdamConfig, seed: Seed) -> Result<Self> {
+        let valid = valid.map(|valid| vae.read(valid)).transpose()?.unwrap_or_default();
+        Ok(Self { train: vae.read(train)?, valid, adam: RefCell::new(Adam::new(adam)?), vae, seed })
+    }
+
+    /// The autoencoder as it is now.
+    pub fn vae(&self) -> &Vae<L> {
+        &self.vae
+    }
+
+    /// The autoencoder.
+    pub fn into_vae(self) -> Vae<L> {
+        self.vae
+    }
+}
+
+impl<L: Likelihood> Learner for VaeLearner<L> {
+    fn describe(&self) -> String {
+        format!("variational autoencoder, {}, {:?} units", L::NAME, self.vae.encoder.sizes())
+    }
+
+    fn step(&mut self, rows: &[usize], clock: &Clock) -> Result<f64> {
+        let dims = self.vae.dims();
+        let values: Vec<f32> = rows.iter().flat_map(|row| &self.train[row * dims..(row + 1) * dims]).copied().collect();
+        let x = Vae::<L>::tensor(&values, dims).traced(self.vae.alloc_grads());
+        let noise = self.vae.noise(rows.len(), clock.seed, clock.step);
+        let loss = -self.vae.elbo(x, noise).mean();
+        let value = f64::from(loss.as_vec()[0]);
+        let mut grads = loss.backward();
+        self.adam.get_mut().update(&mut self.vae, &mut grads)?;
+        Ok(value)
+    }
+
+    fn validate(&mut self) -> Result<Option<f64>> {
+        if self.valid.is_empty() {
+            return Ok(None);
+        }
+        let dims = self.vae.dims();
+        let rows = self.valid.len() / dims;
+        // The same noise every time, so that epochs compare.
+        let elbos = self.vae.elbo(Vae::<L>::tensor(&self.valid, dims), self.vae.noise(rows, self.seed, 0)).as_vec();
+        Ok(Some(-elbos.iter().map(|e| f64::from(*e)).sum::<f64>() / rows as f64))
+    }
+
+    fn save(&self, archive: &mut Archive) {
+        for (name, shape, values) in params(&self.vae) {
+            archive.put(&format!("vae/{name}"), &shape, &values);
+        }
+        for (name, shape, values) in self.adam.borrow_mut().state(&self.vae) {
+            archive.put(&format!("adam/{name}"), &shape, &values);
+        }
+    }
+
+    fn load(&mut self, archive: &Archive) -> Result<()> {
+        let read = |prefix: &str, mut arrays: Vec<NamedArray>| -> Result<Vec<NamedArray>> {
+            for (name, shape, values) in &mut arrays {
+                *values = archive.get(&format!("{prefix}/{name}"), shape)?;
+            }
+            Ok(arrays)
+        };
+        let arrays = read("vae", params(&self.vae))?;
+        load_params(&mut self.vae, &arrays)?;
+        let adam = self.adam.get_mut();
+        let state = read("adam", adam.state(&self.vae))?;
+        adam.load_state(&self.vae, &state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        data::{Discrete, Schema, Split, shipped},
+        nn::{ops::testing::numbers, optim::Schedule},
+        teachers::{Bernoulli, DiscretisedLogistic},
+        train::{Plan, quiet, train},
+    };
+    use dfdx::{prelude::SumTo, shapes::Rank0, tensor::AsArray};
+
+    fn binary(rows: Vec<u16>, dims: usize) -> Discrete {
+        Discrete::new(Schema::uniform(&[dims], 2), rows).unwrap()
+    }
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        let device = Cpu::seed_from_u64(3);
+        let vae = Vae::<DiscretisedLogistic<5>, f64>::new(&device, 3, 6, 2).unwrap();
+        let x: Batch<usize, f64, Cpu> = device.tensor_from_vec(vec![0.0, 2.0, 4.0, 1.0, 3.0, 2.0], (2, 3));
+        let noise: Batch<usize, f64, Cpu> = device.tensor_from_vec(numbers(4, 1), (2, 2));
+        let grads = vae.elbo(x.leaky_trace(), noise.clone()).sum::<Rank0, _>().backward();
+        let layers = vae.encoder.layers();
+        let found = grads.get(&layers[0].weight).as_vec();
+        let arrays = params(&vae);
+        for at in [0, 5, 11] {
+            let value = |by: f64| {
+                let mut moved = vae.clone();
+                let mut weight = layers[0].weight.as_vec();
+                weight[at] += by;
+                let mut changed = crate::nn::fresh_copy(&moved.encoder).unwrap();
+                set_first(&mut changed, &weight);
+                moved.encoder = changed;
+                moved.elbo(x.clone(), noise.clone()).sum::<Rank0, _>().array()
+            };
+            let numeric = (value(1e-5) - value(-1e-5)) / 2e-5;
+            assert!((found[at] - numeric).abs() < 1e-6 * (1.0 + numeric.abs()), "{} for {numeric}", found[at]);
+        }
+        assert_eq!(arrays.len(), 12);
+    }
+
+    /// Overwrites the first layer's weights.
+    fn set_first(net: &mut Perceptron<Relu, f64>, values: &[f64]) {
+        net.layers_mut()[0].copy_from(values);
+    }
+
+    #[test]
+    fn bounds_are_in_order_below_the_exact_likelihood_which_sums_to_one() {
+        let device = Cpu::seed_from_u64(1);
+        let digits: Vec<u16> = (0..600).map(|i| u16::from((i / 3 * 7 + i % 3 * 5) % 11 < 5)).collect();
+        let rows = binary(digits, 3);
+        let adam = AdamConfig { rate: Schedule::constant(5e-3), ..Default::default() };
+        let vae = Vae::<Bernoulli>::new(&device, 3, 16, 1).unwrap();
+        let mut learner = VaeLearner::new(vae, &rows, None, adam, Seed(0)).unwrap();
+        train(&mut learner, rows.len(), &Plan::new(30, 50, Seed(0)), &mut quiet).unwrap();
+        let vae = learner.into_vae();
+        let every = binary((0..8_u16).flat_map(|x| [x & 1, x >> 1 & 1, x >> 2 & 1]).collect(), 3);
+        let exact = vae.exact(&every, 400).unwrap();
+        let total: f64 = exact.log_probs().iter().map(|l| l.exp()).sum();
+        assert!((total - 1.0).abs() < 1e-5, "{total}");
+        let (elbo, iwae) = (vae.elbo_of(&rows, 20, Seed(1)).unwrap(), vae.iwae_of(&rows, 50, Seed(1)).unwrap());
+        let exact = vae.exact(&rows, 400).unwrap();
+        assert!(elbo.mean() <= iwae.mean() + 1e-3 && iwae.mean() <= exact.mean() + 1e-3);
+        let many = vae.iwae_of(&rows, 2000, Seed(1)).unwrap();
+        assert!((many.mean() - exact.mean()).abs() < 5e-3, "{} for {}", many.mean(), exact.mean());
+        assert!(vae.exact(&rows, 1).is_err() && vae.elbo_of(&binary(vec![0, 1], 2), 1, Seed(1)).is_err());
+    }
+
+    #[test]
+    fn an_autoencoder_learns_digits() {
+        let digits = shipped::digits().unwrap().discrete();
+        let split = Split::random(digits.len(), 0.0, 0.3, Seed(0));
+        let (rows, test) = (digits.select(&split.train), digits.select(&split.test));
+        let adam = AdamConfig { rate: Schedule::constant(1e-3), clip: Some(100.0), ..Default::default() };
+        let vae = Vae::<DiscretisedLogistic<17>>::new(&Cpu::seed_from_u64(1), 64, 64, 8).unwrap();
+        let before = vae.elbo_of(&test, 1, Seed(1)).unwrap().bits_per_dim().unwrap();
+        let mut learner = VaeLearner::new(vae, &rows, Some(&test), adam, Seed(0)).unwrap();
+        train(&mut learner, rows.len(), &Plan::new(15, 64, Seed(0)), &mut quiet).unwrap();
+        let after = learner.vae().elbo_of(&test, 1, Seed(1)).unwrap().bits_per_dim().unwrap();
+        assert!(after < 3.2 && after < before - 0.5, "{before} before, {after} after");
+        let mut archive = Archive::default();
+        Learner::save(&learner, &mut archive);
+        let fresh = Vae::<DiscretisedLogistic<17>>::new(&Cpu::seed_from_u64(9), 64, 64, 8).unwrap();
+        let mut again = VaeLearner::new(fresh, &rows, Some(&test), adam, Seed(0)).unwrap();
+        again.load(&archive).unwrap();
+        assert_eq!(again.validate().unwrap(), learner.validate().unwrap());
+    }
+}
