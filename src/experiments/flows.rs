@@ -196,10 +196,13 @@ where
     lab.figure(name, &pictures)
 }
 
+/// Dimensions, and milliseconds of a density, of sampling a unit at a time, and of sampling in passes.
+type Times = (usize, f64, f64, f64);
+
 /// Passes of the network, and milliseconds for 100 rows, of MAF both ways.
 pub(super) fn cost(lab: &mut Lab) -> Result<()> {
     const ROWS: usize = 100;
-    let mut found = Vec::new();
+    let mut found: Vec<Times> = Vec::new();
     for d in [4, 8, 16, 32, 64] {
         lab.say(format!("{d} dimensions"));
         let device = Cpu::seed_from_u64(lab.seed.0);
@@ -211,18 +214,18 @@ pub(super) fn cost(lab: &mut Lab) -> Result<()> {
         let passes = best(|| drop(flow.bijection.inverse(dfdx::tensor::Trace::leaky_trace(&x))));
         found.push((d, density, sample, passes));
     }
-    let line = |name: &str, of: &dyn Fn(&(usize, f64, f64, f64)) -> f64| {
+    let line = |name: &str, of: fn(&Times) -> f64| {
         Series::new(name, found.iter().map(|r| (r.0 as f64, of(r))).collect::<Vec<_>>())
     };
     let lines = Lines::new("A masked autoregressive flow both ways", "dimensions", "milliseconds for 100 rows")
         .axes(Axis::Log, Axis::Log)
         .markers()
-        .with(line("density: one pass", &|r| r.1))
-        .with(line("sampling: a pass a dimension", &|r| r.3))
-        .with(line("sampling: each unit once", &|r| r.2));
+        .with(line("density: one pass", |r| r.1))
+        .with(line("sampling: a pass a dimension", |r| r.3))
+        .with(line("sampling: each unit once", |r| r.2));
     lab.figure("flows-cost", &lines)?;
     // The slope of a line through the logarithms.
-    let exponent = |of: &dyn Fn(&(usize, f64, f64, f64)) -> f64| {
+    let exponent = |of: fn(&Times) -> f64| {
         let points: Vec<(f64, f64)> = found.iter().map(|r| ((r.0 as f64).ln(), of(r).ln())).collect();
         let n = points.len() as f64;
         let (x, y) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
@@ -233,7 +236,7 @@ pub(super) fn cost(lab: &mut Lab) -> Result<()> {
         .text("direction", ["density", "sampling, a pass a dimension", "sampling, each unit once"])?
         .text("passes of a MAF", ["1", "D", "the work of about 1"])?
         .text("passes of an IAF", ["D", "1", "1"])?
-        .numbers("exponent of the time in D", [exponent(&|r| r.1), exponent(&|r| r.3), exponent(&|r| r.2)])?;
+        .numbers("exponent of the time in D", [exponent(|r| r.1), exponent(|r| r.3), exponent(|r| r.2)])?;
     lab.table("flows-exponents", table);
     Ok(())
 }

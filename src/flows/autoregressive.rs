@@ -8,7 +8,6 @@ use super::{
 use crate::{
     Result,
     nn::{Activation, Device, Perceptron, Real, Relu, ops::Layer},
-    simd::vectorised,
 };
 use dfdx::{
     dtypes::Dtype,
@@ -19,7 +18,10 @@ use dfdx::{
 };
 use std::marker::PhantomData;
 
+mod given;
 mod incremental;
+
+pub use given::{Conditional, ConditionalAutoregressive, Given};
 
 /// A layer in which a network gives each coordinate the parameters of its transform `F` from the coordinates before it.
 ///
@@ -71,6 +73,15 @@ impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Autoregressiv
     }
 }
 
+/// The layers of a network where the host can read them.
+fn on_host<E: Real, Dev: Device<E>>(layers: &[Layer<E, Dev>; 3]) -> [incremental::Layer<'_, E>; 3] {
+    layers.each_ref().map(|Layer { weight, bias, reach }| incremental::Layer {
+        weight: Dev::elements(weight),
+        bias: Dev::elements(bias),
+        reach,
+    })
+}
+
 impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Bijection<D, E, Dev>
     for Autoregressive<D, F, A, E, Dev>
 {
@@ -85,27 +96,32 @@ impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Bijection<D, 
         let d = dims.size();
         if !T::OWNS_TAPE {
             let layers = self.network.layers();
-            let layers = layers.each_ref().map(|Layer { weight, bias, reach }| incremental::Layer {
-                weight: Dev::elements(weight),
-                bias: Dev::elements(bias),
-                reach,
-            });
-            let (x, log_det) = vectorised(|| incremental::invert::<F, A, E>(&Dev::elements(&z), d, &layers));
+            let (x, log_det) = incremental::invert::<F, A, E>(&Dev::elements(&z), d, &[], &on_host(&layers));
             let x = z.device().tensor_from_vec(x, (rows, dims)).put_tape(tape);
             return (x, z.device().tensor_from_vec(log_det, (rows,)).put_tape(T::default()));
         }
-        let mut x = z.device().zeros_like(z.shape()).put_tape(tape);
-        let mut log_det = no_change(&x);
-        // A pass for each coordinate; those to come are zero until then.
-        for i in 0..d {
-            let params = self.network.forward(x.retaped::<T>());
-            let (all, log) = apply::<F, _, _, _, _>(z.retaped::<T>(), params, None, Direction::Inverse);
-            let now = (0..d).map(|j| if i == j { E::ONE } else { E::default() }).collect();
-            let now = z.device().tensor_from_vec(now, (dims,)).broadcast_like::<_, Axis<0>>(&z);
-            (x, log_det) = (x + all * now, log);
-        }
-        (x, log_det)
+        in_passes::<F, _, _, _, _>(&z, tape, |x| self.network.forward(x))
     }
+}
+
+/// The inverse by a pass of the network for each coordinate, with a tape through all of them.
+fn in_passes<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+    z: &Rows<D, E, Dev>,
+    tape: T,
+    network: impl Fn(Rows<D, E, Dev, T>) -> Rows<usize, E, Dev, T>,
+) -> Moved<D, E, Dev, T> {
+    let (_, dims) = *z.shape();
+    // Coordinates to come are zero.
+    let mut x = z.device().zeros_like(z.shape()).put_tape(tape);
+    let mut log_det = no_change(&x);
+    for i in 0..dims.size() {
+        let params = network(x.retaped::<T>());
+        let (all, log) = apply::<F, _, _, _, _>(z.retaped::<T>(), params, None, Direction::Inverse);
+        let now = (0..dims.size()).map(|j| if i == j { E::ONE } else { E::default() }).collect();
+        let now = z.device().tensor_from_vec(now, (dims,)).broadcast_like::<_, Axis<0>>(z);
+        (x, log_det) = (x + all * now, log);
+    }
+    (x, log_det)
 }
 
 impl<D, F, A, E: Dtype, Dev: Storage<E>> FastForward for Autoregressive<D, F, A, E, Dev> {}

@@ -45,6 +45,9 @@ pub struct Vae<L, E: Dtype = f32, Dev: Storage<E> = Cpu> {
     what: PhantomData<L>,
 }
 
+/// Latents with their log-determinants, and what the encoder said.
+type Encoded<E, Dev, T> = (Moved<usize, E, Dev, T>, Batch<usize, E, Dev, T>);
+
 impl<L: Likelihood, E: Real, Dev: Device<E>> Vae<L, E, Dev> {
     /// Networks that begin anywhere, for rows of `dims` values and `latents` latent numbers.
     ///
@@ -89,11 +92,7 @@ impl<L: Likelihood, E: Real, Dev: Device<E>> Vae<L, E, Dev> {
     }
 
     /// `z` for the noise and `log σ` summed up, of every row; and what the encoder said: `log σ` and `μ` of each latent in turn.
-    fn encoded<T: Tape<E, Dev>>(
-        &self,
-        x: Batch<usize, E, Dev, T>,
-        noise: Batch<usize, E, Dev>,
-    ) -> (Moved<usize, E, Dev, T>, Batch<usize, E, Dev, T>) {
+    fn encoded<T: Tape<E, Dev>>(&self, x: Batch<usize, E, Dev, T>, noise: Batch<usize, E, Dev>) -> Encoded<E, Dev, T> {
         let params = self.encoder.forward(x);
         let kept = params.retaped::<T>();
         (reparameterised(noise.retaped::<T>(), params), kept)

@@ -9,6 +9,7 @@ use crate::{
         Activation, Real,
         ops::cpu::{Matrix, Threads, matmul_block},
     },
+    simd::vectorised,
 };
 use rayon::prelude::*;
 use std::{borrow::Cow, ops::Range};
@@ -47,36 +48,45 @@ impl<E: Real> Layer<'_, E> {
     }
 }
 
-/// `x` and `log |det ∂x/∂z|` of rows `z` of `d` coordinates.
+/// `x` and `log |det ∂x/∂z|` of rows `z` of `d` coordinates, each with its part of the context, which may be empty.
 pub(super) fn invert<F: Transform, A: Activation, E: Real>(
     z: &[E],
     d: usize,
+    context: &[E],
     layers: &[Layer<E>; 3],
 ) -> (Vec<E>, Vec<E>) {
     let rows = z.len() / d;
+    let c = context.len() / rows.max(1);
     let (mut x, mut log_det) = (vec![E::default(); rows * d], vec![E::default(); rows]);
-    x.par_chunks_mut(ROWS * d)
-        .zip(log_det.par_chunks_mut(ROWS))
-        .zip(z.par_chunks(ROWS * d))
-        .for_each(|((x, log_det), z)| block::<F, A, E>(z, d, layers, x, log_det));
+    x.par_chunks_mut(ROWS * d).zip(log_det.par_chunks_mut(ROWS)).zip(z.par_chunks(ROWS * d)).enumerate().for_each(
+        |(i, ((x, log_det), z))| {
+            let context = &context[i * ROWS * c..(i * ROWS + log_det.len()) * c];
+            vectorised(|| block::<F, A, E>(z, d, context, layers, x, log_det));
+        },
+    );
     (x, log_det)
 }
 
 fn block<F: Transform, A: Activation, E: Real>(
     z: &[E],
     d: usize,
+    context: &[E],
     [first, second, third]: &[Layer<E>; 3],
     x: &mut [E],
     log_det: &mut [E],
 ) {
     let rows = log_det.len();
     let values = |units: usize| vec![E::default(); units * rows];
-    let (mut inputs, mut below, mut above) = (values(d), values(first.bias.len()), values(second.bias.len()));
+    let c = context.len() / rows;
+    let (mut inputs, mut below, mut above) = (values(c + d), values(first.bias.len()), values(second.bias.len()));
     let mut heads = values(third.bias.len());
+    for (at, value) in context.iter().enumerate() {
+        inputs[at % c * rows + at / c] = *value;
+    }
     let (mut below_done, mut above_done) = (0, 0);
     let mut p = vec![E::default(); F::WIDTH];
     for i in 0..d {
-        below_done = first.advance::<A>(below_done, i, &inputs, rows, &mut below);
+        below_done = first.advance::<A>(below_done, c + i, &inputs, rows, &mut below);
         above_done = second.advance::<A>(above_done, below_done, &below, rows, &mut above);
         let outputs = i * F::WIDTH..(i + 1) * F::WIDTH;
         third.compute(outputs.clone(), &above, rows, &mut heads);
@@ -86,7 +96,7 @@ fn block<F: Transform, A: Activation, E: Real>(
             }
             let (value, log) = F::inverse(z[row * d + i], &p);
             x[row * d + i] = value;
-            inputs[i * rows + row] = value;
+            inputs[(c + i) * rows + row] = value;
             log_det[row] += log;
         }
     }
