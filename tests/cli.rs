@@ -370,7 +370,7 @@ fn a_flow_is_fitted_scored_and_sampled() {
     failure(folder, "fit maf --data people.csv --out y --states 3", 2);
     failure(folder, "fit hclt --data people.csv --out y --hidden 3", 2);
     failure(folder, "fit maf --data people.csv --out y --layers 0", 2);
-    let message = failure(folder, "query entropy model", 1);
+    let message = failure(folder, "query model entropy", 1);
     assert!(message.contains("a flow, which answers `score` and `sample` alone"), "{message}");
     std::fs::write(folder.join("holes.csv"), "height,weight,age\n1,,3\n").unwrap();
     let message = failure(folder, "score model --data holes.csv", 1);
