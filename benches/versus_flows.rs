@@ -3,7 +3,7 @@
 mod versus;
 
 use dfdx::{
-    nn::{TensorCollection, ZeroGrads},
+    nn::{NumParams, TensorCollection, ZeroGrads},
     prelude::{Backward, Const, Cpu, MeanTo, TensorFromVec, Trace},
 };
 use limbeck::{
@@ -11,7 +11,6 @@ use limbeck::{
     nn::{
         Repeated,
         optim::{Adam, AdamConfig, Schedule},
-        params,
     },
     random::Seed,
 };
@@ -72,9 +71,7 @@ fn of<const D: usize>(case: &str, model: &str, hidden: usize) {
 fn measure<const D: usize, B: Bijection<Const<D>, f32, Cpu> + TensorCollection<f32, Cpu>>(case: &str, bijection: B) {
     let device = Cpu::seed_from_u64(1);
     let mut flow = Flow::normal(bijection);
-    let count =
-        params(&flow.bijection).into_iter().filter(|(name, ..)| !name.ends_with("matrix") && !name.ends_with("moves"));
-    let parameters: usize = count.map(|(_, _, values)| values.len()).sum();
+    let parameters = flow.bijection.num_trainable_params();
     let mut rng = Seed(0).stream("rows", 0);
     let rows: Vec<f32> = (0..BATCH * D).map(|_| 2.0 * rng.random::<f32>() - 1.0).collect();
     let x = device.tensor_from_vec(rows, (BATCH, Const::<D>));

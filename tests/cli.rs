@@ -365,6 +365,10 @@ fn a_flow_is_fitted_scored_and_sampled() {
     assert!(drawn.starts_with("height,weight,age\n") && drawn.lines().count() == 201);
     std::fs::write(folder.join("settings.toml"), "kind = \"spline\"\nlayers = 1\nhidden = 8\nepochs = 2\n").unwrap();
     json(folder, "fit spline --data people.csv --out spline --config settings.toml --json");
+    std::fs::write(folder.join("few.toml"), "hidden = 8\n").unwrap();
+    json(folder, "fit rbig --data people.csv --out rbig --config few.toml --json");
+    let shown = String::from_utf8(limbeck(folder, "show rbig").stdout).unwrap();
+    assert!(shown.starts_with("rbig: 20 layers"), "what is usual for the kind stays: {shown}");
     let message = failure(folder, "fit maf --data people.csv --out y --config settings.toml", 1);
     assert!(message.contains("its kind is spline, and maf is to be fitted"), "{message}");
     failure(folder, "fit maf --data people.csv --out y --states 3", 2);

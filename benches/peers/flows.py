@@ -8,8 +8,6 @@ import resource
 import sys
 import time
 
-LIBRARIES = "nflows", "zuko"
-
 try:
     import nflows.flows
     import torch

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 /// What can stand in a file of settings, with the values that are taken where nothing is said.
 pub(super) const DEFAULTS: &str = r#"  kind = "maf"             # as named on the command line where left out
-  layers = 5               # of couplings, pairs of them
+  layers = 5               # of couplings, pairs of them; 20 for rbig
   hidden = 64              # units in each of the two hidden layers of a network
   epochs = 200             # passes over the training rows
   batch = 128              # rows in a batch
@@ -44,19 +44,16 @@ fn settings(args: &Args, kind: FlowKind) -> Result<FitFlow> {
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
             let wrong = |e: toml::de::Error| Error::file(path, e.to_string().trim_end());
+            // First by itself, for a message that names the line; then over what is usual for this kind.
+            let given: FitFlow = toml::from_str(&text).map_err(wrong)?;
             let table: toml::Table = toml::from_str(&text).map_err(wrong)?;
-            let mut settings: FitFlow = toml::from_str(&text).map_err(wrong)?;
-            let usual = FitFlow::new(kind);
-            if !table.contains_key("kind") {
-                settings.kind = kind;
-            } else if settings.kind != kind {
-                let (found, wanted) = (settings.kind.name(), kind.name());
+            if table.contains_key("kind") && given.kind != kind {
+                let (found, wanted) = (given.kind.name(), kind.name());
                 return Err(Error::file(path, format!("its kind is {found}, and {wanted} is to be fitted")));
             }
-            if !table.contains_key("rate") {
-                settings.rate = usual.rate;
-            }
-            settings
+            let mut usual = toml::Table::try_from(FitFlow::new(kind)).map_err(Error::invalid)?;
+            usual.extend(table);
+            usual.try_into().map_err(wrong)?
         }
     };
     settings.layers = args.layers.unwrap_or(settings.layers);
@@ -123,5 +120,6 @@ mod tests {
     #[test]
     fn the_help_says_the_defaults() {
         assert_eq!(toml::from_str::<FitFlow>(DEFAULTS).unwrap(), FitFlow::default());
+        assert_eq!((FitFlow::new(FlowKind::Rbig).layers, FitFlow::new(FlowKind::Gaussianization).rate), (20, 0.01));
     }
 }

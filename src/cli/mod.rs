@@ -146,7 +146,7 @@ impl ModelFile {
 
     /// A flow, where it is one.
     fn load_flow(&self) -> Result<Option<FlowModel>> {
-        if FlowModel::is_in(&self.path)? { FlowModel::load(&self.path).map(Some) } else { Ok(None) }
+        FlowModel::load_if_flow(&self.path)
     }
 
     /// Over real numbers, where it is so.

@@ -66,7 +66,9 @@ pub(super) fn plane(lab: &mut Lab) -> Result<()> {
             let (flow, _) = settings(lab, kind).fit(&train, Some(&valid), lab.seed)?;
             let (gap, error) = gap(oracle, &flow, &test)?;
             found.push((kind.name(), oracle.name(), flow.parameters(), oracle.entropy(), gap, error));
-            pictures = pictures.density(kind.name(), reach(oracle), |cells| densities(&flow, cells));
+            let cells = Rows::new(flow.names().to_vec(), Planes::cells(reach(oracle)).concat())?;
+            let log_probs = flow.evidence(&cells)?.log_probs().to_vec();
+            pictures = pictures.density(kind.name(), reach(oracle), |_| log_probs);
         }
     }
     lab.figure("flows-plane", &pictures)?;
@@ -80,13 +82,6 @@ pub(super) fn plane(lab: &mut Lab) -> Result<()> {
     lab.table("flows-gaps", table);
     couplings(lab)?;
     gaussianization(lab)
-}
-
-/// Log-densities at points, −∞ where they cannot be told.
-fn densities(flow: &FlowModel, cells: &[[f64; 2]]) -> Vec<f64> {
-    let rows = Rows::new(flow.names().to_vec(), cells.as_flattened().to_vec());
-    let evidence = rows.and_then(|rows| flow.evidence(&rows));
-    evidence.map_or_else(|_| vec![f64::NEG_INFINITY; cells.len()], |e| e.log_probs().to_vec())
 }
 
 /// RealNVP against NICE on five seeds.
@@ -296,7 +291,7 @@ fn is_quick(kind: FlowKind) -> bool {
 /// Spectral values of the satellite table with uniform noise, as they are whole numbers; its training and test rows.
 fn satellite(lab: &Lab) -> Result<(&'static str, Rows, Rows)> {
     let all = shipped::satellite()?;
-    let spectral = noisy(&all.columns(&(0..36).collect::<Vec<_>>()), lab.seed)?;
+    let spectral = all.columns(&(0..36).collect::<Vec<_>>()).dequantised(lab.seed);
     let rows = |range: std::ops::Range<usize>| spectral.select(&range.collect::<Vec<_>>());
     Ok(("satellite (36 columns)", rows(0..4435), rows(4435..all.len())))
 }
@@ -318,13 +313,6 @@ fn patches(lab: &Lab) -> Result<(&'static str, Rows, Rows)> {
         Rows::new((0..63).map(|i| format!("pixel {i}")).collect(), values)
     };
     Ok(("patches (63 columns)", of("chelsea")?, of("coffee")?))
-}
-
-/// Whole numbers with uniform noise in `[0, 1)`.
-fn noisy(rows: &Rows, seed: Seed) -> Result<Rows> {
-    let mut rng = seed.stream("noise", 0);
-    let values = (0..rows.len()).flat_map(|i| rows.row(i)).map(|x| x + rng.random::<f64>()).collect();
-    Rows::new(rows.names().to_vec(), values)
 }
 
 /// Densities of `test` under the normal distribution with the mean and the covariance of `train`.

@@ -21,8 +21,8 @@ pub trait Base {
     /// Log-density of every row, nats.
     fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T>;
 
-    /// One coordinate; those of a base whose coordinates depend on each other are drawn by [`Self::sample`] alone.
-    fn draw(&self, rng: &mut Stream) -> f64;
+    /// One row of `dims` coordinates.
+    fn draw(&self, dims: usize, rng: &mut Stream) -> Vec<f64>;
 
     /// `n` independent rows of `dims` coordinates.
     fn sample<D: Dim, E: Real, Dev: Device<E>>(
@@ -31,7 +31,7 @@ pub trait Base {
         device: &Dev,
         rng: &mut Stream,
     ) -> Rows<D, E, Dev> {
-        device.tensor_from_vec((0..n * dims.size()).map(|_| E::of(self.draw(rng))).collect(), (n, dims))
+        device.tensor_from_vec((0..n).flat_map(|_| self.draw(dims.size(), rng)).map(E::of).collect(), (n, dims))
     }
 }
 
@@ -98,10 +98,6 @@ impl Modes {
             log_weight - 0.5 * squares - z.len() as f64 * (s.ln() + 0.5 * TAU.ln())
         })
     }
-
-    fn mode(&self, rng: &mut Stream) -> usize {
-        categorical(self.log_weights.iter().map(|w| w.exp()), rng).unwrap_or(0)
-    }
 }
 
 impl Base for Modes {
@@ -128,23 +124,12 @@ impl Base for Modes {
         )
     }
 
-    fn draw(&self, rng: &mut Stream) -> f64 {
-        let k = self.mode(rng);
-        self.means[k][0] + self.deviations[k] * Normal.draw(rng)
-    }
-
-    fn sample<D: Dim, E: Real, Dev: Device<E>>(
-        &self,
-        (n, dims): (usize, D),
-        device: &Dev,
-        rng: &mut Stream,
-    ) -> Rows<D, E, Dev> {
-        let mut values = Vec::with_capacity(n * dims.size());
-        for _ in 0..n {
-            let k = self.mode(rng);
-            values.extend(self.means[k].iter().map(|m| E::of(m + self.deviations[k] * Normal.draw(rng))));
-        }
-        device.tensor_from_vec(values, (n, dims))
+    fn draw(&self, _: usize, rng: &mut Stream) -> Vec<f64> {
+        let k = categorical(self.log_weights.iter().map(|w| w.exp()), rng).unwrap_or(0);
+        self.means[k]
+            .iter()
+            .map(|m| m + self.deviations[k] * Distribution::<f64>::sample(&StandardNormal, rng))
+            .collect()
     }
 }
 
@@ -158,8 +143,8 @@ impl Base for Uniform {
         z.device().tensor_from_vec(logs, (z.shape().0,)).put_tape(tape)
     }
 
-    fn draw(&self, rng: &mut Stream) -> f64 {
-        rng.random()
+    fn draw(&self, dims: usize, rng: &mut Stream) -> Vec<f64> {
+        (0..dims).map(|_| rng.random()).collect()
     }
 }
 
@@ -169,8 +154,8 @@ impl Base for Normal {
         z.square().sum::<_, Axis<1>>() * E::of(-0.5) - E::of(0.5 * dims * TAU.ln())
     }
 
-    fn draw(&self, rng: &mut Stream) -> f64 {
-        StandardNormal.sample(rng)
+    fn draw(&self, dims: usize, rng: &mut Stream) -> Vec<f64> {
+        (0..dims).map(|_| StandardNormal.sample(rng)).collect()
     }
 }
 
@@ -182,13 +167,16 @@ impl Base for Logistic {
         (size + log).sum::<_, Axis<1>>().negate()
     }
 
-    fn draw(&self, rng: &mut Stream) -> f64 {
-        let u: f64 = loop {
-            let u = rng.random();
-            if u > 0.0 {
-                break u;
-            }
+    fn draw(&self, dims: usize, rng: &mut Stream) -> Vec<f64> {
+        let one = |_| {
+            let u: f64 = loop {
+                let u = rng.random();
+                if u > 0.0 {
+                    break u;
+                }
+            };
+            u.ln() - (-u).ln_1p()
         };
-        u.ln() - (-u).ln_1p()
+        (0..dims).map(one).collect()
     }
 }

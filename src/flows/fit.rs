@@ -5,12 +5,8 @@ use crate::{
     Result,
     archive::Archive,
     data::Table,
-    nn::{
-        NamedArray, load_params,
-        optim::{Adam, AdamConfig},
-        params,
-    },
-    train::{Clock, Learner},
+    nn::optim::{Adam, AdamConfig},
+    train::{Clock, Learner, put_module, take_module},
 };
 use dfdx::{
     nn::{TensorCollection, ZeroGrads},
@@ -105,27 +101,14 @@ where
     }
 
     fn save(&self, archive: &mut Archive) {
-        for (name, shape, values) in params(&self.model.flow.bijection) {
-            archive.put(&format!("flow/{name}"), &shape, &values);
-        }
-        for (name, shape, values) in self.adam.borrow_mut().state(&self.model.flow.bijection) {
-            archive.put(&format!("adam/{name}"), &shape, &values);
-        }
+        put_module(archive, "flow", &self.model.flow.bijection, &mut self.adam.borrow_mut());
     }
 
     fn load(&mut self, archive: &Archive) -> Result<()> {
-        let bijection = &mut self.model.flow.bijection;
-        let mut arrays: Vec<NamedArray> = params(bijection);
-        for (name, shape, values) in &mut arrays {
-            *values = archive.get(&format!("flow/{name}"), shape)?;
-        }
-        load_params(bijection, &arrays)?;
+        take_module(archive, "flow", &mut self.model.flow.bijection, self.adam.get_mut())?;
+        // Whatever the statistics were of before, the next step is one of learning.
+        self.model.adapt(&[], Phase::Learn);
         self.settled = false;
-        let adam = self.adam.get_mut();
-        let mut state = adam.state(bijection);
-        for (name, shape, values) in &mut state {
-            *values = archive.get(&format!("adam/{name}"), shape)?;
-        }
-        adam.load_state(bijection, &state)
+        Ok(())
     }
 }

@@ -1,129 +1,24 @@
-//! From the columns of a table to a flow in a file.
+//! A learned flow of a table, whatever its type, and its file.
 
-use super::{
-    Affine, AffineCoupling, Autoregressive, BatchNorm, Bijection, Coupling, Elementwise, Flow, FlowLearner,
-    Householder, Logistic, Lu, Maf, Mixture, Moves, Normal, Permute, Rescale, Rotation, Shift, Spline, Stack,
-    TableFlow, Transform,
-};
+use super::{Flow, TableFlow};
 use crate::{
     Error, Result,
     archive::Archive,
-    data::{Table, hash_rows},
+    data::Table,
     evidence::{Evidence, Exact},
-    nn::{
-        NamedArray, load_params,
-        optim::{AdamConfig, Schedule},
-        params,
-    },
-    notebook::Job,
+    nn::{NamedArray, load_params, params},
     random::Seed,
-    train::{Checkpoint, History, Plan, Progress, quiet, train},
 };
-use dfdx::{nn::TensorCollection, tensor::Cpu};
+use dfdx::nn::NumParams;
 use serde::{Deserialize, Serialize};
-use std::{fmt, ops::ControlFlow, path::Path};
+use std::{fmt, path::Path};
 
-/// The flows of tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FlowKind {
-    /// A single autoregressive layer with normal conditionals.
-    Made,
-    /// Masked autoregressive layers, batch norm between them.
-    Maf,
-    /// The same, and mixtures of ten normal distributions for conditionals of the last.
-    MafMog,
-    /// Additive couplings, and a rescaling at the end.
-    Nice,
-    /// Affine couplings with two networks each, batch norm between them.
-    RealNvp,
-    /// Autoregressive layers of rational-quadratic splines, and linear layers between them.
-    Spline,
-    /// Couplings of rational-quadratic splines, and linear layers between them.
-    SplineCoupling,
-    /// Mixtures of logistic distribution functions of each coordinate, and rotations between them.
-    Gaussianization,
-    /// The same with principal axes for rotations, and no learning: Gaussianization by iteration.
-    Rbig,
-}
+mod fit;
+mod kind;
 
-impl FlowKind {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Made,
-        Self::Maf,
-        Self::MafMog,
-        Self::Nice,
-        Self::RealNvp,
-        Self::Spline,
-        Self::SplineCoupling,
-        Self::Gaussianization,
-        Self::Rbig,
-    ];
-
-    /// Its name in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Made => "made",
-            Self::Maf => "maf",
-            Self::MafMog => "maf-mog",
-            Self::Nice => "nice",
-            Self::RealNvp => "real-nvp",
-            Self::Spline => "spline",
-            Self::SplineCoupling => "spline-coupling",
-            Self::Gaussianization => "gaussianization",
-            Self::Rbig => "rbig",
-        }
-    }
-
-    /// Whether its parameters come from networks.
-    fn has_networks(self) -> bool {
-        !matches!(self, Self::Gaussianization | Self::Rbig)
-    }
-
-    /// Whether it needs two coordinates at least.
-    fn couples(self) -> bool {
-        matches!(self, Self::Nice | Self::RealNvp | Self::SplineCoupling)
-    }
-}
-
-/// Everything `limbeck fit` can be told of a flow.
-///
-/// ```
-/// # use limbeck::prelude::*;
-/// let rows = Oracle::Moons.sample(500, Seed(0))?;
-/// let settings = FitFlow { layers: 2, hidden: 16, epochs: 3, ..FitFlow::new(FlowKind::Maf) };
-/// let (flow, history): (FlowModel, History) = settings.fit(&rows, None, Seed(0))?;
-/// assert!(flow.evidence(&rows)?.mean() > -4.0);
-/// assert_eq!(flow.sample(10, Seed(1))?.len(), 10);
-/// # Ok::<(), limbeck::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FitFlow {
-    /// Which flow to build.
-    pub kind: FlowKind,
-    /// Layers; of couplings, pairs of them.
-    pub layers: usize,
-    /// Units in each of the two hidden layers of a network.
-    pub hidden: usize,
-    /// Passes over the training rows.
-    pub epochs: u64,
-    /// Rows in a batch.
-    pub batch: usize,
-    /// Epochs without improvement on the validation rows before training ends; 0 to train to the last epoch.
-    pub patience: u64,
-    /// Adam's rate; it falls along a cosine to a hundredth.
-    pub rate: f64,
-    /// The largest norm of a gradient.
-    pub clip: f64,
-}
-
-impl Default for FitFlow {
-    fn default() -> Self {
-        Self::new(FlowKind::Maf)
-    }
-}
+pub use fit::FitFlow;
+pub use kind::FlowKind;
+use kind::{Learnable, Spec, Use};
 
 /// A density over the columns of a table, whatever the flow behind it.
 pub struct FlowModel {
@@ -141,11 +36,8 @@ trait AnyFlow: Send {
     fn names(&self) -> &[String];
     fn frame(&self) -> &[(f64, f64)];
     fn params(&self) -> Vec<NamedArray>;
+    fn parameters(&self) -> usize;
 }
-
-/// A bijection that can be learned, whatever its type.
-trait Learnable: Bijection<usize, f32, Cpu> + TensorCollection<f32, Cpu> + Send + 'static {}
-impl<B: Bijection<usize, f32, Cpu> + TensorCollection<f32, Cpu> + Send + 'static> Learnable for B {}
 
 impl<B: Learnable> AnyFlow for TableFlow<usize, B> {
     fn evidence(&self, rows: &Table) -> Result<Evidence<Exact>> {
@@ -163,109 +55,8 @@ impl<B: Learnable> AnyFlow for TableFlow<usize, B> {
     fn params(&self) -> Vec<NamedArray> {
         params(&self.flow().bijection)
     }
-}
-
-/// What is done with a bijection once its type is known.
-trait Use {
-    type Output;
-    fn with<B: Learnable>(self, bijection: B) -> Result<Self::Output>;
-}
-
-/// Which bijection.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Spec {
-    kind: FlowKind,
-    layers: usize,
-    hidden: usize,
-}
-
-impl Spec {
-    /// Builds the bijection of `d` coordinates, and gives it away.
-    fn build<U: Use>(self, d: usize, seed: Seed, to: U) -> Result<U::Output> {
-        let Self { kind, layers, hidden } = self;
-        let device = &Cpu::seed_from_u64(seed.0);
-        if layers == 0 {
-            return Err(Error::out_of_range("layers", layers, "layers ≥ 1"));
-        }
-        if kind.couples() && d < 2 {
-            return Err(Error::invalid(format!("a table of {d} column; {} needs 2 at least", kind.name())));
-        }
-        let reversed = || Permute::reversed(device, d);
-        let norm = || BatchNorm::new(device, d);
-        let linear = |i: usize| Lu::new(device, d, Some(seed.child("order", i as u64)));
-        let maf = || Ok((Maf::<usize>::new(device, d, hidden)?, norm()?, reversed()?));
-        fn stack<B>(layers: usize, layer: impl FnMut(usize) -> Result<B>) -> Result<Stack<B>> {
-            (0..layers).map(layer).collect::<Result<_>>().map(Stack::new)
-        }
-        fn autoregressive<F: Transform>(device: &Cpu, d: usize, hidden: usize) -> Result<Autoregressive<usize, F>> {
-            Autoregressive::new(device, d, hidden)
-        }
-        fn pair<F: Transform>(
-            device: &Cpu,
-            d: usize,
-            hidden: usize,
-        ) -> Result<(Coupling<usize, F>, Coupling<usize, F>)> {
-            Ok((Coupling::new(device, d, hidden, Moves::Odd)?, Coupling::new(device, d, hidden, Moves::Even)?))
-        }
-        match kind {
-            FlowKind::Made => to.with(autoregressive::<Affine>(device, d, hidden)?),
-            FlowKind::Maf => to.with(stack(layers, |_| maf())?),
-            FlowKind::MafMog => {
-                let last = autoregressive::<Mixture<Normal, 10>>(device, d, hidden)?;
-                to.with((stack(layers, |_| maf())?, last))
-            }
-            FlowKind::Nice => {
-                to.with((stack(layers, |_| pair::<Shift>(device, d, hidden))?, Rescale::<usize>::new(device, d)?))
-            }
-            FlowKind::RealNvp => to.with(stack(layers, |_| {
-                let coupling = |moves| AffineCoupling::new(device, d, hidden, moves);
-                Ok((coupling(Moves::Odd)?, norm()?, coupling(Moves::Even)?, norm()?))
-            })?),
-            FlowKind::Spline => {
-                to.with(stack(layers, |i| Ok((linear(i)?, autoregressive::<Spline<8, 3>>(device, d, hidden)?)))?)
-            }
-            FlowKind::SplineCoupling => {
-                to.with(stack(layers, |i| Ok((linear(i)?, pair::<Spline<8, 3>>(device, d, hidden)?)))?)
-            }
-            FlowKind::Gaussianization => to.with(stack(layers, |i| {
-                let rotation = Householder::new(device, d, d, seed.child("rotation", i as u64))?;
-                Ok((Elementwise::<usize, Mixture<Logistic, 16>>::new(device, d)?, rotation))
-            })?),
-            FlowKind::Rbig => to.with(stack(layers, |_| {
-                Ok((Elementwise::<usize, Mixture<Logistic, 100>>::new(device, d)?, Rotation::principal(device, d)?))
-            })?),
-        }
-    }
-}
-
-/// Trains the bijection it is given.
-struct Learn<'a> {
-    settings: &'a FitFlow,
-    rows: &'a Table,
-    valid: Option<&'a Table>,
-    seed: Seed,
-    checkpoint: Option<Checkpoint>,
-    watch: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>,
-}
-
-impl Use for Learn<'_> {
-    type Output = (Box<dyn AnyFlow>, History);
-
-    fn with<B: Learnable>(self, bijection: B) -> Result<Self::Output> {
-        let Self { settings, rows, valid, seed, checkpoint, watch } = self;
-        let d = rows.names().len();
-        if settings.kind == FlowKind::Rbig {
-            let model = TableFlow::started(Flow::normal(bijection), d, rows)?;
-            return Ok((Box::new(model), History::default()));
-        }
-        let steps = settings.epochs.saturating_mul(rows.len().div_ceil(settings.batch.max(1)) as u64);
-        let rate = Schedule::constant(settings.rate).cosine(steps.max(1), 0.01);
-        let adam = AdamConfig { rate, clip: Some(settings.clip), ..AdamConfig::default() };
-        let mut learner = FlowLearner::new(Flow::normal(bijection), d, rows, valid, adam)?;
-        let patience = (settings.patience > 0 && valid.is_some()).then_some(settings.patience);
-        let plan = Plan { epochs: settings.epochs, batch: settings.batch, seed, patience, checkpoint };
-        let history = train(&mut learner, rows.len(), &plan, watch)?;
-        Ok((Box::new(learner.into_model()), history))
+    fn parameters(&self) -> usize {
+        self.flow().bijection.num_trainable_params()
     }
 }
 
@@ -295,54 +86,6 @@ impl Use for Restore<'_> {
         load_params(&mut bijection, &arrays)?;
         let d = header.names.len();
         Ok(Box::new(TableFlow::framed(Flow::normal(bijection), d, header.names, header.frame)?))
-    }
-}
-
-impl FitFlow {
-    /// The usual settings for a flow.
-    pub fn new(kind: FlowKind) -> Self {
-        let rate = if kind == FlowKind::Gaussianization { 1e-2 } else { 1e-3 };
-        let layers = if kind == FlowKind::Rbig { 20 } else { 5 };
-        Self { kind, layers, hidden: 64, epochs: 200, batch: 128, patience: 30, rate, clip: 5.0 }
-    }
-
-    /// Learns the flow. With no `valid` rows, training goes to its last epoch.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, a value of the table is missing, or a number stops being finite.
-    pub fn fit(&self, rows: &Table, valid: Option<&Table>, seed: Seed) -> Result<(FlowModel, History)> {
-        self.fit_with(rows, valid, seed, None, &mut quiet)
-    }
-
-    /// As [`Self::fit`], with a checkpoint, and a watcher that hears of every step and may stop the training.
-    ///
-    /// # Errors
-    /// As [`Self::fit`].
-    pub fn fit_with(
-        &self,
-        rows: &Table,
-        valid: Option<&Table>,
-        seed: Seed,
-        checkpoint: Option<Checkpoint>,
-        watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<(FlowModel, History)> {
-        let Self { kind, hidden, .. } = *self;
-        let layers = if kind == FlowKind::Made { 1 } else { self.layers };
-        let learn = Learn { settings: self, rows, valid, seed: seed.child("fit", 0), checkpoint, watch };
-        let spec = Spec { kind, layers, hidden };
-        let (flow, history) = spec.build(rows.names().len(), seed.child("flow", 0), learn)?;
-        Ok((FlowModel { kind, layers, hidden, data: hash_rows(rows)?, flow }, history))
-    }
-
-    /// Starts the same in the background of a notebook, with its progress as the job's.
-    pub fn start(&self, rows: Table, valid: Option<Table>, seed: Seed) -> Job<Result<(FlowModel, History)>> {
-        let settings = self.clone();
-        Job::spawn(settings.kind.name(), move |handle| {
-            settings.fit_with(&rows, valid.as_ref(), seed, None, &mut |progress| {
-                handle.report(progress.step as f64 / progress.steps as f64, progress.line());
-                if handle.should_stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
-        })
     }
 }
 
@@ -380,9 +123,7 @@ impl FlowModel {
 
     /// Number of trained parameters.
     pub fn parameters(&self) -> usize {
-        let fixed = ["matrix", "moves", "order", "mean", "variance"];
-        let trained = |name: &str| fixed.iter().all(|fixed| !name.ends_with(fixed));
-        self.flow.params().iter().filter(|(name, ..)| trained(name)).map(|(_, _, values)| values.len()).sum()
+        self.flow.parameters()
     }
 
     /// Densities of rows in the units of the table, as exact evidence.
@@ -420,25 +161,26 @@ impl FlowModel {
         archive.save(path)
     }
 
-    /// Whether the file says that it holds a flow.
-    ///
-    /// # Errors
-    /// When it is not a model file.
-    pub fn is_in(path: impl AsRef<Path>) -> Result<bool> {
-        let kind: serde_json::Value = Archive::load(path)?.header()?;
-        Ok(kind["model"] == MODEL)
-    }
-
     /// Reads a flow.
     ///
     /// # Errors
     /// When the file is not a flow, or is damaged: the message says what differs.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        Self::load_if_flow(path)?
+            .ok_or_else(|| Error::file(path, format!("a model of another kind; {MODEL} is expected")))
+    }
+
+    /// Reads a flow, or nothing where the file holds a model of another kind.
+    ///
+    /// # Errors
+    /// When it is no model file, or is damaged.
+    pub fn load_if_flow(path: impl AsRef<Path>) -> Result<Option<Self>> {
+        let path = path.as_ref();
         let archive = Archive::load(path)?;
         let kind: serde_json::Value = archive.header()?;
         if kind["model"] != MODEL {
-            return Err(Error::file(path, format!("a model of kind {}; {MODEL} is expected", kind["model"])));
+            return Ok(None);
         }
         let header: Header = archive.header()?;
         let Spec { kind, layers, hidden } = header.spec;
@@ -451,7 +193,7 @@ impl FlowModel {
         }
         let spec = header.spec;
         let flow = spec.build(d, Seed(0), Restore { archive: &archive, header }).map_err(|e| Error::file(path, e))?;
-        Ok(Self { kind, layers, hidden, data, flow })
+        Ok(Some(Self { kind, layers, hidden, data, flow }))
     }
 }
 
@@ -487,7 +229,6 @@ mod tests {
         for kind in FlowKind::ALL {
             let (flow, _) = small(kind).fit(&rows, Some(&valid), Seed(3)).unwrap();
             flow.save(&path).unwrap();
-            assert!(FlowModel::is_in(&path).unwrap());
             let loaded = FlowModel::load(&path).unwrap();
             assert_eq!(loaded.to_string(), flow.to_string());
             let evidence = flow.evidence(&valid).unwrap();
@@ -524,7 +265,7 @@ mod tests {
         assert!(message(&|header, _| header["hidden"] = 1_000_000_000.into()).contains("the file holds"));
         assert!(message(&|header, _| header["layers"] = 0.into()).contains("layers ≥ 1"));
         assert!(message(&|header, _| header["frame"] = serde_json::json!([[0.0, 1.0]])).contains("the flow is of 2"));
-        assert!(message(&|header, _| header["model"] = "circuit".into()).contains("a model of kind"));
+        assert!(message(&|header, _| header["model"] = "circuit".into()).contains("a model of another kind"));
         assert!(small(FlowKind::Nice).fit(&rows.columns(&[0]), None, Seed(1)).is_err());
     }
 }

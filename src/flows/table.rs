@@ -133,7 +133,7 @@ impl<D: Dim, B: Bijection<D, f32, Cpu>, P: Base> TableFlow<D, B, P> {
     pub(super) fn log_probs(&self, values: &[f32]) -> Vec<f64> {
         let blocks = values.chunks(BLOCK * self.dims.size());
         let each = blocks.flat_map(|block| self.flow.sequential().log_prob(self.tensor(block.to_vec())).as_vec());
-        each.map(|p| if p.is_finite() { f64::from(p) } else { f64::NEG_INFINITY }).collect()
+        each.map(|p| if p.is_nan() { f64::NEG_INFINITY } else { f64::from(p) }).collect()
     }
 
     /// Shows the bijection these rows.

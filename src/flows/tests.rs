@@ -7,7 +7,7 @@ use crate::{
     data::{Oracle, Table},
     nn::{
         Real, Tanh, load_params,
-        ops::testing::numeric_gradient,
+        ops::testing::{assert_close, numbers, numeric_gradient},
         optim::{AdamConfig, Schedule},
         params,
     },
@@ -199,6 +199,28 @@ impl TensorCollection<f64, Cpu> for Free {
 }
 
 #[test]
+fn a_batch_norm_that_learns_makes_its_batch_standard_and_passes_gradients_through_the_statistics() {
+    let mut norm = with_numbers(BatchNorm::<D3, f64>::new(&device(), Const).unwrap(), 0.0, 1);
+    let x = points::<3>(6, 4.0, 8);
+    norm.adapt(x.clone(), Phase::Learn);
+    let z = norm.forward(x.clone()).0.as_vec();
+    for i in 0..3 {
+        let column: Vec<f64> = z.iter().skip(i).step_by(3).copied().collect();
+        let (mean, deviation) = crate::math::mean_and_deviation(&column);
+        assert!(mean.abs() < 1e-12 && (deviation - 1.0).abs() < 1e-4, "{mean} ± {deviation}");
+    }
+    let weights: Points<3> = Cpu::default().tensor_from_vec(numbers(18, 3), (6, Const));
+    let (z, log_det) = norm.forward(x.leaky_trace());
+    let loss = (z * weights.clone()).sum::<Rank0, _>() + log_det.sum::<Rank0, _>();
+    let found = loss.backward().get(&x).as_vec();
+    let want = numeric_gradient(&x.as_vec(), |x| {
+        let (z, log_det) = norm.forward(Cpu::default().tensor_from_vec(x.to_vec(), (6, Const)));
+        (z * weights.clone()).as_vec().iter().sum::<f64>() + log_det.as_vec().iter().sum::<f64>()
+    });
+    assert_close(&found, &want, 1e-6);
+}
+
+#[test]
 fn a_maf_is_triangular_and_its_inverse_the_same_type_turned_round() {
     let maf = Maf::<D3, Tanh, f64>::new(&device(), Const, 16).unwrap();
     let x = [0.3, -1.2, 0.7];
@@ -271,7 +293,7 @@ fn bases_are_what_they_say() {
         let x: Points<2> = Cpu::default().tensor_from_vec(x.to_vec(), (5, Const));
         modes.log_prob(x).as_vec().iter().sum()
     };
-    crate::nn::ops::testing::assert_close(&found, &numeric_gradient(&x.as_vec(), value), 1e-7);
+    assert_close(&found, &numeric_gradient(&x.as_vec(), value), 1e-7);
     let drawn: Points<2> = modes.sample((20_000, Const), &Cpu::default(), &mut Seed(1).stream("modes", 0));
     let mean = drawn.as_vec().iter().step_by(2).sum::<f64>() / 20_000.0;
     assert!((mean - 0.25).abs() < 0.05, "{mean}");
@@ -314,6 +336,7 @@ fn a_run_that_is_taken_up_again_ends_where_the_whole_one_does() {
         let device = Cpu::seed_from_u64(9);
         let flow = Flow::normal((
             Maf::<D2>::new(&device, Const, 8).unwrap(),
+            BatchNorm::<D2>::new(&device, Const).unwrap(),
             Permute::<D2>::reversed(&device, Const).unwrap(),
         ));
         FlowLearner::new(flow, Const::<2>, &rows, None, AdamConfig::default()).unwrap()
@@ -326,7 +349,10 @@ fn a_run_that_is_taken_up_again_ends_where_the_whole_one_does() {
     }
     let mut archive = Archive::default();
     Learner::save(&whole, &mut archive);
+    // A look at the model in between settles its statistics; the step after is one of learning all the same.
+    again.model();
     again.load(&archive).unwrap();
+    whole.model();
     for learner in [&mut whole, &mut again] {
         learner.step(&batch, &clock(21)).unwrap();
     }

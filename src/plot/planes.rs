@@ -53,12 +53,16 @@ impl Planes {
     /// Adds a density, darker where it is higher. `log_prob` is asked once, for the middle of every cell.
     #[must_use]
     pub fn density(self, name: &str, reach: f64, log_prob: impl FnOnce(&[[f64; 2]]) -> Vec<f64>) -> Self {
-        let at = |i: usize| reach * ((2 * i + 1) as f64 / SIDE as f64 - 1.0);
-        let cells: Vec<[f64; 2]> = (0..SIDE * SIDE).map(|i| [at(i % SIDE), -at(i / SIDE)]).collect();
-        let logs = log_prob(&cells);
+        let logs = log_prob(&Self::cells(reach));
         let highest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let relative = logs.iter().map(|l| (l - highest).exp()).collect();
         self.panel(name, reach, Shows::Density(relative))
+    }
+
+    /// The middles of the cells of a [`density`](Self::density), the upper left first.
+    pub fn cells(reach: f64) -> Vec<[f64; 2]> {
+        let at = |i: usize| reach * ((2 * i + 1) as f64 / SIDE as f64 - 1.0);
+        (0..SIDE * SIDE).map(|i| [at(i % SIDE), -at(i / SIDE)]).collect()
     }
 
     /// Adds a cloud of points; those outside are not drawn.
@@ -133,7 +137,8 @@ impl Draw for Planes {
             }
             let frame = Rectangle::new([(left, upper), (left + side, upper + side)], sizes.stroke(FAINT, 1.0));
             area.draw(&frame)?;
-            if i == 0 {
+            // In the first row, wherever it changes.
+            if i < self.columns && (i == 0 || self.panels[i - 1].reach != panel.reach) {
                 let reach = format!("±{}", panel.reach);
                 let style = sizes.text(LABEL - 3.0).color(&QUIET);
                 let (wide, _) = area.estimate_text_size(&reach, &style)?;
@@ -158,10 +163,9 @@ impl Draw for Planes {
             match &panel.shows {
                 Shows::Density(relative) => {
                     // Every third cell each way: what the picture shows, in a file of a reasonable size.
-                    let at = |i: usize| panel.reach * ((2 * i + 1) as f64 / SIDE as f64 - 1.0);
-                    for i in (0..SIDE * SIDE).filter(|i| (i % SIDE).is_multiple_of(3) && (i / SIDE).is_multiple_of(3)) {
-                        add(at(i % SIDE), -at(i / SIDE), round(relative[i]));
-                    }
+                    let shown = |i: usize| (i % SIDE).is_multiple_of(3) && (i / SIDE).is_multiple_of(3);
+                    let cells = Self::cells(panel.reach).into_iter().zip(relative).enumerate();
+                    cells.filter(|(i, _)| shown(*i)).for_each(|(_, ([x, y], p))| add(x, y, round(*p)));
                 }
                 Shows::Points(points) => points.iter().for_each(|[x, y]| add(*x, *y, f64::NAN)),
                 Shows::Curves(curves) => curves.iter().enumerate().for_each(|(i, curve)| {

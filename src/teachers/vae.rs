@@ -3,29 +3,25 @@
 use super::Likelihood;
 use crate::{
     Error, Result,
-    archive::Archive,
     data::{MISSING, Rows},
     evidence::{Evidence, Exact, LowerBound, Space},
     flows::{Base, Moved, Normal, PerRow, Rows as Batch, Scale, Transform, reparameterised},
     math::log_sum_exp,
-    nn::{
-        Device, NamedArray, Perceptron, Real, Relu, load_params,
-        ops::rowwise,
-        optim::{Adam, AdamConfig},
-        params,
-    },
+    nn::{Device, Perceptron, Real, Relu, ops::rowwise},
     random::Seed,
-    train::{Clock, Learner},
 };
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, TensorCollection, ZeroGrads},
-    prelude::{Backward, MeanTo},
-    tensor::{Cpu, Storage, Tape, TensorFromVec, Trace},
+    nn::{ModuleVisitor, TensorCollection},
+    tensor::{Cpu, Storage, Tape, TensorFromVec},
     tensor_ops::Device as Plain,
 };
 use rayon::prelude::*;
-use std::{cell::RefCell, marker::PhantomData};
+use std::{marker::PhantomData, sync::Arc};
+
+mod learn;
+
+pub use learn::VaeLearner;
 
 /// A variational autoencoder with a normal prior and a normal posterior whose coordinates are independent.
 ///
@@ -73,7 +69,7 @@ impl<L: Likelihood, E: Real, Dev: Device<E>> Vae<L, E, Dev> {
 
     /// `log p(x | z)` of every row, given the values of `x`.
     fn decoded<T: Tape<E, Dev>>(&self, x: &[E], z: Batch<usize, E, Dev, T>) -> PerRow<E, Dev, T> {
-        let (dims, x) = (self.dims(), x.to_vec());
+        let (dims, x) = (self.dims(), Arc::<[E]>::from(x));
         let again = x.clone();
         let outputs = self.decoder.forward(z);
         let each = move |x: &[E], i: usize, v: usize| x[i * dims + v];
@@ -262,8 +258,7 @@ impl<L: Likelihood<Bound = LowerBound>> Vae<L> {
             let square: f64 = z.iter().map(|z| f64::from(*z).powi(2)).sum();
             -0.5 * square + latents as f64 * (step.ln() - 0.5 * std::f64::consts::TAU.ln())
         };
-        let outputs: Vec<(f64, Vec<f32>)> =
-            grid.iter().map(|z| log_prior(z)).zip(self.decode(&grid)).filter(|(log, _)| *log > -40.0).collect();
+        let outputs: Vec<(f64, Vec<f32>)> = grid.iter().map(|z| log_prior(z)).zip(self.decode(&grid)).collect();
         let row = |x: &[f32]| -> f64 {
             let log = |(prior, p): &(f64, Vec<f32>)| {
                 let each = x.iter().zip(p.chunks_exact(L::WIDTH)).map(|(x, p)| f64::from(L::log_prob(*x, p)));
@@ -276,98 +271,25 @@ impl<L: Likelihood<Bound = LowerBound>> Vae<L> {
     }
 }
 
-/// An autoencoder that learns by the ELBO with Adam; a [`Learner`] for [`train`](crate::train::train).
-pub struct VaeLearner<L> {
-    vae: Vae<L>,
-    adam: RefCell<Adam<Cpu>>,
-    train: Vec<f32>,
-    valid: Vec<f32>,
-    seed: Seed,
-}
-
-impl<L: Likelihood> VaeLearner<L> {
-    /// `valid` decides when to stop, if the plan has a patience.
-    ///
-    /// # Errors
-    /// When rows have other variables than the autoencoder, a value is missing, or a setting of Adam is out of range.
-    pub fn new(vae: Vae<L>, train: &dyn Rows, valid: Option<&dyn Rows>, adam: AdamConfig, seed: Seed) -> Result<Self> {
-        let valid = valid.map(|valid| vae.read(valid)).transpose()?.unwrap_or_default();
-        Ok(Self { train: vae.read(train)?, valid, adam: RefCell::new(Adam::new(adam)?), vae, seed })
-    }
-
-    /// The autoencoder as it is now.
-    pub fn vae(&self) -> &Vae<L> {
-        &self.vae
-    }
-
-    /// The autoencoder.
-    pub fn into_vae(self) -> Vae<L> {
-        self.vae
-    }
-}
-
-impl<L: Likelihood> Learner for VaeLearner<L> {
-    fn describe(&self) -> String {
-        format!("variational autoencoder, {}, {:?} units", L::NAME, self.vae.encoder.sizes())
-    }
-
-    fn step(&mut self, rows: &[usize], clock: &Clock) -> Result<f64> {
-        let dims = self.vae.dims();
-        let values: Vec<f32> = rows.iter().flat_map(|row| &self.train[row * dims..(row + 1) * dims]).copied().collect();
-        let x = Vae::<L>::tensor(&values, dims).traced(self.vae.alloc_grads());
-        let noise = self.vae.noise(rows.len(), clock.seed, clock.step);
-        let loss = -self.vae.elbo(x, noise).mean();
-        let value = f64::from(loss.as_vec()[0]);
-        let mut grads = loss.backward();
-        self.adam.get_mut().update(&mut self.vae, &mut grads)?;
-        Ok(value)
-    }
-
-    fn validate(&mut self) -> Result<Option<f64>> {
-        if self.valid.is_empty() {
-            return Ok(None);
-        }
-        let dims = self.vae.dims();
-        let rows = self.valid.len() / dims;
-        // The same noise every time, so that epochs compare.
-        let elbos = self.vae.elbo(Vae::<L>::tensor(&self.valid, dims), self.vae.noise(rows, self.seed, 0)).as_vec();
-        Ok(Some(-elbos.iter().map(|e| f64::from(*e)).sum::<f64>() / rows as f64))
-    }
-
-    fn save(&self, archive: &mut Archive) {
-        for (name, shape, values) in params(&self.vae) {
-            archive.put(&format!("vae/{name}"), &shape, &values);
-        }
-        for (name, shape, values) in self.adam.borrow_mut().state(&self.vae) {
-            archive.put(&format!("adam/{name}"), &shape, &values);
-        }
-    }
-
-    fn load(&mut self, archive: &Archive) -> Result<()> {
-        let read = |prefix: &str, mut arrays: Vec<NamedArray>| -> Result<Vec<NamedArray>> {
-            for (name, shape, values) in &mut arrays {
-                *values = archive.get(&format!("{prefix}/{name}"), shape)?;
-            }
-            Ok(arrays)
-        };
-        let arrays = read("vae", params(&self.vae))?;
-        load_params(&mut self.vae, &arrays)?;
-        let adam = self.adam.get_mut();
-        let state = read("adam", adam.state(&self.vae))?;
-        adam.load_state(&self.vae, &state)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
+        archive::Archive,
         data::{Discrete, Schema, Split, shipped},
-        nn::{ops::testing::numbers, optim::Schedule},
+        nn::{
+            ops::testing::numbers,
+            optim::{AdamConfig, Schedule},
+            params,
+        },
         teachers::{Bernoulli, DiscretisedLogistic},
-        train::{Plan, quiet, train},
+        train::{Learner, Plan, quiet, train},
     };
-    use dfdx::{prelude::SumTo, shapes::Rank0, tensor::AsArray};
+    use dfdx::{
+        prelude::{Backward, SumTo},
+        shapes::Rank0,
+        tensor::{AsArray, Trace},
+    };
 
     fn binary(rows: Vec<u16>, dims: usize) -> Discrete {
         Discrete::new(Schema::uniform(&[dims], 2), rows).unwrap()

@@ -7,7 +7,9 @@ use crate::{
         Discrete, MISSING, Rows, Schema, Variable,
         load::{Column, Loaded, Values, load, write_npy},
     },
+    random::Seed,
 };
+use rand::RngExt;
 use std::path::Path;
 
 /// Named columns of real numbers, NaN where a value is missing.
@@ -127,6 +129,14 @@ impl Table {
             }
         }
         masked
+    }
+
+    /// A copy with uniform noise from `[0, 1)` on every value: whole numbers as a density over real ones can have them. The
+    /// density of the copy bounds the probability of the whole numbers from below, in the mean over the noise.
+    pub fn dequantised(&self, seed: Seed) -> Self {
+        let (mut noisy, mut rng) = (self.clone(), seed.stream("noise", 0));
+        noisy.values.iter_mut().for_each(|x| *x += rng.random::<f64>());
+        noisy
     }
 
     /// Every column cut into that many bins with about as many values each; a missing value stays missing.

@@ -22,10 +22,13 @@ use crate::{
 
 /// The fewest multiplications worth more than one task.
 const SMALL: usize = 1 << 21;
-/// The fewest units below by which the reaches of a panel may differ, and the columns of a gradient computed together.
+/// The fewest units below by which the reaches of a panel may differ.
 const SLACK: usize = 16;
 /// The most units of a panel: panels are tasks of the gradient.
 const WIDEST: usize = 256;
+/// The most rows of a task.
+const ROWS: usize = 64;
+/// Columns of a gradient that are computed together.
 const COLUMNS: usize = 64;
 
 /// Units that are computed together, and how many units below they see.
@@ -51,17 +54,14 @@ fn panels(reach: &[usize], below: usize) -> Vec<Panel> {
     panels
 }
 
-/// Lets `work` have blocks of rows of `out`, `width` wide, with the number of the first: one a thread where there is enough to
-/// do. A row's sums are added up in an order that does not depend on the block it is in.
+/// Lets `work` have blocks of rows of `out`, `width` wide, with the number of the first.
+///
+/// The blocks do not depend on the number of threads: gemm adds up in another order where a block is small, and a result must not
+/// depend on who computes it.
 fn for_rows<E: Real>(out: &mut [E], width: usize, multiplications: usize, work: impl Fn(usize, &mut [E]) + Sync) {
-    let (rows, threads) = (out.len() / width, rayon::current_num_threads());
-    if rows == 0 {
-        return;
-    }
-    if multiplications < SMALL || threads == 1 {
-        return work(0, out);
-    }
-    let block = rows.div_ceil(threads).max(16);
+    let rows = out.len() / width;
+    let blocks = if multiplications < SMALL { 1 } else { rows.div_ceil(ROWS).max(1) };
+    let block = rows.div_ceil(blocks).max(1);
     out.par_chunks_mut(block * width).enumerate().for_each(|(i, out)| work(i * block, out));
 }
 

@@ -63,6 +63,30 @@ fn the_fused_network_is_the_composed_one() {
 }
 
 #[test]
+fn nothing_depends_on_the_number_of_threads() {
+    let reach = |units: usize, below: usize| (0..units).map(|u| 1 + u * (below - 1) / units).collect::<Vec<_>>();
+    let layers =
+        vec![layer::<f32>(40, &reach(300, 40), 1), layer(300, &reach(300, 300), 3), layer(300, &reach(80, 300), 5)];
+    let run = |threads: usize, rows: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let x: Tensor<(usize, Const<40>), f32, Cpu> =
+                Cpu::default().tensor_from_vec(numbers(40 * rows, 9), (rows, Const));
+            let y = <Cpu as PerceptronKernel<f32>>::try_perceptron::<Tanh, _, _>(x.leaky_trace(), &layers).unwrap();
+            let values = y.as_vec();
+            let grads = y.square().sum::<Rank0, _>().backward();
+            [values, grads.get(&x).as_vec(), grads.get(&layers[1].weight).as_vec(), grads.get(&layers[1].bias).as_vec()]
+        })
+    };
+    for rows in [33, 49, 100] {
+        let one = run(1, rows);
+        for threads in [2, 3, 5] {
+            assert!(run(threads, rows) == one, "{rows} rows on {threads} threads");
+        }
+    }
+}
+
+#[test]
 fn what_a_unit_cannot_see_has_no_effect() {
     let layers = net::<f64>();
     let at = |x: [f64; 3]| {

@@ -1,0 +1,153 @@
+//! The flows of tables, and how each is put together.
+
+use crate::{
+    Error, Result,
+    flows::{
+        Affine, AffineCoupling, Autoregressive, BatchNorm, Bijection, Coupling, Elementwise, Householder, Logistic, Lu,
+        Maf, Mixture, Moves, Normal, Permute, Rescale, Rotation, Shift, Spline, Stack, Transform,
+    },
+    random::Seed,
+};
+use dfdx::{nn::TensorCollection, tensor::Cpu};
+use serde::{Deserialize, Serialize};
+
+/// The flows of tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlowKind {
+    /// A single autoregressive layer with normal conditionals.
+    Made,
+    /// Masked autoregressive layers, batch norm between them.
+    Maf,
+    /// The same, and mixtures of ten normal distributions for conditionals of the last.
+    MafMog,
+    /// Additive couplings, and a rescaling at the end.
+    Nice,
+    /// Affine couplings with two networks each, batch norm between them.
+    RealNvp,
+    /// Autoregressive layers of rational-quadratic splines, and linear layers between them.
+    Spline,
+    /// Couplings of rational-quadratic splines, and linear layers between them.
+    SplineCoupling,
+    /// Mixtures of logistic distribution functions of each coordinate, and rotations between them.
+    Gaussianization,
+    /// The same with principal axes for rotations, and no learning: Gaussianization by iteration.
+    Rbig,
+}
+
+impl FlowKind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Made,
+        Self::Maf,
+        Self::MafMog,
+        Self::Nice,
+        Self::RealNvp,
+        Self::Spline,
+        Self::SplineCoupling,
+        Self::Gaussianization,
+        Self::Rbig,
+    ];
+
+    /// Its name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Made => "made",
+            Self::Maf => "maf",
+            Self::MafMog => "maf-mog",
+            Self::Nice => "nice",
+            Self::RealNvp => "real-nvp",
+            Self::Spline => "spline",
+            Self::SplineCoupling => "spline-coupling",
+            Self::Gaussianization => "gaussianization",
+            Self::Rbig => "rbig",
+        }
+    }
+
+    /// Whether its parameters come from networks.
+    pub(super) fn has_networks(self) -> bool {
+        !matches!(self, Self::Gaussianization | Self::Rbig)
+    }
+
+    /// Whether it needs two coordinates at least.
+    fn couples(self) -> bool {
+        matches!(self, Self::Nice | Self::RealNvp | Self::SplineCoupling)
+    }
+}
+
+/// A bijection that can be learned, whatever its type.
+pub(super) trait Learnable: Bijection<usize, f32, Cpu> + TensorCollection<f32, Cpu> + Send + 'static {}
+impl<B: Bijection<usize, f32, Cpu> + TensorCollection<f32, Cpu> + Send + 'static> Learnable for B {}
+
+/// What is done with a bijection once its type is known.
+pub(super) trait Use {
+    type Output;
+    fn with<B: Learnable>(self, bijection: B) -> Result<Self::Output>;
+}
+
+/// Which bijection.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Spec {
+    pub(super) kind: FlowKind,
+    pub(super) layers: usize,
+    pub(super) hidden: usize,
+}
+
+impl Spec {
+    /// Builds the bijection of `d` coordinates, and gives it away.
+    pub(super) fn build<U: Use>(self, d: usize, seed: Seed, to: U) -> Result<U::Output> {
+        let Self { kind, layers, hidden } = self;
+        let device = &Cpu::seed_from_u64(seed.0);
+        if layers == 0 {
+            return Err(Error::out_of_range("layers", layers, "layers ≥ 1"));
+        }
+        if kind.couples() && d < 2 {
+            return Err(Error::invalid(format!("a table of {d} column; {} needs 2 at least", kind.name())));
+        }
+        let reversed = || Permute::reversed(device, d);
+        let norm = || BatchNorm::new(device, d);
+        let linear = |i: usize| Lu::new(device, d, Some(seed.child("order", i as u64)));
+        let maf = || Ok((Maf::<usize>::new(device, d, hidden)?, norm()?, reversed()?));
+        fn stack<B>(layers: usize, layer: impl FnMut(usize) -> Result<B>) -> Result<Stack<B>> {
+            (0..layers).map(layer).collect::<Result<_>>().map(Stack::new)
+        }
+        fn autoregressive<F: Transform>(device: &Cpu, d: usize, hidden: usize) -> Result<Autoregressive<usize, F>> {
+            Autoregressive::new(device, d, hidden)
+        }
+        fn pair<F: Transform>(
+            device: &Cpu,
+            d: usize,
+            hidden: usize,
+        ) -> Result<(Coupling<usize, F>, Coupling<usize, F>)> {
+            Ok((Coupling::new(device, d, hidden, Moves::Odd)?, Coupling::new(device, d, hidden, Moves::Even)?))
+        }
+        match kind {
+            FlowKind::Made => to.with(autoregressive::<Affine>(device, d, hidden)?),
+            FlowKind::Maf => to.with(stack(layers, |_| maf())?),
+            FlowKind::MafMog => {
+                let last = autoregressive::<Mixture<Normal, 10>>(device, d, hidden)?;
+                to.with((stack(layers, |_| maf())?, last))
+            }
+            FlowKind::Nice => {
+                to.with((stack(layers, |_| pair::<Shift>(device, d, hidden))?, Rescale::<usize>::new(device, d)?))
+            }
+            FlowKind::RealNvp => to.with(stack(layers, |_| {
+                let coupling = |moves| AffineCoupling::new(device, d, hidden, moves);
+                Ok((coupling(Moves::Odd)?, norm()?, coupling(Moves::Even)?, norm()?))
+            })?),
+            FlowKind::Spline => {
+                to.with(stack(layers, |i| Ok((linear(i)?, autoregressive::<Spline<8, 3>>(device, d, hidden)?)))?)
+            }
+            FlowKind::SplineCoupling => {
+                to.with(stack(layers, |i| Ok((linear(i)?, pair::<Spline<8, 3>>(device, d, hidden)?)))?)
+            }
+            FlowKind::Gaussianization => to.with(stack(layers, |i| {
+                let rotation = Householder::new(device, d, d, seed.child("rotation", i as u64))?;
+                Ok((Elementwise::<usize, Mixture<Logistic, 16>>::new(device, d)?, rotation))
+            })?),
+            FlowKind::Rbig => to.with(stack(layers, |_| {
+                Ok((Elementwise::<usize, Mixture<Logistic, 100>>::new(device, d)?, Rotation::principal(device, d)?))
+            })?),
+        }
+    }
+}
