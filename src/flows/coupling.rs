@@ -1,9 +1,9 @@
 //! Couplings: some coordinates stay, and say how the others move.
 
 use super::{
-    Bijection, FastForward, FastInverse, Moved, Rows, Shift, Transform, VolumePreserving,
-    bijection::{free, typed},
-    transform::{Direction, apply},
+    Bijection, FastForward, FastInverse, Moved, Rows, Scale, Shift, Transform, VolumePreserving,
+    bijection::free,
+    transform::{Direction, apply, apply_planar},
 };
 use crate::{
     Error, Result,
@@ -13,10 +13,14 @@ use dfdx::{
     dtypes::Dtype,
     nn::{ModuleVisitor, TensorCollection},
     shapes::{Axis, Dim},
-    tensor::{Cpu, Storage, Tape, Tensor, WithEmptyTape},
-    tensor_ops::{BroadcastTo, Device as Plain, SumTo},
+    tensor::{Cpu, Storage, Tape, Tensor},
+    tensor_ops::{BroadcastTo, Device as Plain, TryConcatAlong},
 };
 use std::{marker::PhantomData, sync::Arc};
+
+mod image;
+
+pub use image::{ImageCoupling, ImageMoves};
 
 /// A coupling in which one network gives the coordinates that move the parameters of their transform `F`.
 ///
@@ -94,16 +98,19 @@ impl Moves {
     }
 }
 
-type Seen<E, Dev, T> = (Rows<usize, E, Dev, T>, Rows<usize, E, Dev>);
-
-/// The coordinates that stay, the others zero; and the mask of those that move, for every row.
+/// The coordinates that stay, the others zero.
 fn seen<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
     x: &Rows<D, E, Dev, T>,
     moves: &Tensor<(usize,), E, Dev>,
-) -> Seen<E, Dev, T> {
+) -> Rows<usize, E, Dev, T> {
     let x = free(x.retaped::<T>());
-    let moves = moves.clone().broadcast_like::<_, Axis<0>>(&x);
-    (x * (moves.clone().negate() + E::ONE), moves)
+    let stays = (moves.clone().negate() + E::ONE).broadcast_like::<_, Axis<0>>(&x);
+    x * stays
+}
+
+/// Which coordinates move.
+fn moving<E: Real, Dev: Device<E>>(moves: &Tensor<(usize,), E, Dev>) -> Arc<[bool]> {
+    Dev::elements(moves).iter().map(|m| *m != E::default()).collect()
 }
 
 impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Coupling<D, F, A, E, Dev> {
@@ -122,9 +129,8 @@ impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Coupling<D, F
 
     fn apply<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>, direction: Direction) -> Moved<D, E, Dev, T> {
         // What stays is the same on both sides.
-        let params = self.network.forward(seen(&x, &self.moves).0);
-        let moves: Arc<[bool]> = Dev::elements(&self.moves).iter().map(|m| *m != E::default()).collect();
-        apply::<F, _, _, _, _>(x, params, Some(moves), direction)
+        let params = self.network.forward(seen(&x, &self.moves));
+        apply::<F, _, _, _, _>(x, params, Some(moving::<E, Dev>(&self.moves)), direction)
     }
 }
 
@@ -171,27 +177,22 @@ impl<D: Dim, E: Real, Dev: Device<E>> AffineCoupling<D, E, Dev> {
         })
     }
 
-    /// `s` and `t`, both zero on the coordinates that stay.
-    fn moved<T: Tape<E, Dev>>(&self, x: &Rows<D, E, Dev, T>) -> [Rows<usize, E, Dev, T>; 2] {
-        let (seen, moves) = seen(x, &self.moves);
-        let log_scale = self.log_scale.forward(seen.retaped::<T>()) * moves.clone();
-        [log_scale, self.shift.forward(seen) * moves]
+    fn apply<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>, direction: Direction) -> Moved<D, E, Dev, T> {
+        // What stays is the same on both sides.
+        let seen = seen(&x, &self.moves);
+        let log_scale = self.log_scale.forward(seen.retaped::<T>());
+        let params = (log_scale, self.shift.forward(seen)).concat_along(Axis::<1>);
+        apply_planar::<Scale, _, _, _, _>(x, params, Some(moving::<E, Dev>(&self.moves)), direction)
     }
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for AffineCoupling<D, E, Dev> {
     fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
-        let [log_scale, shift] = self.moved(&x);
-        let log_det = log_scale.with_empty_tape().sum::<_, Axis<1>>();
-        (typed(free(x) * log_scale.exp() + shift), log_det)
+        self.apply(x, Direction::Forward)
     }
 
     fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
-        // What stays is the same on both sides.
-        let [log_scale, shift] = self.moved(&z);
-        let back = log_scale.negate();
-        let log_det = back.with_empty_tape().sum::<_, Axis<1>>();
-        (typed((free(z) - shift) * back.exp()), log_det)
+        self.apply(z, Direction::Inverse)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Learning a flow by maximum likelihood.
 
-use super::{Base, Bijection, Flow, Phase, TableFlow};
+use super::{Base, Bijection, Flow, Phase, Rows, TableFlow};
 use crate::{
     Result,
     archive::Archive,
@@ -66,6 +66,18 @@ where
     }
 }
 
+/// One step of Adam on the mean negative log-density of these rows, which it returns.
+pub(super) fn descend<D: Dim, B, P>(flow: &mut Flow<B, P>, adam: &mut Adam<Cpu>, x: Rows<D, f32, Cpu>) -> Result<f64>
+where
+    B: Bijection<D, f32, Cpu> + TensorCollection<f32, Cpu>,
+    P: Base,
+{
+    let loss = -flow.sequential().log_prob(x.traced(flow.bijection.alloc_grads())).mean();
+    let value = f64::from(loss.as_vec()[0]);
+    adam.update(&mut flow.bijection, &mut loss.backward())?;
+    Ok(value)
+}
+
 impl<D: Dim, B, P> Learner for FlowLearner<D, B, P>
 where
     B: Bijection<D, f32, Cpu> + TensorCollection<f32, Cpu>,
@@ -82,13 +94,8 @@ where
         self.settled = false;
         let d = self.model.names().len();
         let values = rows.iter().flat_map(|row| &self.train[row * d..(row + 1) * d]).copied().collect();
-        let flow = &self.model.flow;
-        let x = self.model.tensor(values).traced(flow.bijection.alloc_grads());
-        let loss = -flow.sequential().log_prob(x).mean();
-        let value = f64::from(loss.as_vec()[0]);
-        let mut grads = loss.backward();
-        self.adam.get_mut().update(&mut self.model.flow.bijection, &mut grads)?;
-        Ok(value)
+        let x = self.model.tensor(values);
+        descend(&mut self.model.flow, self.adam.get_mut(), x)
     }
 
     fn validate(&mut self) -> Result<Option<f64>> {

@@ -78,6 +78,10 @@ impl Use for Restore<'_> {
             if let Some(i) = values.iter().position(|x| !x.is_finite()) {
                 return Err(Error::invalid(format!("array {name}: {} at element {i}: the file is damaged", values[i])));
             }
+            // An order of the coordinates, or a choice of some, is made when the flow is, and only their places may differ.
+            if (name.ends_with("order") || name.ends_with("moves")) && sorted(&start) != sorted(values) {
+                return Err(Error::invalid(format!("array {name}: not an order of the columns")));
+            }
             // Weights outside the masks are zero when a network is made, and must have stayed so.
             if name.ends_with("weight") && start.iter().zip(values.iter()).any(|(a, b)| *a == 0.0 && *b != 0.0) {
                 return Err(Error::invalid(format!("array {name}: a connection against the order of the coordinates")));
@@ -87,6 +91,12 @@ impl Use for Restore<'_> {
         let d = header.names.len();
         Ok(Box::new(TableFlow::framed(Flow::normal(bijection), d, header.names, header.frame)?))
     }
+}
+
+fn sorted(values: &[f32]) -> Vec<f32> {
+    let mut values = values.to_vec();
+    values.sort_by(f32::total_cmp);
+    values
 }
 
 /// The kind of model in files.
@@ -244,9 +254,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
         let rows = Oracle::Ring.sample(100, Seed(1)).unwrap();
-        let (flow, _) = small(FlowKind::Made).fit(&rows, None, Seed(3)).unwrap();
-        flow.save(&path).unwrap();
-        let message = |change: &dyn Fn(&mut serde_json::Value, &mut Vec<NamedArray>)| {
+        let message_of = |kind, change: &dyn Fn(&mut serde_json::Value, &mut Vec<NamedArray>)| {
+            let (flow, _) = small(kind).fit(&rows, None, Seed(3)).unwrap();
+            flow.save(&path).unwrap();
             let archive = Archive::load(&path).unwrap();
             let mut header: serde_json::Value = archive.header().unwrap();
             let mut arrays = flow.flow.params();
@@ -259,6 +269,12 @@ mod tests {
             changed.save(&other).unwrap();
             FlowModel::load(&other).unwrap_err().to_string()
         };
+        let disorder = |_: &mut serde_json::Value, arrays: &mut Vec<NamedArray>| {
+            arrays.iter_mut().filter(|a| a.0.ends_with("order")).for_each(|a| a.2[0] = 7.0);
+        };
+        assert!(message_of(FlowKind::Maf, &disorder).contains("not an order of the columns"));
+        let message =
+            |change: &dyn Fn(&mut serde_json::Value, &mut Vec<NamedArray>)| message_of(FlowKind::Made, change);
         assert!(message(&|_, arrays| arrays[0].2[1] = 3.0).contains("against the order of the coordinates"));
         assert!(message(&|_, arrays| arrays[1].2[0] = f32::NAN).contains("NaN at element 0"));
         assert!(message(&|_, arrays| drop(arrays.pop())).contains("no array called flow/network.third.bias"));

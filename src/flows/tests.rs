@@ -96,23 +96,24 @@ fn gate<B: Bijection<D3, f64, Cpu> + TensorCollection<f64, Cpu>>(name: &str, mut
     assert!(grads.get(&x).as_vec().iter().all(|g| g.is_finite()), "{name}: a gradient that is not finite");
     // So are those near the middle what finite differences say: the tapes of both results are joined.
     let x = points::<3>(4, 2.0, 6);
-    let (z, log_det) = b.forward(x.leaky_trace());
-    let grads = (Normal.log_prob(z) + log_det).sum::<Rank0, _>().backward();
-    let value = |x: Vec<f64>| -> f64 {
-        let (z, log_det) = b.forward(Cpu::default().tensor_from_vec(x, (4, Const)));
-        (Normal.log_prob(z) + log_det).as_vec().iter().sum()
-    };
-    for (i, found) in grads.get(&x).as_vec().into_iter().enumerate() {
-        let at = |by: f64| {
-            let mut moved = x.as_vec();
-            moved[i] += by;
-            value(moved)
+    for inverse in [false, true] {
+        let (z, log_det) = if inverse { b.inverse(x.leaky_trace()) } else { b.forward(x.leaky_trace()) };
+        let grads = (Normal.log_prob(z) + log_det).sum::<Rank0, _>().backward();
+        let value = |x: Vec<f64>| -> f64 {
+            let x: Points<3> = Cpu::default().tensor_from_vec(x, (4, Const));
+            let (z, log_det) = if inverse { b.inverse(x) } else { b.forward(x) };
+            (Normal.log_prob(z) + log_det).as_vec().iter().sum()
         };
-        let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
-        assert!(
-            (found - numeric).abs() < 1e-5 * (1.0 + numeric.abs()),
-            "{name}: gradient {found}, numerically {numeric}"
-        );
+        for (i, found) in grads.get(&x).as_vec().into_iter().enumerate() {
+            let at = |by: f64| {
+                let mut moved = x.as_vec();
+                moved[i] += by;
+                value(moved)
+            };
+            let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
+            let near = (found - numeric).abs() < 1e-5 * (1.0 + numeric.abs());
+            assert!(near, "{name}, inverse {inverse}: gradient {found}, numerically {numeric}");
+        }
     }
     // What was saved comes back into a bijection that has forgotten it, as far as files of single precision can tell.
     let before = b.forward(points::<3>(5, 2.0, 4)).0.as_vec();
@@ -156,6 +157,15 @@ fn every_bijection_passes_the_gate() {
     gate("activation norm", with_numbers(ActNorm::<D3, f64>::new(&d, Const).unwrap(), 1.0, 2));
     gate("LU", with_numbers(Lu::<D3, f64>::new(&d, Const, Some(Seed(3))).unwrap(), 0.7, 3));
     gate("reflections", Householder::<D3, f64>::new(&d, Const, 2, Seed(1)).unwrap());
+    let mint = |grid, kernel, backwards| Mint::<D3, f64>::new(&d, Const, grid, kernel, 4, backwards).unwrap();
+    gate("MintNet", with_numbers(mint(Grid::pixel(3), 1, false), 1.0, 5));
+    gate("MintNet of images", with_numbers(mint(Grid { channels: 1, height: 1, width: 3 }, 3, true), 1.0, 5));
+    let row = Grid { channels: 1, height: 1, width: 3 };
+    gate("image coupling", ImageCoupling::<D3, f64>::new(&d, Const, row, ImageMoves::Black, 4, 1).unwrap());
+    let channels = ImageCoupling::<D3, f64>::new(&d, Const, Grid::pixel(3), ImageMoves::LastChannels, 4, 0).unwrap();
+    gate("coupling of channels", with_numbers(channels, 0.3, 4));
+    gate("the first coordinates", First::new(2, AffineCoupling::<usize, f64>::new(&d, 2, 8, Moves::Even).unwrap()));
+    gate("blocks", Blocks::new(1, with_numbers(ActNorm::<usize, f64>::new(&d, 1).unwrap(), 1.0, 2)));
     let mut norm = BatchNorm::<D3, f64>::new(&d, Const).unwrap();
     norm.adapt(points::<3>(50, 4.0, 8), Phase::Settle);
     gate("batch norm", norm);
@@ -167,7 +177,7 @@ fn with_numbers<M: TensorCollection<f64, Cpu>>(mut module: M, by: f64, seed: u64
     let mut rng = Seed(seed).stream("numbers", 0);
     let mut arrays = params(&module);
     for (name, _, values) in &mut arrays {
-        if name != "order" {
+        if name != "order" && name != "moves" {
             values.iter_mut().for_each(|x| *x += (by * (2.0 * rng.random::<f64>() - 1.0)) as f32);
         }
     }

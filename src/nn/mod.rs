@@ -13,6 +13,7 @@ pub mod ops;
 pub mod optim;
 mod params;
 mod perceptron;
+mod residual_net;
 
 pub use activation::{Activation, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Tanh};
 pub use attention::Attention;
@@ -22,6 +23,7 @@ pub use dfdx::nn::modules::{Dropout, Embedding, LayerNorm1D, Repeated, Residual,
 pub use ops::Real;
 pub use params::{NamedArray, fresh_copy, load_params, params};
 pub use perceptron::Perceptron;
+pub use residual_net::ResidualNet;
 
 pub(crate) use init::any_shape;
 use ops::{BufferKernel, Conv2dKernel, DenseKernel, PerceptronKernel};

@@ -3,8 +3,8 @@
 use crate::{
     Error, Result,
     flows::{
-        Affine, AffineCoupling, Autoregressive, BatchNorm, Bijection, Coupling, Elementwise, Householder, Logistic, Lu,
-        Maf, Mixture, Moves, Normal, Permute, Rescale, Rotation, Shift, Spline, Stack, Transform,
+        Affine, AffineCoupling, Autoregressive, BatchNorm, Bijection, Coupling, Elementwise, Grid, Householder,
+        Logistic, Lu, Maf, Mint, Mixture, Moves, Normal, Permute, Rescale, Rotation, Shift, Spline, Stack, Transform,
     },
     random::Seed,
 };
@@ -29,6 +29,8 @@ pub enum FlowKind {
     Spline,
     /// Couplings of rational-quadratic splines, and linear layers between them.
     SplineCoupling,
+    /// Residual blocks of masked networks, in either order of the columns.
+    MintNet,
     /// Mixtures of logistic distribution functions of each coordinate, and rotations between them.
     Gaussianization,
     /// The same with principal axes for rotations, and no learning: Gaussianization by iteration.
@@ -37,7 +39,7 @@ pub enum FlowKind {
 
 impl FlowKind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Made,
         Self::Maf,
         Self::MafMog,
@@ -45,6 +47,7 @@ impl FlowKind {
         Self::RealNvp,
         Self::Spline,
         Self::SplineCoupling,
+        Self::MintNet,
         Self::Gaussianization,
         Self::Rbig,
     ];
@@ -59,6 +62,7 @@ impl FlowKind {
             Self::RealNvp => "real-nvp",
             Self::Spline => "spline",
             Self::SplineCoupling => "spline-coupling",
+            Self::MintNet => "mint-net",
             Self::Gaussianization => "gaussianization",
             Self::Rbig => "rbig",
         }
@@ -141,6 +145,11 @@ impl Spec {
             FlowKind::SplineCoupling => {
                 to.with(stack(layers, |i| Ok((linear(i)?, pair::<Spline<8, 3>>(device, d, hidden)?)))?)
             }
+            FlowKind::MintNet => to.with(stack(layers, |_| {
+                let units = hidden.div_ceil(d.max(1));
+                let layer = |backwards| Mint::new(device, d, Grid::pixel(d), 1, units, backwards);
+                Ok((layer(false)?, layer(true)?))
+            })?),
             FlowKind::Gaussianization => to.with(stack(layers, |i| {
                 let rotation = Householder::new(device, d, d, seed.child("rotation", i as u64))?;
                 Ok((Elementwise::<usize, Mixture<Logistic, 16>>::new(device, d)?, rotation))

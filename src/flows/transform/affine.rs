@@ -31,6 +31,17 @@ pub struct Bounded;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scale;
 
+/// RealNVP's function of images, of `p = (a, t, g)`: a scale within bounds that are learned.
+///
+/// ```text
+/// z = x e^s + t      s = g tanh a      log dz/dx = s
+/// ```
+///
+/// `g` is one number a channel. Source: the code of Dinh, Sohl-Dickstein and Bengio 2017, but for the order of shift and scale,
+/// which is that of the paper's eq. 7.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tamed;
+
 /// NICE's rescaling, of `p = (d)`.
 ///
 /// ```text
@@ -137,6 +148,40 @@ impl Transform for Scale {
     fn start(values: &[f64]) -> Option<Vec<f64>> {
         let (mean, deviation) = mean_and_deviation(values);
         Some(vec![-deviation.ln(), -mean / deviation])
+    }
+}
+
+impl Tamed {
+    /// `p` of [`Scale`], and `tanh a`.
+    #[inline(always)]
+    fn scale<E: Real>(p: &[E]) -> ([E; 2], E) {
+        let tanh = p[0].tanh();
+        ([p[2] * tanh, p[1]], tanh)
+    }
+}
+
+impl Transform for Tamed {
+    const WIDTH: usize = 3;
+
+    #[inline(always)]
+    fn forward<E: Real>(x: E, p: &[E]) -> (E, E) {
+        Scale::forward(x, &Self::scale(p).0)
+    }
+
+    #[inline(always)]
+    fn inverse<E: Real>(z: E, p: &[E]) -> (E, E) {
+        Scale::inverse(z, &Self::scale(p).0)
+    }
+
+    #[inline(always)]
+    fn backward<E: Real>(x: E, p: &[E], dz: E, dl: E, dp: &mut [E]) -> E {
+        let (scale, tanh) = Self::scale(p);
+        let mut own = [E::default(); 2];
+        let dx = Scale::backward(x, &scale, dz, dl, &mut own);
+        dp[0] += own[0] * p[2] * (E::ONE - tanh * tanh);
+        dp[1] += own[1];
+        dp[2] += own[0] * tanh;
+        dx
     }
 }
 

@@ -42,6 +42,26 @@ pub(in crate::flows) fn apply<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: 
     moves: Option<Arc<[bool]>>,
     direction: Direction,
 ) -> Moved<D, E, Dev, T> {
+    run::<F, D, E, Dev, T>(x, params, moves, direction, false)
+}
+
+/// As [`apply`], with the first parameters of all coordinates first, then all second ones: channel after channel.
+pub(in crate::flows) fn apply_planar<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+    x: Rows<D, E, Dev, T>,
+    params: Params<E, Dev, T>,
+    moves: Option<Arc<[bool]>>,
+    direction: Direction,
+) -> Moved<D, E, Dev, T> {
+    run::<F, D, E, Dev, T>(x, params, moves, direction, true)
+}
+
+fn run<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+    x: Rows<D, E, Dev, T>,
+    params: Params<E, Dev, T>,
+    moves: Option<Arc<[bool]>>,
+    direction: Direction,
+    planar: bool,
+) -> Moved<D, E, Dev, T> {
     let (x, tape) = x.contiguous().split_tape();
     let (params, params_tape) = params.contiguous().split_tape();
     let mut tape = tape.merge(params_tape);
@@ -50,7 +70,7 @@ pub(in crate::flows) fn apply<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: 
     let d = dims.size();
     assert!(width == d * F::WIDTH && (given == rows || given == 1), "{given} × {width} parameters of {rows} × {d}");
     let shared = given == 1;
-    let kernel = Kernel { d, shared, moves, direction };
+    let kernel = Kernel { d, shared, planar, moves, direction };
 
     let mut out = Dev::elements(&x).into_owned();
     let mut log_det = vec![E::default(); rows];
@@ -111,6 +131,7 @@ pub(crate) fn reparameterised<E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
 struct Kernel {
     d: usize,
     shared: bool,
+    planar: bool,
     moves: Option<Arc<[bool]>>,
     direction: Direction,
 }
@@ -121,27 +142,38 @@ impl Kernel {
         if self.shared { 0 } else { block * ROWS * self.d * F::WIDTH }
     }
 
-    /// For every coordinate that moves: its row, its place among the coordinates of these rows, and that of its parameters.
+    /// For every coordinate that moves: its row, its place among the coordinates of these rows, and that of its first parameter.
     #[inline(always)]
     fn each<F: Transform>(&self, rows: usize, mut work: impl FnMut(usize, usize, usize)) {
+        let step = if self.planar { 1 } else { F::WIDTH };
         for row in 0..rows {
+            let first = if self.shared { 0 } else { row * self.d * F::WIDTH };
             for i in 0..self.d {
                 if self.moves.as_ref().is_none_or(|moves| moves[i]) {
-                    let at = row * self.d + i;
-                    work(row, at, F::WIDTH * if self.shared { i } else { at });
+                    work(row, row * self.d + i, first + i * step);
                 }
             }
         }
     }
 
+    /// Lets `work` have the parameters of a coordinate, the first of them at `from`, one after the other.
+    #[inline(always)]
+    fn with<F: Transform, E: Real, R>(&self, p: &[E], from: usize, scrap: &mut [E], work: impl FnOnce(&[E]) -> R) -> R {
+        if !self.planar {
+            return work(&p[from..from + F::WIDTH]);
+        }
+        scrap.iter_mut().enumerate().for_each(|(k, to)| *to = p[from + k * self.d]);
+        work(scrap)
+    }
+
     #[inline(always)]
     fn forward<F: Transform, E: Real>(&self, x: &mut [E], p: &[E], log_det: &mut [E]) {
+        let mut scrap = vec![E::default(); F::WIDTH];
         self.each::<F>(log_det.len(), |row, at, from| {
-            let p = &p[from..from + F::WIDTH];
-            let (z, log) = match self.direction {
+            let (z, log) = self.with::<F, E, _>(p, from, &mut scrap, |p| match self.direction {
                 Direction::Forward => F::forward(x[at], p),
                 Direction::Inverse => F::inverse(x[at], p),
-            };
+            });
             x[at] = z;
             log_det[row] += log;
         });
@@ -150,22 +182,44 @@ impl Kernel {
     /// `dx` holds `dz` before, and the slopes along `x` after. `x` is the data side, whichever the direction.
     #[inline(always)]
     fn backward<F: Transform, E: Real>(&self, x: &[E], p: &[E], dx: &mut [E], dl: &[E], dp: &mut [E]) {
-        let mut scrap = vec![E::default(); F::WIDTH];
+        let mut scrap = [(); 3].map(|()| vec![E::default(); F::WIDTH]);
+        let [scrap, gathered, slopes] = &mut scrap;
         self.each::<F>(dx.len() / self.d.max(1), |row, at, from| {
-            let (p, dp) = (&p[from..from + F::WIDTH], &mut dp[from..from + F::WIDTH]);
             let (x, d, dl) = (x[at], dx[at], dl[row]);
-            dx[at] = match self.direction {
-                Direction::Forward => F::backward(x, p, d, dl, dp),
-                // x = f⁻¹(z) and ℓ = −log f′(x) have the differentials dx = (dz − f_p dp) / f′ and dℓ = −(log f′)_x dx − (log f′)_p dp:
-                // the slopes of f alone give those of its inverse.
-                Direction::Inverse => {
-                    let along = F::backward(x, p, E::default(), E::ONE, &mut scrap);
-                    let (_, log_slope) = F::forward(x, p);
-                    let dz = (d - dl * along) * (-log_slope).exp();
-                    F::backward(x, p, -dz, -dl, dp);
-                    dz
+            dx[at] = self.with::<F, E, _>(p, from, gathered, |p| {
+                if !self.planar {
+                    return slopes_at::<F, E>(self.direction, x, p, d, dl, &mut dp[from..from + F::WIDTH], scrap);
                 }
-            };
+                slopes.fill(E::default());
+                let dx = slopes_at::<F, E>(self.direction, x, p, d, dl, slopes, scrap);
+                slopes.iter().enumerate().for_each(|(k, slope)| dp[from + k * self.d] += *slope);
+                dx
+            });
         });
+    }
+}
+
+/// Adds the slopes along the parameters of one coordinate, and returns that along `x`.
+#[inline(always)]
+fn slopes_at<F: Transform, E: Real>(
+    direction: Direction,
+    x: E,
+    p: &[E],
+    d: E,
+    dl: E,
+    dp: &mut [E],
+    scrap: &mut [E],
+) -> E {
+    match direction {
+        Direction::Forward => F::backward(x, p, d, dl, dp),
+        // x = f⁻¹(z) and ℓ = −log f′(x) have the differentials dx = (dz − f_p dp) / f′ and dℓ = −(log f′)_x dx − (log f′)_p dp:
+        // the slopes of f alone give those of its inverse.
+        Direction::Inverse => {
+            let along = F::backward(x, p, E::default(), E::ONE, scrap);
+            let (_, log_slope) = F::forward(x, p);
+            let dz = (d - dl * along) * (-log_slope).exp();
+            F::backward(x, p, -dz, -dl, dp);
+            dz
+        }
     }
 }

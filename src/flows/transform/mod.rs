@@ -8,9 +8,9 @@ mod spline;
 #[cfg(test)]
 mod tests;
 
-pub use affine::{Affine, Bounded, Gated, Scale, Shift, Stretch};
+pub use affine::{Affine, Bounded, Gated, Scale, Shift, Stretch, Tamed};
 pub(crate) use apply::reparameterised;
-pub(super) use apply::{Direction, apply};
+pub(super) use apply::{Direction, apply, apply_planar};
 pub use mixture::{Bell, Mixture};
 pub use spline::Spline;
 

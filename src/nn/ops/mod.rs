@@ -7,19 +7,23 @@
 //! the gradient it adds to may already hold another branch's share.
 
 mod buffer;
+mod columns;
 mod conv2d;
 pub(crate) mod cpu;
 mod dense;
 mod perceptron;
+mod pointwise;
 mod real;
 mod rowwise;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use buffer::BufferKernel;
+pub(crate) use columns::columns;
 pub(crate) use conv2d::map_size;
 pub use conv2d::{Conv2dKernel, Geometry};
 pub use dense::{DenseKernel, Rows};
 pub use perceptron::{Layer, PerceptronKernel};
+pub(crate) use pointwise::pointwise;
 pub use real::Real;
 pub(crate) use rowwise::rowwise;

@@ -7,6 +7,9 @@ use dfdx::dtypes::Dtype;
 /// The elementary functions of `f32` are branch-free polynomials that the compiler turns into vector code; their relative
 /// error is below 3 units in the last place. They keep NaN, and saturate as the true functions round: `exp` gives 0 and ∞.
 pub trait Real: Dtype + std::fmt::Display + std::ops::Neg<Output = Self> {
+    /// The distance from 1 to the next larger number.
+    const EPSILON: Self;
+
     /// The nearest value of this type.
     fn of(value: f64) -> Self;
     /// This value in double precision.
@@ -39,6 +42,8 @@ pub trait Real: Dtype + std::fmt::Display + std::ops::Neg<Output = Self> {
 }
 
 impl Real for f64 {
+    const EPSILON: Self = f64::EPSILON;
+
     #[inline(always)]
     fn of(value: f64) -> Self {
         value
@@ -74,6 +79,8 @@ impl Real for f64 {
 }
 
 impl Real for f32 {
+    const EPSILON: Self = f32::EPSILON;
+
     #[inline(always)]
     fn of(value: f64) -> Self {
         value as f32

@@ -1,0 +1,117 @@
+//! The coupling of images.
+
+use super::{moving, seen};
+use crate::{
+    Error, Result,
+    flows::{
+        Bijection, FastForward, FastInverse, Grid, Moved, Rows, Tamed,
+        transform::{Direction, apply_planar},
+    },
+    nn::{Device, Real, ResidualNet, any_shape},
+};
+use dfdx::{
+    dtypes::Dtype,
+    nn::{ModuleVisitor, TensorCollection},
+    shapes::{Axes2, Axis, Dim, HasShape},
+    tensor::{Cpu, Storage, Tape, Tensor},
+    tensor_ops::{BroadcastTo, Device as Plain, ReshapeTo, TryConcatAlong},
+};
+use std::marker::PhantomData;
+
+/// RealNVP's affine coupling of images, with a convolutional residual network.
+///
+/// ```text
+/// z = x on the numbers that stay      z = x ⊙ exp s + t on the others      s = g ⊙ tanh a
+/// (a, t) = network(x_stay)            log |det| = Σ s
+/// ```
+///
+/// `g` is one number a channel and starts at 1: how far a layer can stretch is learned, and cannot run away. Source: Dinh,
+/// Sohl-Dickstein and Bengio 2017, §3.4 and 3.5; their networks have weight and batch normalization, these have none.
+#[derive(Clone, Debug)]
+pub struct ImageCoupling<D, E: Dtype = f32, Dev: Storage<E> = Cpu> {
+    network: ResidualNet<E, Dev>,
+    /// `g`, one a channel.
+    gain: Tensor<(usize,), E, Dev>,
+    moves: Tensor<(usize,), E, Dev>,
+    what: PhantomData<D>,
+}
+
+/// Which numbers of an image a coupling moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageMoves {
+    /// All channels of every second pixel, as the black squares of a checkerboard, the first pixel among them.
+    Black,
+    /// All channels of the other pixels.
+    White,
+    /// The first half of the channels.
+    FirstChannels,
+    /// The second half.
+    LastChannels,
+}
+
+impl<D: Dim, E: Real, Dev: Device<E>> ImageCoupling<D, E, Dev> {
+    /// A coupling whose network is `hidden` channels wide and has `blocks` residual blocks. It begins anywhere.
+    ///
+    /// # Errors
+    /// When the grid has other coordinates, nothing would stay or nothing move, a size is 0, or the device has no memory for it.
+    pub fn new(device: &Dev, dims: D, grid: Grid, moves: ImageMoves, hidden: usize, blocks: usize) -> Result<Self> {
+        let Grid { channels, height, width } = grid.of(dims.size())?;
+        let moves = (0..grid.dims()).map(|i| {
+            let (channel, row, column) = (i / grid.pixels(), i / width % height, i % width);
+            match moves {
+                ImageMoves::Black => (row + column).is_multiple_of(2),
+                ImageMoves::White => !(row + column).is_multiple_of(2),
+                ImageMoves::FirstChannels => channel < channels / 2,
+                ImageMoves::LastChannels => channel >= channels / 2,
+            }
+        });
+        let moves: Vec<E> = moves.map(|moves| if moves { E::ONE } else { E::default() }).collect();
+        if moves.iter().all(|m| *m == moves[0]) {
+            let size = format!("a coupling of {channels} × {height} × {width} numbers");
+            return Err(Error::invalid(format!("{size}: some must stay and some move")));
+        }
+        Ok(Self {
+            network: ResidualNet::new(device, [channels, height, width], 2 * channels, hidden, blocks)?,
+            gain: device.try_ones_like(&(channels,)).map_err(Error::invalid)?,
+            moves: device.try_tensor_from_vec(moves, (grid.dims(),)).map_err(Error::invalid)?,
+            what: PhantomData,
+        })
+    }
+
+    fn apply<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>, direction: Direction) -> Moved<D, E, Dev, T> {
+        let (rows, d, channels) = (x.shape().0, self.moves.shape().0, self.gain.shape().0);
+        let gain = self.gain.retaped::<T>().broadcast_like::<_, Axes2<0, 2>>(&(rows, channels, d / channels));
+        // What stays is the same on both sides.
+        let params = self.network.forward(seen(&x, &self.moves));
+        let params = (params, gain.reshape_like(&(rows, d))).concat_along(Axis::<1>);
+        apply_planar::<Tamed, _, _, _, _>(x, params, Some(moving::<E, Dev>(&self.moves)), direction)
+    }
+}
+
+impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for ImageCoupling<D, E, Dev> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+        self.apply(x, Direction::Forward)
+    }
+
+    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+        self.apply(z, Direction::Inverse)
+    }
+}
+
+impl<D, E: Dtype, Dev: Storage<E>> FastForward for ImageCoupling<D, E, Dev> {}
+impl<D, E: Dtype, Dev: Storage<E>> FastInverse for ImageCoupling<D, E, Dev> {}
+
+impl<D, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for ImageCoupling<D, E, Dev> {
+    type To<E2: Dtype, D2: Plain<E2>> = ImageCoupling<D, E2, D2>;
+
+    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+        visitor.visit_fields(
+            (
+                Self::module("network", |s| &s.network, |s| &mut s.network),
+                Self::tensor("gain", |s| &s.gain, |s| &mut s.gain, any_shape(true)),
+                Self::tensor("moves", |s| &s.moves, |s| &mut s.moves, any_shape(false)),
+            ),
+            |(network, gain, moves)| ImageCoupling { network, gain, moves, what: PhantomData },
+        )
+    }
+}

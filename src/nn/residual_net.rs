@@ -1,0 +1,163 @@
+//! A convolutional residual network whose sizes are known at run time; what the couplings of images are made of.
+
+use std::cell::Cell;
+
+use dfdx::{
+    dtypes::Dtype,
+    nn::{ModuleVisitor, ScalarOptions, TensorCollection},
+    shapes::HasShape,
+    tensor::{Cpu, Storage, Tape, Tensor},
+    tensor_ops::Device as Plain,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{Device, Identity, Real, Relu, init::any_shape, ops::Geometry};
+use crate::{Error, Result};
+
+/// A convolutional residual network.
+///
+/// ```text
+/// h₀ = relu(W₀ ∗ x + b₀)      hᵢ₊₁ = hᵢ + W′ᵢ ∗ relu(Wᵢ ∗ hᵢ + bᵢ) + b′ᵢ      y = W ∗ h + b
+/// ```
+///
+/// Shapes: `x (batch, C · H · W)`, `y (batch, O · H · W)`, channel after channel; kernels of 3 × 3 pixels with zeros around the
+/// image. Weights start uniform in `±1/√(inputs)`, those of the last convolution within a tenth of that.
+#[derive(Clone, Debug)]
+pub struct ResidualNet<E: Dtype = f32, D: Storage<E> = Cpu> {
+    weights: Vec<Tensor<(usize, usize), E, D>>,
+    biases: Vec<Tensor<(usize,), E, D>>,
+    height: usize,
+    width: usize,
+    /// Number of convolutions: a visitor of the parameters asks for it.
+    convolutions: usize,
+}
+
+/// The side of a kernel.
+const KERNEL: usize = 3;
+
+impl<E: Real, D: Device<E>> ResidualNet<E, D> {
+    /// A network from `[channels, height, width]` to `outputs` channels of the same size, `hidden` channels wide, with `blocks`
+    /// residual blocks.
+    ///
+    /// # Errors
+    /// When a size is 0, or the device has no memory for it.
+    pub fn new(device: &D, image: [usize; 3], outputs: usize, hidden: usize, blocks: usize) -> Result<Self> {
+        let [inputs, height, width] = image;
+        if [inputs, height, width, outputs, hidden].contains(&0) {
+            let sizes = format!("a network from {image:?} to {outputs} channels, {hidden} wide");
+            return Err(Error::invalid(format!("{sizes}; no size may be 0")));
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(device.random_u64());
+        let (mut weights, mut biases) = (Vec::new(), Vec::new());
+        let convolutions = 2 + 2 * blocks;
+        for i in 0..convolutions {
+            let (from, to) = match i {
+                0 => (inputs, hidden),
+                i if i + 1 == convolutions => (hidden, outputs),
+                _ => (hidden, hidden),
+            };
+            let patch = from * KERNEL * KERNEL;
+            let bound = if i + 1 == convolutions { 0.1 } else { 1.0 } / (patch as f64).sqrt();
+            let mut value = || E::of(bound * (2.0 * rng.random::<f64>() - 1.0));
+            let weight = (0..to * patch).map(|_| value()).collect();
+            let bias = (0..to).map(|_| value()).collect();
+            weights.push(device.try_tensor_from_vec(weight, (to, patch)).map_err(Error::invalid)?);
+            biases.push(device.try_tensor_from_vec(bias, (to,)).map_err(Error::invalid)?);
+        }
+        Ok(Self { weights, biases, height, width, convolutions })
+    }
+
+    /// The maps of every image.
+    pub fn forward<T: Tape<E, D>>(&self, x: Tensor<(usize, usize), E, D, T>) -> Tensor<(usize, usize), E, D, T> {
+        let last = self.convolutions - 1;
+        let mut h = self.convolve::<Relu, T>(0, x);
+        for i in (1..last).step_by(2) {
+            let inner = self.convolve::<Relu, T>(i, h.retaped::<T>());
+            h = self.convolve::<Identity, T>(i + 1, inner) + h;
+        }
+        self.convolve::<Identity, T>(last, h)
+    }
+
+    fn convolve<A: super::Activation, T: Tape<E, D>>(
+        &self,
+        i: usize,
+        x: Tensor<(usize, usize), E, D, T>,
+    ) -> Tensor<(usize, usize), E, D, T> {
+        let (to, patch) = *self.weights[i].shape();
+        let image = [patch / (KERNEL * KERNEL), self.height, self.width];
+        let shape = (x.shape().0, to * self.height * self.width);
+        let geometry = Geometry::new(image, to, KERNEL, 1, KERNEL / 2);
+        D::try_conv2d::<A, _, _, _, _, T>(geometry, x, &self.weights[i], &self.biases[i], shape)
+            .expect("the device has memory for a map")
+    }
+}
+
+impl<E: Dtype, D: Plain<E>> TensorCollection<E, D> for ResidualNet<E, D> {
+    type To<E2: Dtype, D2: Plain<E2>> = ResidualNet<E2, D2>;
+
+    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+        let count = Cell::new(0);
+        let see = |n: usize| count.set(n);
+        visitor.visit_scalar(
+            "convolutions",
+            |s| {
+                see(s.convolutions);
+                &s.convolutions
+            },
+            |s| {
+                see(s.convolutions);
+                &mut s.convolutions
+            },
+            ScalarOptions::from_default(0_usize),
+        )?;
+        let names: Vec<[String; 2]> = (0..count.get()).map(|i| [format!("{i}.weight"), format!("{i}.bias")]).collect();
+        let weight =
+            |(i, name)| Self::tensor(name, move |s: &Self| &s.weights[i], move |s| &mut s.weights[i], any_shape(true));
+        let bias =
+            |(i, name)| Self::tensor(name, move |s: &Self| &s.biases[i], move |s| &mut s.biases[i], any_shape(true));
+        let fields = (
+            names.iter().map(|n| n[0].as_str()).enumerate().map(weight).collect::<Vec<_>>(),
+            names.iter().map(|n| n[1].as_str()).enumerate().map(bias).collect::<Vec<_>>(),
+            Self::scalar("height", |s| &s.height, |s| &mut s.height, ScalarOptions::from_default(0)),
+            Self::scalar("width", |s| &s.width, |s| &mut s.width, ScalarOptions::from_default(0)),
+        );
+        visitor.visit_fields(fields, |(weights, biases, height, width)| ResidualNet {
+            convolutions: weights.len(),
+            weights,
+            biases,
+            height,
+            width,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{
+        fresh_copy,
+        ops::testing::{assert_close, numbers, numeric_gradient},
+        params,
+    };
+    use dfdx::{
+        prelude::{Backward, SumTo},
+        shapes::Rank0,
+        tensor::{TensorFromVec, Trace},
+    };
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        let net = ResidualNet::<f64>::new(&Cpu::seed_from_u64(3), [2, 3, 2], 3, 4, 2).unwrap();
+        let weights: Tensor<(usize, usize), f64, Cpu> = Cpu::default().tensor_from_vec(numbers(36, 2), (2, 18));
+        let at = |x: &[f64]| Cpu::default().tensor_from_vec(x.to_vec(), (2, 12));
+        let x = at(&numbers(24, 1));
+        let found = (net.forward(x.leaky_trace()) * weights.clone()).sum::<Rank0, _>().backward().get(&x).as_vec();
+        let value = |x: &[f64]| (net.forward(at(x)) * weights.clone()).as_vec().iter().sum();
+        assert_close(&found, &numeric_gradient(&x.as_vec(), value), 1e-6);
+        let copy = fresh_copy(&net).unwrap();
+        assert_eq!(params(&copy), params(&net));
+        assert_eq!(copy.forward(x.clone()).as_vec(), net.forward(x).as_vec());
+        assert!(ResidualNet::<f32>::new(&Cpu::default(), [1, 2, 2], 2, 0, 1).is_err());
+    }
+}
