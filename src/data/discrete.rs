@@ -242,6 +242,25 @@ impl Rows for Subset<'_> {
     }
 }
 
+/// The codes of rows of `dims` variables as numbers, row after row, for a model that has no missing values.
+pub(crate) fn complete(rows: &dyn Rows, dims: usize) -> Result<Vec<f32>> {
+    let found = rows.schema().len();
+    if found != dims {
+        return Err(Error::invalid(format!("rows of {found} variables; the model is of {dims}")));
+    }
+    let (mut codes, mut values) = (Vec::new(), Vec::with_capacity(rows.len() * dims));
+    let all: Vec<usize> = (0..rows.len()).collect();
+    for block in all.chunks(4096) {
+        rows.read(block, &mut codes)?;
+        if let Some(at) = codes.iter().position(|code| *code == MISSING) {
+            let (row, variable) = (block[0] + at / dims, at % dims);
+            return Err(Error::invalid(format!("row {row}, variable {variable}: this model has no missing values")));
+        }
+        values.extend(codes.iter().map(|code| f32::from(*code)));
+    }
+    Ok(values)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,8 +12,10 @@ mod sets;
 pub mod shipped;
 mod soft;
 mod stream;
+pub mod uci;
 
 pub use batches::{Batches, Split};
+pub(crate) use discrete::complete;
 pub use discrete::{Coding, Discrete, MISSING, Rows, Schema, Subset, Variable};
 pub(crate) use envelope::Envelope;
 pub use fetch::{data_home, fetch_fashion_mnist};

@@ -13,9 +13,9 @@ use crate::{
 use dfdx::{
     dtypes::Dtype,
     nn::{ModuleVisitor, TensorCollection},
-    shapes::{Dim, HasShape},
+    shapes::{Axis, Dim, HasShape},
     tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
-    tensor_ops::{Device as Plain, ReshapeTo, TryMatMul},
+    tensor_ops::{Device as Plain, ReshapeTo, TryConcatAlong},
 };
 use std::marker::PhantomData;
 
@@ -98,14 +98,7 @@ impl<C: Dim, D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>>
 
     /// The network's outputs for a context and coordinates.
     fn params<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>, context: Rows<C, E, Dev, T>) -> Rows<usize, E, Dev, T> {
-        let (c, d) = (context.shape().1.size(), x.shape().1.size());
-        // Both side by side: products with a matrix that puts each in its place.
-        let place = |rows: usize, from: usize| {
-            let one = |at: usize| if at % (c + d) == from + at / (c + d) { E::ONE } else { E::default() };
-            x.device().tensor_from_vec((0..rows * (c + d)).map(one).collect(), (rows, c + d))
-        };
-        let (first, second) = (place(c, 0), place(d, c));
-        self.layer.network.forward(free(context).matmul(first) + free(x).matmul(second))
+        self.layer.network.forward((free(context), free(x)).concat_along(Axis::<1>))
     }
 }
 
@@ -164,7 +157,7 @@ mod tests {
     };
     use dfdx::{
         prelude::{Backward, SumTo},
-        shapes::{Axis, Const, Rank0},
+        shapes::{Const, Rank0},
         tensor::{Tensor, TensorFromVec, Trace},
     };
 

@@ -8,7 +8,6 @@ use crate::{
 use dfdx::{
     shapes::{Dim, HasShape},
     tensor::NoneTape,
-    tensor_ops::ReshapeTo,
 };
 
 /// How a fixed point is looked for.
@@ -41,16 +40,32 @@ pub struct Solved<E: Real, Dev: Device<E>> {
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> Mint<D, E, Dev> {
-    /// Looks for the rows that the layer maps to `z`.
+    /// Looks for the rows that the layer maps to `z`, from `z / t` on.
     pub fn solve<N: Dim>(&self, z: Rows<N, E, Dev>, solver: &Solver) -> Solved<E, Dev> {
         let z = free(z);
+        let log_scale = Dev::elements(&self.log_scale);
+        let start = z.as_vec().into_iter().enumerate();
+        let start = start.map(|(i, z)| z * (-log_scale[i % log_scale.len()]).exp()).collect();
+        let start = z.device().tensor_from_vec(start, *z.shape());
+        self.solve_from(z, start, solver)
+    }
+
+    /// The same from rows that may be nearer.
+    ///
+    /// # Panics
+    /// When there are not as many of them.
+    pub fn solve_from<N: Dim>(
+        &self,
+        z: Rows<N, E, Dev>,
+        start: Rows<usize, E, Dev>,
+        solver: &Solver,
+    ) -> Solved<E, Dev> {
+        let z = free(z);
         let (rows, d) = *z.shape();
-        let z: Vec<E> = Dev::elements(&z.contiguous()).into_owned();
+        assert_eq!(*start.shape(), (rows, d), "a start for every row");
+        let (z, mut x) = (z.as_vec(), start.as_vec());
         let device = self.log_scale.device();
         let masked = self.masked::<NoneTape>().0;
-        let log_scale = Dev::elements(&self.log_scale);
-        let start = |(i, z): (usize, &E)| *z * (-log_scale[i % d]).exp();
-        let mut x: Vec<E> = z.iter().enumerate().map(start).collect();
         let (mut errors, mut converged) = (Vec::new(), vec![false; rows]);
         for iteration in 0..=solver.iterations {
             let [now, diagonal] = self.run(&masked, device.tensor_from_vec(x.clone(), (rows, d)));
