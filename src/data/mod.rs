@@ -23,6 +23,6 @@ pub use hash::hash_rows;
 pub use load::{Loaded, load};
 pub use oracle::Oracle;
 pub use save::save_discrete;
-pub use sets::{Images, LabelMaps, Table, Text};
+pub use sets::{Images, LabelMaps, Sound, Table, Text};
 pub use soft::Soft;
 pub use stream::{NpyRows, open_rows};

@@ -1,7 +1,7 @@
 //! The data sets that come with the repository (`datasets/README.md` states the source and licence of each).
 
 use super::{
-    Images, LabelMaps, Table, Text,
+    Images, LabelMaps, Sound, Table, Text,
     load::{Array, Loaded, Values, load, load_image},
 };
 use crate::{Error, Result};
@@ -91,6 +91,14 @@ pub fn photo_patches<const S: usize>(name: &str) -> Result<Images<3, S, S>> {
         }
     }
     Images::new(patches, Vec::new(), 256).map_err(|e| Error::file(path, e))
+}
+
+/// A sound of about a second at 8 kHz: `complete`, or the shorter `bell`.
+///
+/// # Errors
+/// As [`digits`]; also for another name.
+pub fn sound(name: &str) -> Result<Sound> {
+    Sound::load(folder()?.join("sounds").join(name).with_extension("wav"))
 }
 
 /// The Landsat satellite table: 36 spectral values and the class of the soil.

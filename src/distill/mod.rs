@@ -1,5 +1,7 @@
 //! One density made into another: distillation by the divergence between them.
 
 mod flows;
+mod parallel;
 
 pub use flows::{Divergence, FlowDistiller, divergence};
+pub use parallel::ParallelDistiller;

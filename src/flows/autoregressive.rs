@@ -105,7 +105,7 @@ impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Bijection<D, 
 }
 
 /// The inverse by a pass of the network for each coordinate, with a tape through all of them.
-fn in_passes<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+pub(super) fn in_passes<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
     z: &Rows<D, E, Dev>,
     tape: T,
     network: impl Fn(Rows<D, E, Dev, T>) -> Rows<usize, E, Dev, T>,

@@ -27,7 +27,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod transform;
+mod triangular;
+mod wave;
 
+pub use crate::nn::Stack;
 pub use autoregressive::{Autoregressive, Conditional, ConditionalAutoregressive, Given, Maf};
 pub use base::{Base, Logistic, Modes, Normal, Uniform};
 pub use bijection::{Bijection, FastForward, FastInverse, Inverse, Moved, PerRow, Phase, Rows, VolumePreserving};
@@ -46,7 +49,8 @@ pub use norm::BatchNorm;
 pub use part::{Blocks, First};
 pub use permutation::Permute;
 pub use points::{to_points, to_rows};
-pub use stack::Stack;
 pub use table::TableFlow;
 pub(crate) use transform::reparameterised;
 pub use transform::{Affine, Bell, Bounded, Gated, Mixture, Scale, Shift, Spline, Stretch, Tamed, Transform};
+pub use triangular::{AffineInOrder, Linear};
+pub use wave::Wave;

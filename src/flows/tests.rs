@@ -148,6 +148,7 @@ fn every_bijection_passes_the_gate() {
     gate("autoregressive splines", Autoregressive::<D3, Spline, Tanh, f64>::new(&d, Const, 8).unwrap());
     gate("mixture heads", Autoregressive::<D3, Mixture<Normal, 2>, Tanh, f64>::new(&d, Const, 8).unwrap());
     let layer = || (Maf::<D3, Tanh, f64>::new(&d, Const, 8).unwrap(), Permute::<D3, f64>::reversed(&d, Const).unwrap());
+    gate("WaveNet's layer", Wave::<D3, Bounded, f64>::new(&d, 2, 6).unwrap());
     gate("two MAF layers", (layer(), layer()));
     gate("rescaling", with_numbers(Rescale::<D3, f64>::new(&d, Const).unwrap(), 0.5, 1));
     gate(
@@ -245,6 +246,31 @@ fn a_maf_is_triangular_and_its_inverse_the_same_type_turned_round() {
     let turned = Inverse(maf).inverse(x);
     assert_eq!(straight.0.as_vec(), turned.0.as_vec());
     assert_eq!(straight.1.as_vec(), turned.1.as_vec());
+}
+
+#[test]
+fn slopes_of_each_coordinate_add_up_to_the_log_determinant_and_are_those_of_the_map() {
+    let device = device();
+    let layer = || Autoregressive::<D3, Gated, Tanh, f64>::new(&device, Const, 12).unwrap();
+    affine_in_order(&Stack::new(vec![layer(), layer()]));
+    let wave = || Wave::<D3, Bounded, f64>::new(&device, 2, 6).unwrap();
+    affine_in_order(&Stack::new(vec![wave(), wave()]));
+}
+
+fn affine_in_order<B: AffineInOrder<D3, f64, Cpu>>(flow: &B) {
+    let x = points::<3>(4, 2.0, 9);
+    let (z, log_det) = flow.forward(x.clone());
+    let (again, each) = flow.forward_each(bijection::free(x.clone()));
+    assert_close(&again.as_vec(), &z.as_vec(), 1e-12);
+    let sums: Vec<f64> = each.as_vec().chunks_exact(3).map(|row| row.iter().sum()).collect();
+    assert_close(&sums, &log_det.as_vec(), 1e-12);
+    // One coordinate moved, however far, moves its image by the slope times as much.
+    for i in 0..3 {
+        let mut moved = x.as_vec();
+        moved[i] += 5.0;
+        let there = flow.forward(Cpu::default().tensor_from_vec(moved, (4, Const))).0.as_vec()[i];
+        assert!((there - z.as_vec()[i] - 5.0 * each.as_vec()[i].exp()).abs() < 1e-9);
+    }
 }
 
 #[test]

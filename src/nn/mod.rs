@@ -14,6 +14,9 @@ pub mod optim;
 mod params;
 mod perceptron;
 mod residual_net;
+mod stack;
+mod wave_net;
+mod weights;
 
 pub use activation::{Activation, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Tanh};
 pub use attention::Attention;
@@ -24,9 +27,12 @@ pub use ops::Real;
 pub use params::{NamedArray, fresh_copy, load_params, params};
 pub use perceptron::Perceptron;
 pub use residual_net::ResidualNet;
+pub use stack::Stack;
+pub use wave_net::WaveNet;
 
 pub(crate) use init::any_shape;
 use ops::{BufferKernel, Conv2dKernel, DenseKernel, PerceptronKernel};
+use weights::Weights;
 
 /// A device that runs every layer of this module: [`Cpu`](dfdx::tensor::Cpu), and `Cuda` with the feature `cuda`.
 pub trait Device<E: Real>:

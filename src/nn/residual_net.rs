@@ -1,7 +1,5 @@
 //! A convolutional residual network whose sizes are known at run time; what the couplings of images are made of.
 
-use std::cell::Cell;
-
 use dfdx::{
     dtypes::Dtype,
     nn::{ModuleVisitor, ScalarOptions, TensorCollection},
@@ -9,10 +7,10 @@ use dfdx::{
     tensor::{Cpu, Storage, Tape, Tensor},
     tensor_ops::Device as Plain,
 };
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Device, Identity, Real, Relu, init::any_shape, ops::Geometry};
+use super::{Device, Identity, Real, Relu, Stack, Weights, ops::Geometry};
 use crate::{Error, Result};
 
 /// A convolutional residual network.
@@ -25,12 +23,9 @@ use crate::{Error, Result};
 /// image. Weights start uniform in `±1/√(inputs)`, those of the last convolution within a tenth of that.
 #[derive(Clone, Debug)]
 pub struct ResidualNet<E: Dtype = f32, D: Storage<E> = Cpu> {
-    weights: Vec<Tensor<(usize, usize), E, D>>,
-    biases: Vec<Tensor<(usize,), E, D>>,
+    convolutions: Stack<Weights<E, D>>,
     height: usize,
     width: usize,
-    /// Number of convolutions: a visitor of the parameters asks for it.
-    convolutions: usize,
 }
 
 /// The side of a kernel.
@@ -49,28 +44,19 @@ impl<E: Real, D: Device<E>> ResidualNet<E, D> {
             return Err(Error::invalid(format!("{sizes}; no size may be 0")));
         }
         let mut rng = ChaCha8Rng::seed_from_u64(device.random_u64());
-        let (mut weights, mut biases) = (Vec::new(), Vec::new());
-        let convolutions = 2 + 2 * blocks;
-        for i in 0..convolutions {
-            let (from, to) = match i {
-                0 => (inputs, hidden),
-                i if i + 1 == convolutions => (hidden, outputs),
-                _ => (hidden, hidden),
-            };
-            let patch = from * KERNEL * KERNEL;
-            let bound = if i + 1 == convolutions { 0.1 } else { 1.0 } / (patch as f64).sqrt();
-            let mut value = || E::of(bound * (2.0 * rng.random::<f64>() - 1.0));
-            let weight = (0..to * patch).map(|_| value()).collect();
-            let bias = (0..to).map(|_| value()).collect();
-            weights.push(device.try_tensor_from_vec(weight, (to, patch)).map_err(Error::invalid)?);
-            biases.push(device.try_tensor_from_vec(bias, (to,)).map_err(Error::invalid)?);
-        }
-        Ok(Self { weights, biases, height, width, convolutions })
+        let last = 1 + 2 * blocks;
+        let convolution = |i: usize| {
+            let from = if i == 0 { inputs } else { hidden };
+            let to = if i == last { outputs } else { hidden };
+            Weights::new(device, from * KERNEL * KERNEL, to, if i == last { 0.1 } else { 1.0 }, &mut rng)
+        };
+        let convolutions = Stack::new((0..=last).map(convolution).collect::<Result<_>>()?);
+        Ok(Self { convolutions, height, width })
     }
 
     /// The maps of every image.
     pub fn forward<T: Tape<E, D>>(&self, x: Tensor<(usize, usize), E, D, T>) -> Tensor<(usize, usize), E, D, T> {
-        let last = self.convolutions - 1;
+        let last = self.convolutions.layers().len() - 1;
         let mut h = self.convolve::<Relu, T>(0, x);
         for i in (1..last).step_by(2) {
             let inner = self.convolve::<Relu, T>(i, h.retaped::<T>());
@@ -84,12 +70,12 @@ impl<E: Real, D: Device<E>> ResidualNet<E, D> {
         i: usize,
         x: Tensor<(usize, usize), E, D, T>,
     ) -> Tensor<(usize, usize), E, D, T> {
-        let (to, patch) = *self.weights[i].shape();
+        let Weights { weight, bias } = &self.convolutions.layers()[i];
+        let (to, patch) = *weight.shape();
         let image = [patch / (KERNEL * KERNEL), self.height, self.width];
         let shape = (x.shape().0, to * self.height * self.width);
         let geometry = Geometry::new(image, to, KERNEL, 1, KERNEL / 2);
-        D::try_conv2d::<A, _, _, _, _, T>(geometry, x, &self.weights[i], &self.biases[i], shape)
-            .expect("the device has memory for a map")
+        D::try_conv2d::<A, _, _, _, _, T>(geometry, x, weight, bias, shape).expect("the device has memory for a map")
     }
 }
 
@@ -97,38 +83,14 @@ impl<E: Dtype, D: Plain<E>> TensorCollection<E, D> for ResidualNet<E, D> {
     type To<E2: Dtype, D2: Plain<E2>> = ResidualNet<E2, D2>;
 
     fn iter_tensors<V: ModuleVisitor<Self, E, D>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        let count = Cell::new(0);
-        let see = |n: usize| count.set(n);
-        visitor.visit_scalar(
-            "convolutions",
-            |s| {
-                see(s.convolutions);
-                &s.convolutions
-            },
-            |s| {
-                see(s.convolutions);
-                &mut s.convolutions
-            },
-            ScalarOptions::from_default(0_usize),
-        )?;
-        let names: Vec<[String; 2]> = (0..count.get()).map(|i| [format!("{i}.weight"), format!("{i}.bias")]).collect();
-        let weight =
-            |(i, name)| Self::tensor(name, move |s: &Self| &s.weights[i], move |s| &mut s.weights[i], any_shape(true));
-        let bias =
-            |(i, name)| Self::tensor(name, move |s: &Self| &s.biases[i], move |s| &mut s.biases[i], any_shape(true));
-        let fields = (
-            names.iter().map(|n| n[0].as_str()).enumerate().map(weight).collect::<Vec<_>>(),
-            names.iter().map(|n| n[1].as_str()).enumerate().map(bias).collect::<Vec<_>>(),
-            Self::scalar("height", |s| &s.height, |s| &mut s.height, ScalarOptions::from_default(0)),
-            Self::scalar("width", |s| &s.width, |s| &mut s.width, ScalarOptions::from_default(0)),
-        );
-        visitor.visit_fields(fields, |(weights, biases, height, width)| ResidualNet {
-            convolutions: weights.len(),
-            weights,
-            biases,
-            height,
-            width,
-        })
+        visitor.visit_fields(
+            (
+                Self::module("convolutions", |s| &s.convolutions, |s| &mut s.convolutions),
+                Self::scalar("height", |s| &s.height, |s| &mut s.height, ScalarOptions::from_default(0)),
+                Self::scalar("width", |s| &s.width, |s| &mut s.width, ScalarOptions::from_default(0)),
+            ),
+            |(convolutions, height, width)| ResidualNet { convolutions, height, width },
+        )
     }
 }
 

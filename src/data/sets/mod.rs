@@ -2,11 +2,13 @@
 
 mod images;
 mod maps;
+mod sound;
 mod table;
 mod text;
 
 pub use images::Images;
 pub use maps::LabelMaps;
+pub use sound::Sound;
 pub use table::Table;
 pub use text::Text;
 

@@ -7,6 +7,7 @@
 //! the gradient it adds to may already hold another branch's share.
 
 mod buffer;
+mod causal;
 mod columns;
 mod conv2d;
 pub(crate) mod cpu;
@@ -19,6 +20,7 @@ mod rowwise;
 pub(crate) mod testing;
 
 pub use buffer::BufferKernel;
+pub(crate) use causal::{Taps, causal};
 pub(crate) use columns::columns;
 pub(crate) use conv2d::map_size;
 pub use conv2d::{Conv2dKernel, Geometry};
