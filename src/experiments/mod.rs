@@ -114,7 +114,7 @@ impl Experiment {
 }
 
 /// All experiments, in the order of the book.
-pub const ALL: [Experiment; 16] = [
+pub const ALL: [Experiment; 17] = [
     Experiment::new("data", "The data that ships with the repository", data::run),
     Experiment::new("digits", "A hidden Chow-Liu tree learned from digits", digits::run),
     Experiment::new("fashion", "Circuits on Fashion-MNIST, beside published numbers", fashion::run),
@@ -128,6 +128,7 @@ pub const ALL: [Experiment; 16] = [
     Experiment::new("flows-cost", "Passes and milliseconds, both ways, by dimension", flows::cost).timed(),
     Experiment::new("flows-distillation", "A flow distilled by three divergences", flows::distillation::run),
     Experiment::new("flows-speed", "What a distilled flow draws in a second", flows::distillation::speed).timed(),
+    Experiment::new("flows-sound", "Parallel WaveNet on a sound", flows::sound::run),
     Experiment::new("flows-mint", "The inverse of a MintNet layer, step by step", flows::mint::run),
     Experiment::new("flows-images", "Flows of images: bits a dimension, and what they draw", flows::images::run),
     Experiment::new("flows-tables", "Which flow for which table", flows::tables),

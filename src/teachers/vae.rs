@@ -6,8 +6,8 @@ use crate::{
     data::{Rows, complete},
     evidence::{Evidence, Exact, LowerBound, Space},
     flows::{
-        Base, Conditional, ConditionalAutoregressive, Gated, Moved, Normal, PerRow, Rows as Batch, Scale, Stack,
-        Transform, reparameterised,
+        Base, Conditional, ConditionalAutoregressive, Moved, Normal, PerRow, Rows as Batch, Scale, Stack, Transform,
+        reparameterised,
     },
     math::log_sum_exp,
     nn::{
@@ -42,7 +42,7 @@ pub use learn::VaeLearner;
 /// divergence is measured at the samples.
 ///
 /// ```text
-/// z₀ = μ(x) + σ(x) ε      zₖ = σₖ zₖ₋₁ + (1 − σₖ) mₖ,  (mₖ, σₖ) from zₖ₋₁ of the coordinates before, and from x
+/// z₀ = μ(x) + σ(x) ε      zₖ = zₖ₋₁ e^sₖ + tₖ,  (sₖ, tₖ) from the coordinates of zₖ₋₁ before, and from x
 /// ```
 ///
 /// `ELBO ≤ IWAE(k) ≤ log p(x)`, and the second grows with `k`. Encoder and decoder have two hidden layers. Whether the bound is one
@@ -57,7 +57,7 @@ pub struct Vae<L, E: Dtype = f32, Dev: Storage<E> = Cpu> {
 }
 
 /// One step of an inverse autoregressive flow, which sees what the encoder has to say beside `μ` and `σ`.
-type Step<E, Dev> = ConditionalAutoregressive<usize, usize, Gated, Relu, E, Dev>;
+type Step<E, Dev> = ConditionalAutoregressive<usize, usize, Scale, Relu, E, Dev>;
 
 /// Latents with their log-determinants, and what the encoder said of their start.
 type Encoded<E, Dev, T> = (Moved<usize, E, Dev, T>, Batch<usize, E, Dev, T>);

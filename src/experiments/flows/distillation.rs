@@ -53,7 +53,7 @@ fn student(
     const BATCH: usize = 256;
     let start = Flow::normal(Inverse(mafs(d, layers, hidden, seed.child("student", 0))?));
     let mut distiller = FlowDistiller::new(teacher, start, d, by, adam(steps))?;
-    let kl = |student: &Flow<_>| divergence(student, teacher, (4000, d), seed.child("divergence", 0)).0;
+    let kl = |student: &Flow<_>| divergence(student, teacher, (2000, d), seed.child("divergence", 0)).0;
     let mut curve = vec![(1.0, kl(distiller.student()))];
     for round in 0..steps / every {
         train(&mut distiller, BATCH, &Plan::new(every, BATCH, seed.child("round", round)), &mut quiet)?;
@@ -76,7 +76,7 @@ fn covered(points: &Rows) -> usize {
 /// By forward, reverse and mixed divergence: how near the student comes to its teacher, to the data, and to all modes.
 pub(in super::super) fn run(lab: &mut Lab) -> Result<()> {
     let ways = [("reverse", Divergence::Reverse), ("forward", Divergence::Forward), ("mixed", Divergence::Mixed(0.5))];
-    let steps = lab.scale.pick(400, 2000);
+    let steps = lab.scale.pick(300, 2000);
     let mut lines = Lines::new("A flow distilled on moons, three ways", "steps", "KL(student ‖ teacher), nats")
         .axes(Axis::Log, Axis::Log)
         .markers();
@@ -133,7 +133,7 @@ pub(in super::super) fn run(lab: &mut Lab) -> Result<()> {
         .numbers(&format!("{nats}, most"), found.iter().map(|r| r.2[2]))?
         .numbers("nats above the entropy of the data, median", found.iter().map(|r| r.3))?
         .numbers("modes covered of 8, median", found.iter().map(modes))?;
-    lab.table("flows-distillation", table);
+    lab.table("flows-distillation-table", table);
     Ok(())
 }
 

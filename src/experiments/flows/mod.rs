@@ -3,6 +3,7 @@
 pub(super) mod distillation;
 pub(super) mod images;
 pub(super) mod mint;
+pub(super) mod sound;
 
 use super::{Claim, Lab, published};
 use crate::{
