@@ -36,7 +36,7 @@ use std::{cell::RefCell, sync::Arc};
 /// ```
 /// # use dfdx::tensor::Cpu;
 /// # use limbeck::{flows::BernoulliMade, random::Seed};
-/// let made = BernoulliMade::new(&Cpu::seed_from_u64(0), 6, 16)?;
+/// let made: BernoulliMade = BernoulliMade::new(&Cpu::seed_from_u64(0), 6, 16)?;
 /// let drawn = made.sample(10, Seed(1))?;
 /// assert!(made.evidence(&drawn)?.bits_per_dim()? < 1.2);
 /// # Ok::<(), limbeck::Error>(())

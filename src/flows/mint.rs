@@ -118,8 +118,8 @@ struct Masked<E: Dtype, Dev: Storage<E>> {
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> Mint<D, E, Dev> {
-    /// `hidden` units for each channel and pixel, in each of the two hidden maps; an odd `kernel`, 1 for a table. The order of
-    /// the coordinates is that of the row, or `backwards`.
+    /// `hidden` units for each channel and pixel, in each of the two hidden maps; an odd `kernel`, 1 for a table. The order is
+    /// pixel after pixel, and channel after channel in each, or all of that `backwards`.
     ///
     /// # Errors
     /// When the grid has other coordinates, there are no hidden units, the kernel is even, or the device has no memory for it.
