@@ -16,7 +16,7 @@ use dfdx::{
     nn::{ModuleVisitor, ScalarOptions, TensorCollection},
     shapes::{Axes2, Axis, Dim, HasShape},
     tensor::{Cpu, NoneTape, PutTape, SplitTape, Storage, Tape, Tensor},
-    tensor_ops::{BroadcastTo, Device as Plain, ReshapeTo, SumTo},
+    tensor_ops::{BroadcastTo, Device as Plain, PermuteTo, ReshapeTo, SumTo, TryMatMul},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -195,6 +195,11 @@ impl<D: Dim, E: Real, Dev: Device<E>> Mint<D, E, Dev> {
         let convolve =
             |l: usize, kernel: usize, x: Rows<usize, E, Dev, T>, w: &Matrix<E, Dev>, b: &Tensor<(usize,), E, Dev>| {
                 let shape = (rows, channels[l + 1] * layout.grid.pixels());
+                if layout.grid.pixels() == 1 && kernel == 1 {
+                    // On a single pixel it is a product of matrices, for all rows at once.
+                    let bias = b.retaped::<T>().broadcast_like::<_, Axis<0>>(&shape);
+                    return x.matmul(w.retaped::<T>().permute::<_, Axes2<1, 0>>()) + bias;
+                }
                 Dev::try_conv2d::<Identity, _, _, _, _, T>(layout.geometry(l, kernel), x, w, b, shape)
                     .expect("the device has memory for a map")
             };
