@@ -126,7 +126,7 @@ impl FlowModel {
         self.flow.names()
     }
 
-    /// [`hash_rows`] of the rows it was fitted to.
+    /// [`hash_rows`](crate::data::hash_rows) of the rows it was fitted to.
     pub fn data(&self) -> &str {
         &self.data
     }
