@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_student_becomes_its_teacher_by_every_divergence() {
+    fn a_student_becomes_its_teacher_by_every_divergence_and_resumes_where_it_stopped() {
         let device = Cpu::seed_from_u64(5);
         // A teacher that is no normal distribution.
         let mut teacher = maf(&device, 2);
@@ -199,13 +199,24 @@ mod tests {
         load_params(&mut teacher, &arrays).unwrap();
         let teacher = Flow::normal(teacher);
         for by in [Divergence::Forward, Divergence::Reverse, Divergence::Mixed(0.5)] {
-            let student = Flow::normal(Inverse(maf(&device, 2)));
-            let before = divergence(&student, &teacher, (4000, Const), Seed(1)).0;
             let adam = AdamConfig { rate: Schedule::constant(3e-3), clip: Some(5.0), ..Default::default() };
-            let mut distiller = FlowDistiller::new(&teacher, student, Const, by, adam).unwrap();
+            let start = || {
+                let student = Flow::normal(Inverse(maf(&Cpu::seed_from_u64(6), 2)));
+                FlowDistiller::new(&teacher, student, Const::<2>, by, adam).unwrap()
+            };
+            let mut distiller = start();
+            let before = divergence(distiller.student(), &teacher, (4000, Const), Seed(1)).0;
             train(&mut distiller, 128, &Plan::new(250, 128, Seed(2)), &mut quiet).unwrap();
             let (kl, error) = divergence(distiller.student(), &teacher, (4000, Const), Seed(3));
             assert!(kl < 0.1 * before && kl > -4.0 * error, "{by:?}: {before}, then {kl} ± {error}");
+            // What was saved goes on as if nothing had been.
+            let mut archive = Archive::default();
+            Learner::save(&distiller, &mut archive);
+            let mut again = start();
+            again.load(&archive).unwrap();
+            let clock = Clock { seed: Seed(5), epoch: 1, step: 7, steps: 9 };
+            let losses = [&mut distiller, &mut again].map(|d| [(); 2].map(|()| d.step(&[0; 64], &clock).unwrap()));
+            assert_eq!(losses[0], losses[1], "{by:?}");
         }
     }
 

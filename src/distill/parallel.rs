@@ -18,7 +18,7 @@ use dfdx::{
     tensor::{Cpu, Tape, Trace},
     tensor_ops::{SumTo, TryConcatAlong},
 };
-use std::{cell::RefCell, marker::PhantomData, sync::Arc};
+use std::{cell::RefCell, sync::Arc};
 
 type Rows<T = dfdx::tensor::NoneTape> = crate::flows::Rows<usize, f32, Cpu, T>;
 type PerRow<T> = crate::flows::PerRow<f32, Cpu, T>;
@@ -37,10 +37,9 @@ type PerRow<T> = crate::flows::PerRow<f32, Cpu, T>;
 pub struct ParallelDistiller<'t, D, B, S> {
     teacher: &'t Flow<B, Normal>,
     student: Flow<Inverse<S>, Logistic>,
-    dims: usize,
+    dims: D,
     draws: usize,
     adam: RefCell<Adam<Cpu>>,
-    what: PhantomData<D>,
 }
 
 impl<'t, D: Dim, B, S> ParallelDistiller<'t, D, B, S>
@@ -62,8 +61,7 @@ where
         if draws == 0 || dims.size() == 0 {
             return Err(Error::invalid(format!("{draws} draws of {} coordinates; at least 1 of each", dims.size())));
         }
-        let adam = RefCell::new(Adam::new(adam)?);
-        Ok(Self { teacher, student, dims: dims.size(), draws, adam, what: PhantomData })
+        Ok(Self { teacher, student, dims, draws, adam: RefCell::new(Adam::new(adam)?) })
     }
 
     /// The student as it is now.
@@ -83,7 +81,7 @@ where
 
     /// An estimate of the divergence from each of `n` samples of the student, with the tape that reaches them.
     fn divergence<T: Tape<f32, Cpu>>(&self, n: usize, seed: Seed, tape: impl FnOnce(Rows) -> Rows<T>) -> PerRow<T> {
-        let (d, draws) = (self.dims, self.draws);
+        let (d, draws) = (self.dims.size(), self.draws);
         let device = Cpu::default();
         let logistic = |rows, name| -> Rows { Logistic.sample((rows, d), &device, &mut seed.stream(name, 0)) };
         let z = logistic(n, "student");
@@ -132,7 +130,8 @@ where
 {
     fn describe(&self) -> String {
         let (teacher, student) = (std::any::type_name::<B>(), std::any::type_name::<S>());
-        format!("parallel distillation, {} draws of {} coordinates, {teacher} into {student}", self.draws, self.dims)
+        let (draws, d) = (self.draws, self.dims.size());
+        format!("parallel distillation, {draws} draws of {d} coordinates, {teacher} into {student}")
     }
 
     fn step(&mut self, rows: &[usize], clock: &Clock) -> Result<f64> {

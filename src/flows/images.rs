@@ -1,6 +1,6 @@
 //! Flows of images: whole-number pixels made continuous, and brought from the unit cube to all of ℝᴰ.
 
-use super::{Base, Bijection, Flow, Logit, Normal, bijection::Rows};
+use super::{Bijection, Flow, Logit, bijection::Rows};
 use crate::{
     Error, Result,
     data::Images,
@@ -84,7 +84,13 @@ impl<const C: usize, const H: usize, const W: usize, B: Bijection<usize, f32, Cp
     /// # Errors
     /// As [`Self::logits`]; also when a density is NaN.
     pub fn evidence(&self, images: &Images<C, H, W>, seed: Seed) -> Result<Evidence<Exact>> {
-        Ok(self.both(images, seed)?.0)
+        let values = self.logits(images, seed)?.0.as_vec();
+        let mut log_probs = Vec::with_capacity(images.len());
+        for block in values.chunks(BLOCK * C * H * W) {
+            let rows = Cpu::default().tensor_from_vec(block.to_vec(), (block.len() / (C * H * W), C * H * W));
+            log_probs.extend(self.flow.sequential().log_prob(rows).as_vec().into_iter().map(f64::from));
+        }
+        Evidence::new(log_probs, Space::Logit { lambda: self.logit.lambda(), levels: self.levels as u32 }, C * H * W)
     }
 
     /// Densities of images with noise of that seed over `[0, levels)ᴰ`: their bits a dimension are comparable whatever λ.
@@ -92,20 +98,7 @@ impl<const C: usize, const H: usize, const W: usize, B: Bijection<usize, f32, Cp
     /// # Errors
     /// As [`Self::evidence`].
     pub fn dequantised(&self, images: &Images<C, H, W>, seed: Seed) -> Result<Evidence<Exact>> {
-        let (evidence, log_det) = self.both(images, seed)?;
-        evidence.into_dequantised(&log_det)
-    }
-
-    fn both(&self, images: &Images<C, H, W>, seed: Seed) -> Result<(Evidence<Exact>, Vec<f64>)> {
-        let (logits, log_det) = self.logits(images, seed)?;
-        let values = logits.as_vec();
-        let mut log_probs = Vec::with_capacity(images.len());
-        for block in values.chunks(BLOCK * C * H * W) {
-            let rows = Cpu::default().tensor_from_vec(block.to_vec(), (block.len() / (C * H * W), C * H * W));
-            log_probs.extend(self.flow.sequential().log_prob(rows).as_vec().into_iter().map(f64::from));
-        }
-        let space = Space::Logit { lambda: self.logit.lambda(), levels: self.levels as u32 };
-        Ok((Evidence::new(log_probs, space, C * H * W)?, log_det))
+        self.evidence(images, seed)?.into_dequantised(&self.logits(images, seed)?.1)
     }
 
     /// `n` independent images.
@@ -113,8 +106,7 @@ impl<const C: usize, const H: usize, const W: usize, B: Bijection<usize, f32, Cp
     /// # Errors
     /// When `n` is 0, or a coordinate of a sample is NaN.
     pub fn sample(&self, n: usize, seed: Seed) -> Result<Images<C, H, W>> {
-        let z: Rows<usize, f32, Cpu> = Normal.sample((n, C * H * W), &Cpu::default(), &mut seed.stream("images", 0));
-        self.images(&self.flow.bijection.inverse(z).0)
+        self.images(&self.flow.sequential().sample((n, C * H * W), &Cpu::default(), seed))
     }
 
     /// The images whose logits these are.

@@ -128,9 +128,10 @@ impl Draw for Planes {
                 }
                 Shows::Curves(curves) => {
                     for curve in curves {
-                        for part in curve.split(|p| !inside(p)).filter(|part| part.len() > 1) {
-                            let line = part.iter().map(|p| place(*p)).collect::<Vec<_>>();
-                            area.draw(&PathElement::new(line, sizes.stroke(colour("", 0), 1.0)))?;
+                        for part in curve.split(|p| !inside(p)) {
+                            for line in gentle(part.iter().map(|p| place(*p))) {
+                                area.draw(&PathElement::new(line, sizes.stroke(colour("", 0), 1.0)))?;
+                            }
                         }
                     }
                 }
@@ -181,6 +182,26 @@ impl Draw for Planes {
     }
 }
 
+/// A line in parts that do not turn sharply: the outer edge of a sharp turn would be drawn far away.
+fn gentle(line: impl Iterator<Item = (i32, i32)>) -> Vec<Vec<(i32, i32)>> {
+    let mut parts: Vec<Vec<(i32, i32)>> = Vec::new();
+    for to in line {
+        let Some(part) = parts.last_mut() else {
+            parts.push(vec![to]);
+            continue;
+        };
+        match part[..] {
+            [.., at] if at == to => {}
+            [.., from, at] if (at.0 - from.0) * (to.0 - at.0) + (at.1 - from.1) * (to.1 - at.1) < 0 => {
+                parts.push(vec![at, to]);
+            }
+            _ => part.push(to),
+        }
+    }
+    parts.retain(|part| part.len() > 1);
+    parts
+}
+
 /// White to dark blue.
 fn shade(p: f64) -> [u8; 3] {
     // Low densities can still be seen.
@@ -206,6 +227,7 @@ mod tests {
         let at = relative.iter().position(|p| *p == highest).unwrap();
         assert!([at / SIDE, at % SIDE].iter().all(|i| (SIDE / 2 - 1..=SIDE / 2).contains(i)), "{at}");
         assert!(shade(1.0)[0] < shade(0.1)[0] && shade(0.0) == [255; 3]);
+        assert_eq!(gentle([(0, 0), (0, 0), (5, 0), (1, 1)].into_iter()), [[(0, 0), (5, 0)], [(5, 0), (1, 1)]]);
         let figure = Figure::new(&planes).unwrap();
         assert!(figure.svg().contains("normal") && figure.svg().contains("<image"));
         assert_eq!(figure.table().frame().height(), SIDE * SIDE / 9 + 2 + 6 * 5);

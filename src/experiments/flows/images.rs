@@ -121,14 +121,16 @@ where
     let plan = Plan { patience: Some(20), ..Plan::new(set.epochs, 64, lab.seed) };
     train(&mut learner, rows.len(), &plan, &mut quiet)?;
     let (model, seed) = (learner.into_model(), Seed(1));
-    let bits = model.dequantised(test, seed)?;
+    let evidence = model.evidence(test, seed)?;
+    let logits = evidence.mean();
+    let bits = evidence.into_dequantised(&model.logits(test, seed)?.1)?;
     let scale = (C * H * W) as f64 * std::f64::consts::LN_2;
     found.push(Found {
         images: set.name,
         flow: name,
         parameters,
         lambda,
-        logits: model.evidence(test, seed)?.mean(),
+        logits,
         bits: bits.bits_per_dim()?,
         error: bits.standard_error() / scale,
     });

@@ -67,7 +67,7 @@ fn rate(residuals: &[f64]) -> f64 {
     if last == first { 0.0 } else { (seen[last] / seen[first]).powf(1.0 / (last - first) as f64) }
 }
 
-/// Error against iteration for several step sizes, and the two claims.
+/// Error against iteration for several step sizes, and the claims.
 pub(in super::super) fn run(lab: &mut Lab) -> Result<()> {
     lab.say("a MintNet of digits");
     let (layer, x) = learned(lab, lab.seed)?;

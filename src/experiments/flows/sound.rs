@@ -48,9 +48,9 @@ pub(in super::super) fn run(lab: &mut Lab) -> Result<()> {
             .axes(Axis::Log, Axis::Log)
             .markers();
     let mut found = Vec::new();
-    let mut last = None;
+    let mut students = Vec::new();
     for draws in [1, 8] {
-        lab.say(format!("a student, {draws} draws inside"));
+        lab.say(format!("a student, draws inside: {draws}"));
         let start = Flow { bijection: Inverse(waves(4, 16, lab.seed.child("student", 0))?), base: Logistic };
         let mut distiller = ParallelDistiller::new(teacher.flow(), start, PIECE, draws, adam(steps))?;
         let judge =
@@ -63,8 +63,8 @@ pub(in super::super) fn run(lab: &mut Lab) -> Result<()> {
         }
         let (mean, deviation) = judge(&distiller);
         found.push((draws, mean / PIECE as f64, deviation / PIECE as f64));
-        lines = lines.with(Series::new(&format!("{draws} draws"), curve));
-        last = Some(distiller.into_student());
+        lines = lines.with(Series::new(&format!("draws: {draws}"), curve));
+        students.push(distiller.into_student());
     }
     lab.figure("flows-sound", &lines)?;
     let heard = |name: &str, values: Vec<f64>, at: f64| {
@@ -74,13 +74,12 @@ pub(in super::super) fn run(lab: &mut Lab) -> Result<()> {
     let framed = |z: Vec<f32>| -> Vec<f64> {
         z.into_iter().zip(teacher.frame()).map(|(z, (mean, deviation))| mean + deviation * f64::from(z)).collect()
     };
-    let mut pictures = Lines::new("A sound, and what two flows draw", "milliseconds", "sample")
+    let z = Logistic.sample((1, PIECE), &Cpu::default(), &mut lab.seed.stream("heard", 0));
+    let drawn = framed(students[1].bijection.inverse(z).0.as_vec());
+    let pictures = Lines::new("A sound, and what two flows draw", "milliseconds", "sample")
         .with(heard("the sound", rows.row(0).to_vec(), 0.0))
-        .with(heard("the teacher", teacher.sample(1, lab.seed)?.row(0).to_vec(), -1.0));
-    if let Some(student) = last {
-        let z = Logistic.sample((1, PIECE), &Cpu::default(), &mut lab.seed.stream("heard", 0));
-        pictures = pictures.with(heard("the student", framed(student.bijection.inverse(z).0.as_vec()), -2.0));
-    }
+        .with(heard("the teacher", teacher.sample(1, lab.seed)?.row(0).to_vec(), -1.0))
+        .with(heard("the student", drawn, -2.0));
     lab.figure("flows-sound-pieces", &pictures)?;
     let own = teacher.evidence(&test)?;
     let plain =

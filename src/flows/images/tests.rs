@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     data::shipped,
-    flows::{ActNorm, BatchNorm, Blocks, Grid, Permute, Rotation, Stack},
+    flows::{ActNorm, Base, BatchNorm, Blocks, Grid, Normal, Permute, Rotation, Stack},
     nn::optim::AdamConfig,
     train::{Plan, quiet, train},
 };

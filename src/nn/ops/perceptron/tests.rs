@@ -78,7 +78,7 @@ fn nothing_depends_on_the_number_of_threads() {
             [values, grads.get(&x).as_vec(), grads.get(&layers[1].weight).as_vec(), grads.get(&layers[1].bias).as_vec()]
         })
     };
-    for rows in [33, 49, 100] {
+    for rows in [33, 49, 100, 300] {
         let one = run(1, rows);
         for threads in [2, 3, 5] {
             assert!(run(threads, rows) == one, "{rows} rows on {threads} threads");
