@@ -111,15 +111,14 @@ where
         let rows = x.shape().0;
         let width = x.shape().1.size();
         let owns = T::OWNS_TAPE;
-        let (values, kept) = in_pool(rows, layers, || forward::<A, E>(view(&x), (rows, width), layers, owns));
+        let (values, kept) = in_pool(rows, layers.iter(), || forward::<A, E>(view(&x), (rows, width), layers, owns));
         let width = layers.last().map_or(width, |layer| layer.weight.shape().0);
         let out = x.device().try_tensor_from_vec(values, (rows, width))?;
         if T::OWNS_TAPE {
             let ghost = out.ghost();
             tape.add_backward_op(move |grads| {
                 let d = buffer::<E>(grads.get_or_alloc_mut(&ghost)?).clone();
-                let layers: Vec<_> = kept.iter().map(|kept| kept.layer.clone()).collect();
-                in_pool(rows, &layers, || backward::<A, I, E>(grads, &x, d, &kept))
+                in_pool(rows, kept.iter().map(|kept| &kept.layer), || backward::<A, I, E>(grads, &x, d, &kept))
             });
         }
         Ok(out.put_tape(tape))
@@ -128,9 +127,13 @@ where
 
 /// Runs `work` on a thread of the pool where it is worth more than one: from outside, each parallel loop would have to wake the
 /// pool and wait for it anew.
-fn in_pool<E: Real, R: Send>(rows: usize, layers: &[Layer<E, Cpu>], work: impl FnOnce() -> R + Send) -> R {
+fn in_pool<'l, E: Real, R: Send>(
+    rows: usize,
+    mut layers: impl Iterator<Item = &'l Layer<E, Cpu>>,
+    work: impl FnOnce() -> R + Send,
+) -> R {
     let large = |layer: &Layer<E, Cpu>| rows * layer.weight.shape().0 * layer.weight.shape().1 >= SMALL;
-    if rayon::current_num_threads() > 1 && layers.iter().any(large) { rayon::join(work, || ()).0 } else { work() }
+    if rayon::current_num_threads() > 1 && layers.any(large) { rayon::join(work, || ()).0 } else { work() }
 }
 
 /// The outputs for `rows` of inputs that are `width` wide, and what the backward pass needs where there is one.
