@@ -2,12 +2,12 @@
 
 use super::{
     Leaf, Real,
-    flow::Uses,
-    gaussian::Frame,
     graph::{Graph, Kind},
-    layer::{Layout, Matrix},
     leaf::Leaves,
-    plan::Plan,
+    leaf::gaussian::Frame,
+    pass::downward::Uses,
+    pass::plan::Plan,
+    pass::weights::{Layout, Matrix},
 };
 use crate::{
     Error, Result,

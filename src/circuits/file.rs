@@ -1,6 +1,6 @@
 //! Circuits in files.
 
-use super::{Circuit, Graph, Kind, Layout, Leaf, Real, gaussian::Frame, layer::Matrix};
+use super::{Circuit, Graph, Kind, Layout, Leaf, Real, leaf::gaussian::Frame, pass::weights::Matrix};
 use crate::{
     Error, Result,
     archive::Archive,

@@ -22,52 +22,28 @@
 //!
 //! A [`RealCircuit`] answers the first three rows: densities and their marginals, moments, and sampling.
 
-mod chow_liu;
 mod circuit;
-mod codec;
-mod conditional;
-mod deterministic;
-mod draw;
-mod em;
-mod evaluate;
-mod exact;
-mod families;
+mod edit;
 mod file;
-mod fit;
-mod flow;
-mod gaussian;
 mod graph;
-mod inputs;
-mod kernels;
-mod layer;
 mod leaf;
-mod map;
-mod module;
-mod moments;
-mod plan;
-mod prune;
-mod real;
+mod learn;
+mod pass;
+mod query;
 mod reals;
-mod sample;
 mod scope;
+mod show;
 mod structure;
-mod summary;
 #[cfg(test)]
 mod tests;
 
-pub use chow_liu::{Tree, mutual_information};
 pub use circuit::Circuit;
-pub use conditional::Conditionals;
-pub use deterministic::Deterministic;
-pub use em::{Em, EmLearner, Rule};
-pub use fit::FitCircuit;
+pub use edit::{Edge, PruneBy, Pruned};
 pub use graph::{Block, Graph, Kind};
-pub use layer::Layout;
 pub use leaf::Leaf;
-pub use module::{CircuitLayer, Logits, Traced};
-pub use moments::Moments;
-pub use prune::{Edge, PruneBy, Pruned};
-pub use real::Real;
+pub use learn::{CircuitLayer, Em, EmLearner, FitCircuit, Logits, Rule, Traced};
+pub use pass::{Layout, Real};
+pub use query::{Conditionals, Deterministic, Moments};
 pub use reals::RealCircuit;
-pub use structure::{Layer, Structure};
-pub use summary::Summary;
+pub use show::Summary;
+pub use structure::{Layer, Structure, Tree, mutual_information};

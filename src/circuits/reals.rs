@@ -1,6 +1,6 @@
 //! Circuits over columns of real numbers, with Gaussian leaves.
 
-use super::{Circuit, EmLearner, FitCircuit, Leaf, Moments, Structure, Summary, evaluate::Notes};
+use super::{Circuit, EmLearner, FitCircuit, Leaf, Moments, Structure, Summary, pass::upward::Notes};
 use crate::{
     Error, Result,
     data::{Rows, Schema, Table},

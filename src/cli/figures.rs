@@ -11,7 +11,7 @@ use std::{path::PathBuf, time::Instant};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Names of figures; where none is given all, but for those that measure times.
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(experiments::ALL.iter().map(|e| e.name)))]
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(experiments::all().map(|e| e.name)))]
     names: Vec<String>,
     /// List the names with what they show, and draw nothing.
     #[arg(long)]
@@ -39,7 +39,7 @@ struct Row {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let chosen: Vec<&Experiment> = match args.names.as_slice() {
-        [] => experiments::ALL.iter().filter(|e| args.list || !e.timed).collect(),
+        [] => experiments::all().filter(|e| args.list || !e.timed).collect(),
         names => names.iter().map(|name| experiments::find(name)).collect::<Result<_>>()?,
     };
     if args.list {

@@ -3,10 +3,7 @@
 mod circuits;
 mod claims;
 mod data;
-mod digits;
-mod fashion;
 mod flows;
-mod pictures;
 mod published;
 
 pub use claims::{Claim, Verdict};
@@ -113,34 +110,19 @@ impl Experiment {
     }
 }
 
-/// All experiments, in the order of the book.
-pub const ALL: [Experiment; 17] = [
-    Experiment::new("data", "The data that ships with the repository", data::run),
-    Experiment::new("digits", "A hidden Chow-Liu tree learned from digits", digits::run),
-    Experiment::new("fashion", "Circuits on Fashion-MNIST, beside published numbers", fashion::run),
-    Experiment::new("circuits-flow", "The flow of a row over a small circuit", circuits::flow),
-    Experiment::new("circuits-em", "The rules of EM", circuits::rules),
-    Experiment::new("circuits-structures", "Structures by size", circuits::structures),
-    Experiment::new("circuits-pruning", "What pruning costs, and its bound", circuits::pruning),
-    Experiment::new("circuits-compression", "Lossless compression and its bound", circuits::compression),
-    Experiment::new("flows-plane", "Every flow on densities whose entropy is known", flows::plane),
-    Experiment::new("flows-layers", "A grid, a density and points after every layer", flows::layers),
-    Experiment::new("flows-cost", "Passes and milliseconds, both ways, by dimension", flows::cost).timed(),
-    Experiment::new("flows-distillation", "A flow distilled by three divergences", flows::distillation::run),
-    Experiment::new("flows-speed", "What a distilled flow draws in a second", flows::distillation::speed).timed(),
-    Experiment::new("flows-sound", "Parallel WaveNet on a sound", flows::sound::run),
-    Experiment::new("flows-mint", "The inverse of a MintNet layer, step by step", flows::mint::run),
-    Experiment::new("flows-images", "Flows of images: bits a dimension, and what they draw", flows::images::run),
-    Experiment::new("flows-tables", "Which flow for which table", flows::tables),
-];
+/// All experiments, in the order of the book. A family's own are in its folder.
+pub fn all() -> impl Iterator<Item = &'static Experiment> {
+    const SHIPPED: &[Experiment] = &[Experiment::new("data", "The data that ships with the repository", data::run)];
+    [SHIPPED, circuits::EXPERIMENTS, flows::EXPERIMENTS].into_iter().flatten()
+}
 
 /// The experiment of this name.
 ///
 /// # Errors
 /// When there is none; the message lists those there are.
 pub fn find(name: &str) -> Result<&'static Experiment> {
-    ALL.iter().find(|e| e.name == name).ok_or_else(|| {
-        let known: Vec<_> = ALL.iter().map(|e| e.name).collect();
+    all().find(|e| e.name == name).ok_or_else(|| {
+        let known: Vec<_> = all().map(|e| e.name).collect();
         Error::invalid(format!("no figure called {name}; there are {}", known.join(", ")))
     })
 }

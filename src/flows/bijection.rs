@@ -1,6 +1,6 @@
 //! What a bijection is, and how bijections are put together.
 
-use crate::nn::{Device, Real, Repeated};
+use crate::nn::{Device, Real, Repeated, Stack};
 use dfdx::{
     dtypes::Dtype,
     nn::{ModuleVisitor, TensorCollection},
@@ -200,3 +200,33 @@ pub(super) fn free<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(x: Rows<D, 
 pub(super) fn typed<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(x: Rows<usize, E, Dev, T>) -> Rows<D, E, Dev, T> {
     x.try_realize().unwrap_or_else(|x| panic!("a bijection that began with another width than {}", x.shape().1))
 }
+
+impl<D: Dim, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> Bijection<D, E, Dev> for Stack<B> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+        let start = no_change(&x);
+        self.layers().iter().fold((x, start), |(rows, total), layer| {
+            let (rows, log_det) = layer.forward(rows);
+            (rows, total + log_det)
+        })
+    }
+
+    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+        let start = no_change(&z);
+        self.layers().iter().rev().fold((z, start), |(rows, total), layer| {
+            let (rows, log_det) = layer.inverse(rows);
+            (rows, total + log_det)
+        })
+    }
+
+    fn adapt(&mut self, x: Rows<D, E, Dev>, phase: Phase) -> Rows<D, E, Dev> {
+        self.layers_mut().iter_mut().fold(x, |rows, layer| layer.adapt(rows, phase))
+    }
+
+    fn has_statistics(&self) -> bool {
+        self.layers().iter().any(|layer| layer.has_statistics())
+    }
+}
+
+impl<B: FastForward> FastForward for Stack<B> {}
+impl<B: FastInverse> FastInverse for Stack<B> {}
+impl<B: VolumePreserving> VolumePreserving for Stack<B> {}

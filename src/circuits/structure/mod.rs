@@ -7,10 +7,12 @@ mod regions;
 mod simple;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use regions::Layer;
+pub use tree::{Tree, mutual_information};
 
-use super::{Graph, Leaf, Tree};
+use super::{Graph, Leaf};
 use crate::{
     Error, Result,
     data::{Rows, Schema},

@@ -6,8 +6,8 @@ mod reals;
 mod soft;
 
 use super::{
-    evaluate::{Notes, Workspace},
-    flow::Flows,
+    pass::downward::Flows,
+    pass::upward::{Notes, Workspace},
     *,
 };
 use crate::{

@@ -66,7 +66,7 @@ fn densities_are_those_of_the_mixture() {
 fn rows_far_out_have_the_likelihood_of_log_space() {
     let c = mixture::<f32>(3, 4, 2);
     let rows = Table::new(names(3), vec![1e3, -2e4, 5.0, 3e9, 0.0, 0.0]).unwrap();
-    let mut read = inputs::Read::default();
+    let mut read = pass::inputs::Read::default();
     read.read(&rows, &[0, 1]).unwrap();
     for (row, found) in log_prob(&c, &rows).iter().enumerate() {
         let want = c.log_values(&read.row(row, 2, &c.schema)).log_prob(&c, &[1.0]);

@@ -71,7 +71,7 @@ fn flows_of_soft_evidence_are_those_of_log_space() {
     let soft = random_soft(&wide.schema, 150, 4);
     let fast = flows_of(&wide, &soft);
     let mut exact = vec![vec![0.0; 6 * 4]; wide.leaves.len()];
-    let mut read = inputs::Read::default();
+    let mut read = pass::inputs::Read::default();
     read.read(&soft, &(0..150).collect::<Vec<_>>()).unwrap();
     for row in 0..150 {
         let row = read.row(row, 150, &wide.schema);

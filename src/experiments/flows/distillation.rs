@@ -2,26 +2,26 @@
 
 use crate::{
     Error, Result,
-    data::{Oracle, Table as Rows, shipped},
+    data::{Oracle, Table as Rows},
     distill::{Divergence, FlowDistiller, divergence},
     experiments::{Claim, Lab},
-    flows::{Autoregressive, Bijection, Bounded, Flow, FlowLearner, Inverse, Permute, Stack, TableFlow},
+    flows::{Autoregressive, Bounded, Flow, FlowLearner, Inverse, Permute, Stack, TableFlow},
     nn::optim::{AdamConfig, Schedule},
     notebook::Scale,
     plot::{Axis, Lines, Series, Table},
     random::Seed,
     train::{Plan, quiet, train},
 };
-use dfdx::tensor::{Cpu, Trace};
+use dfdx::tensor::Cpu;
 use std::f64::consts::TAU;
 
 /// Seeds of the three ways.
 const SEEDS: u64 = 5;
 
 /// Masked autoregressive layers, which is the teacher; turned round, the student.
-type Mafs = Stack<(Autoregressive<usize, Bounded>, Permute<usize>)>;
+pub(super) type Mafs = Stack<(Autoregressive<usize, Bounded>, Permute<usize>)>;
 
-fn mafs(d: usize, layers: usize, hidden: usize, seed: Seed) -> Result<Mafs> {
+pub(super) fn mafs(d: usize, layers: usize, hidden: usize, seed: Seed) -> Result<Mafs> {
     let device = Cpu::seed_from_u64(seed.0);
     let layer = || Ok::<_, Error>((Autoregressive::new(&device, d, hidden)?, Permute::reversed(&device, d)?));
     (0..layers).map(|_| layer()).collect::<Result<_>>().map(Stack::new)
@@ -32,7 +32,7 @@ fn adam(steps: u64) -> AdamConfig {
 }
 
 /// A teacher that has learned these rows.
-fn teacher(rows: &Rows, flow: Mafs, steps: u64, seed: Seed) -> Result<TableFlow<usize, Mafs>> {
+pub(super) fn teacher(rows: &Rows, flow: Mafs, steps: u64, seed: Seed) -> Result<TableFlow<usize, Mafs>> {
     let mut learner = FlowLearner::new(Flow::normal(flow), rows.names().len(), rows, None, adam(steps))?;
     let epochs = steps.div_ceil(rows.len().div_ceil(256) as u64);
     train(&mut learner, rows.len(), &Plan::new(epochs, 256, seed), &mut quiet)?;
@@ -40,10 +40,10 @@ fn teacher(rows: &Rows, flow: Mafs, steps: u64, seed: Seed) -> Result<TableFlow<
 }
 
 /// A student, and its divergence from the teacher by step.
-type Distilled = (Flow<Inverse<Mafs>>, Vec<(f64, f64)>);
+pub(super) type Distilled = (Flow<Inverse<Mafs>>, Vec<(f64, f64)>);
 
 /// A student after `steps`, and its divergence from the teacher at the start and after every `every`.
-fn student(
+pub(super) fn student(
     teacher: &Flow<Mafs>,
     (d, layers, hidden): (usize, usize, usize),
     by: Divergence,
@@ -89,7 +89,7 @@ fn covered(points: &Rows) -> usize {
 }
 
 /// By forward, reverse and mixed divergence: how near the student comes to its teacher, to the data, and to all modes.
-pub(in super::super) fn run(lab: &mut Lab) -> Result<()> {
+pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let ways = [("reverse", Divergence::Reverse), ("forward", Divergence::Forward), ("mixed", Divergence::Mixed(0.5))];
     let (steps, every) = (lab.scale.pick(300, 2000), lab.scale.pick(25, 100));
     let mut lines = Lines::new(
@@ -170,44 +170,4 @@ fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
 /// of.
 fn middle(sorted: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
-}
-
-/// A teacher of digits with 64 numbers each and its student: samples a second.
-pub(in super::super) fn speed(lab: &mut Lab) -> Result<()> {
-    const D: usize = 64;
-    const ROWS: usize = 100;
-    let images = shipped::digits()?;
-    let pixels = images.pixels().iter().map(|p| f64::from(*p)).collect();
-    let rows = Rows::new((0..D).map(|i| format!("pixel {i}")).collect(), pixels)?.dequantised(lab.seed);
-    let steps = lab.scale.pick(600, 4000);
-    let mut found = Vec::new();
-    for i in 0..5 {
-        lab.say(format!("a teacher of digits and its student, seed {i}"));
-        let seed = lab.seed.child("digits", i);
-        let teacher = teacher(&rows, mafs(D, 3, 128, seed.child("teacher", 0))?, steps, seed)?;
-        let flow = teacher.flow();
-        let (student, curve) = student(flow, (D, 3, 128), Divergence::Reverse, (steps, steps), seed)?;
-        let z = flow.sequential().sample((ROWS, D), &Cpu::default(), seed);
-        let passes = super::best(|| drop(flow.bijection.inverse(z.leaky_trace())));
-        let units = super::best(|| drop(flow.bijection.inverse(z.clone())));
-        let own = super::best(|| drop(student.bijection.inverse(z.clone())));
-        found.push([passes, units, own, curve[0].1, curve[curve.len() - 1].1]);
-    }
-    let column = |i: usize| found.iter().map(move |r| r[i]);
-    let table = Table::new()
-        .counts("seed", 0..5)?
-        .numbers("teacher, a pass a dimension: samples a second", column(0).map(|ms| ROWS as f64 * 1e3 / ms))?
-        .numbers("teacher, each unit once: samples a second", column(1).map(|ms| ROWS as f64 * 1e3 / ms))?
-        .numbers("student: samples a second", column(2).map(|ms| ROWS as f64 * 1e3 / ms))?
-        .numbers("KL to the teacher before (nats)", column(3))?
-        .numbers("KL to the teacher after (nats)", column(4))?;
-    lab.table("flows-distillation-speed", table);
-    let source = "van den Oord et al. 2018";
-    let ratios = |i: usize| found.iter().map(move |r| r[i] / r[2] - 10.0).collect::<Vec<_>>();
-    let measure = "samples a second, student ÷ teacher that draws a pass a dimension, − 10";
-    lab.claim(Claim::new("A distilled student draws 10 times faster at 64 dimensions", source, measure, &ratios(0)));
-    let measure = "samples a second, student ÷ teacher that computes each unit once, − 10";
-    let sentence = "A distilled student draws 10 times faster at 64 dimensions than a teacher that wastes nothing";
-    lab.claim(Claim::new(sentence, source, measure, &ratios(1)));
-    Ok(())
 }

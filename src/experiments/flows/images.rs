@@ -41,7 +41,7 @@ struct Set<const C: usize, const H: usize, const W: usize> {
 }
 
 /// Every flow of images on digits, and at the full scale on Fashion-MNIST.
-pub(in super::super) fn run(lab: &mut Lab) -> Result<()> {
+pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let mut found = Vec::new();
     let digits = shipped::digits()?;
     let part = |range: std::ops::Range<usize>| digits.select(&range.collect::<Vec<_>>());

@@ -68,7 +68,7 @@ fn rate(residuals: &[f64]) -> f64 {
 }
 
 /// Error against iteration for several step sizes, and the claims.
-pub(in super::super) fn run(lab: &mut Lab) -> Result<()> {
+pub(super) fn run(lab: &mut Lab) -> Result<()> {
     lab.say("a MintNet of digits");
     let (layer, x) = learned(lab, lab.seed)?;
     let z = layer.forward(x).0;

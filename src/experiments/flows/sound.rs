@@ -31,7 +31,7 @@ fn adam(steps: u64) -> AdamConfig {
 }
 
 /// A teacher of a sound and its students, with draws of the inner expectation and without.
-pub(in super::super) fn run(lab: &mut Lab) -> Result<()> {
+pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let sound = shipped::sound("complete")?.with_noise(NOISE, lab.seed);
     let part = |range: std::ops::Range<usize>| Sound::new(sound.samples()[range].to_vec(), sound.rate());
     // What comes before is silence and the stroke; what comes after dies away.

@@ -1,0 +1,253 @@
+//! Pruning edges of sums: by flow, by parameter or at random, with what it costs: exactly for one edge, bounded for a set,
+//! and measured.
+
+use crate::{
+    Error, Result,
+    circuits::{
+        Circuit, Real,
+        pass::downward::Flows,
+        pass::kernels::TILE,
+        pass::upward::{Notes, Workspace},
+    },
+    data::Rows,
+    evidence::{Evidence, Exact, Space},
+    random::{Seed, permutation},
+};
+use serde::{Deserialize, Serialize};
+
+/// Which edges go first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PruneBy {
+    /// Those with the least flow over the data.
+    #[default]
+    Flow,
+    /// Those with the smallest weights.
+    Parameter,
+    /// Any.
+    Random,
+}
+
+/// An edge of a sum: which weights, which child, from which node to which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Edge {
+    pub(crate) set: usize,
+    pub(crate) part: usize,
+    pub(crate) row: usize,
+    pub(crate) place: usize,
+}
+
+impl Edge {
+    /// Whether both leave the same node.
+    pub(crate) fn shares_node(&self, other: &Self) -> bool {
+        (self.set, self.row) == (other.set, other.row)
+    }
+}
+
+/// A pruned circuit, and what the pruning cost.
+#[derive(Clone, Debug)]
+pub struct Pruned {
+    /// The circuit without the edges, its sums normalised again.
+    pub circuit: Circuit,
+    /// Edges that were removed.
+    pub removed: usize,
+    /// Edges that there were.
+    pub edges: usize,
+    /// A bound on the mean loss, nats a row (Theorem 2); `None` where all flow of some row would be lost, so that there is none.
+    ///
+    /// ```text
+    /// ΔLL ≤ −1/N Σ_x log(1 − Σ_{(n,c) removed} F_nc(x))
+    /// ```
+    pub bound: Option<f64>,
+    /// The mean loss on the rows, nats a row.
+    pub loss: f64,
+    /// The likelihoods of the rows before.
+    pub before: Evidence<Exact>,
+    /// And after.
+    pub after: Evidence<Exact>,
+}
+
+impl<T: Real> Circuit<T> {
+    /// All edges of sums.
+    pub(crate) fn all_edges(&self) -> Vec<Edge> {
+        let mut edges = Vec::new();
+        for (set, parts) in self.weights.iter().enumerate() {
+            for (part, matrix) in parts.iter().enumerate() {
+                for row in 0..matrix.rows() {
+                    let places = matrix.row(row).filter(|i| matrix.values[*i] > T::ZERO);
+                    edges.extend(places.map(|place| Edge { set, part, row, place }));
+                }
+            }
+        }
+        edges
+    }
+
+    /// The first of `order` whose removal leaves every node an edge, at most `count`.
+    fn removable(&self, order: &[Edge], count: usize) -> Vec<Edge> {
+        let mut left: Vec<Vec<usize>> = self.weights.iter().map(|parts| vec![0; parts[0].rows()]).collect();
+        self.all_edges().iter().for_each(|e| left[e.set][e.row] += 1);
+        let mut chosen = Vec::with_capacity(count);
+        for edge in order {
+            if chosen.len() == count {
+                break;
+            }
+            let left = &mut left[edge.set][edge.row];
+            if *left > 1 {
+                *left -= 1;
+                chosen.push(*edge);
+            }
+        }
+        chosen
+    }
+
+    /// The circuit without these edges.
+    pub(crate) fn without(&self, edges: &[Edge]) -> Self {
+        let mut pruned = self.clone();
+        for edge in edges {
+            pruned.weights[edge.set][edge.part].values[edge.place] = T::ZERO;
+        }
+        for parts in &mut pruned.weights {
+            for row in 0..parts[0].rows() {
+                let total: f64 = parts.iter().flat_map(|m| &m.values[m.row(row)]).map(|w| w.f64()).sum();
+                if (total - 1.0).abs() > 1e-7 {
+                    for matrix in parts.iter_mut() {
+                        let range = matrix.row(row);
+                        matrix.values[range].iter_mut().for_each(|w| *w = T::of(w.f64() / total));
+                    }
+                }
+            }
+            parts.iter_mut().for_each(|matrix| *matrix = matrix.packed());
+        }
+        pruned
+    }
+
+    /// For every row, the flow over all of `edges` together.
+    pub(crate) fn flow_over(&self, rows: &dyn Rows, edges: &[Edge]) -> Result<Vec<f64>> {
+        // `F_nc = θ (F_n / p_n) p_c` summed over the chosen edges: the flow that the circuit of those weights alone lets by.
+        let mut only = self.weights.clone();
+        only.iter_mut().flatten().for_each(|matrix| matrix.values.fill(T::ZERO));
+        for Edge { set, part, place, .. } in edges {
+            only[*set][*part].values[*place] = self.weights[*set][*part].values[*place];
+        }
+        let mut flows = vec![0.0; rows.len()];
+        let all: Vec<usize> = (0..rows.len()).collect();
+        let mut room = vec![T::ZERO; self.plan.scratch_len];
+        Workspace::new(true).for_each_block(self, rows, &all, Notes::default(), |block, tiles| {
+            for (tile, block) in tiles.iter_mut().zip(block.chunks(TILE)) {
+                self.downward(tile, None, None);
+                for (set, uses) in self.uses.weights.iter().enumerate() {
+                    for b in uses {
+                        for (child, matrix) in self.graph.children(*b).into_iter().zip(&only[set]) {
+                            if matrix.edges() == 0 {
+                                continue;
+                            }
+                            let over = &tile.values[self.plan.kept[*b].clone()];
+                            let below = &tile.values[self.plan.kept[child].clone()];
+                            matrix.times(below, &mut room, tile.n, crate::circuits::pass::kernels::Then::Store);
+                            for (over, through) in over.chunks_exact(TILE).zip(room.chunks_exact(TILE)) {
+                                for ((row, over), through) in block.iter().zip(over).zip(through) {
+                                    flows[*row] += over.f64() * through.f64();
+                                }
+                            }
+                        }
+                    }
+                }
+                for (b, row) in block.iter().enumerate().filter(|(b, _)| tile.faint[*b]) {
+                    let values = self.log_values(&tile.row(b));
+                    flows[*row] = 0.0;
+                    self.row_flows(&values, &[1.0], |edge, flow| {
+                        if only[edge.set][edge.part].values[edge.place] > T::ZERO {
+                            flows[*row] += flow;
+                        }
+                    });
+                }
+            }
+            Ok(())
+        })?;
+        Ok(flows)
+    }
+
+    /// Edges in the order in which they go.
+    fn pruning_order(&self, by: PruneBy, rows: &dyn Rows, seed: Seed) -> Result<Vec<Edge>> {
+        let edges = self.all_edges();
+        let weight = |e: &Edge| self.weights[e.set][e.part].values[e.place].f64();
+        let mut keyed: Vec<(f64, Edge)> = match by {
+            PruneBy::Parameter => edges.iter().map(|e| (weight(e), *e)).collect(),
+            PruneBy::Random => {
+                let order = permutation(edges.len(), &mut seed.stream("prune", 0));
+                return Ok(order.into_iter().map(|i| edges[i]).collect());
+            }
+            PruneBy::Flow => {
+                let mut flows = Flows::new(self);
+                let all: Vec<usize> = (0..rows.len()).collect();
+                Workspace::new(true).for_each_block(self, rows, &all, Notes::default(), |_, tiles| {
+                    flows.add(self, tiles);
+                    Ok(())
+                })?;
+                let flow = |e: &Edge| weight(e) * flows.sums.edges[e.set][e.part][e.place].f64();
+                edges.iter().map(|e| (flow(e), *e)).collect()
+            }
+        };
+        keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Ok(keyed.into_iter().map(|(_, edge)| edge).collect())
+    }
+
+    pub(crate) fn loss_without(&self, rows: &dyn Rows, edge: Edge) -> Result<f64> {
+        let node: Vec<Edge> = self.all_edges().into_iter().filter(|e| e.shares_node(&edge)).collect();
+        let theta = self.weights[edge.set][edge.part].values[edge.place].f64();
+        let (through, all) = (self.flow_over(rows, &[edge])?, self.flow_over(rows, &node)?);
+        // What is below rounding is nothing: then the row was possible over this edge alone.
+        let rounding = if T::SINGLE { 1e-6 } else { 1e-12 };
+        let losses = through.iter().zip(&all).map(|(f, n)| {
+            let left = (1.0 - theta) * (1.0 - n) + (n - f);
+            if left > rounding { ((1.0 - theta) / left).ln() } else { f64::INFINITY }
+        });
+        Ok(losses.sum::<f64>() / rows.len() as f64)
+    }
+}
+
+impl Circuit {
+    /// All edges of sums.
+    pub fn edges(&self) -> Vec<Edge> {
+        self.all_edges()
+    }
+
+    /// What removing one edge would cost on `rows`, exactly, without removing it: nats a row, below 0 where it would help.
+    ///
+    /// ```text
+    /// ΔLL = 1/N Σ_x log((1 − θ) / (1 − θ + θ F_n(x) − F_nc(x)))
+    /// ```
+    /// Source: Dang, Liu and Van den Broeck 2022, Theorem 1.
+    ///
+    /// # Errors
+    /// As [`Self::log_prob`]; also where other blocks share the weight, so that the edge is not one.
+    pub fn loss_of_pruning(&self, rows: &dyn Rows, edge: Edge) -> Result<f64> {
+        if self.uses.weights[edge.set].len() > 1 {
+            return Err(Error::invalid("the weight is shared by several blocks: its removal is not that of one edge"));
+        }
+        self.loss_without(rows, edge)
+    }
+
+    /// Removes the given share of all edges of sums, and says what it cost on `rows`. Every node keeps one edge.
+    ///
+    /// Source: Dang, Liu and Van den Broeck 2022, Theorem 2.
+    ///
+    /// # Errors
+    /// When `share` is not in `0..1`, or the rows do not fit or are all impossible.
+    pub fn prune(&self, share: f64, by: PruneBy, rows: &dyn Rows, seed: Seed) -> Result<Pruned> {
+        if !(0.0..1.0).contains(&share) {
+            return Err(Error::out_of_range("share", share, "0 ≤ share < 1"));
+        }
+        let before = self.evidence(rows)?;
+        let edges = self.all_edges().len();
+        let order = self.pruning_order(by, rows, seed)?;
+        let removed = self.removable(&order, (share * edges as f64) as usize);
+        let lost = self.flow_over(rows, &removed)?;
+        let bound =
+            lost.iter().all(|f| *f < 1.0).then(|| -lost.iter().map(|f| (-f).ln_1p()).sum::<f64>() / lost.len() as f64);
+        let circuit = self.without(&removed);
+        let after = Evidence::new(circuit.log_prob(rows)?, Space::Raw, self.vars())?;
+        let loss = before.mean() - after.mean();
+        Ok(Pruned { circuit, removed: removed.len(), edges, bound, loss, before, after })
+    }
+}

@@ -1,0 +1,11 @@
+//! How a circuit learns: expectation-maximisation, or gradients through a layer of a network.
+
+mod anemone;
+mod counts;
+mod em;
+mod fit;
+mod gradient;
+
+pub use em::{Em, EmLearner, Rule};
+pub use fit::FitCircuit;
+pub use gradient::{CircuitLayer, Logits, Traced};

@@ -1,0 +1,13 @@
+//! The two passes over a circuit: values upward, flows downward; the weights they read, and the kernels that do the sums.
+
+pub(super) mod downward;
+pub(super) mod inputs;
+pub(super) mod kernels;
+pub(super) mod log_space;
+pub(super) mod plan;
+pub(super) mod real;
+pub(super) mod upward;
+pub(super) mod weights;
+
+pub use real::Real;
+pub use weights::Layout;

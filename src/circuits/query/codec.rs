@@ -1,0 +1,296 @@
+//! Lossless compression: every value is coded by its exact distribution given those before it in its row.
+
+use crate::{
+    Error, Result,
+    circuits::{Circuit, Real, graph::Kind, pass::kernels::TILE, pass::upward::Tile},
+    data::{Discrete, MISSING, Rows, hash_rows},
+    simd::vectorised,
+};
+use constriction::stream::{
+    Decode, Encode,
+    model::DefaultContiguousCategoricalEntropyModel as Categories,
+    queue::{DefaultRangeDecoder, DefaultRangeEncoder},
+};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+/// The first bytes of what [`Circuit::compress`] returns.
+const MAGIC: [u8; 8] = *b"limbeck1";
+/// Rows that share a stream; streams are coded side by side.
+const CHUNK: usize = 8 * TILE;
+/// The least probability of a value, before it is rounded to 2⁻²⁴: a value that the circuit excludes can still be coded.
+const LEAST: f64 = 1e-9;
+
+/// What stands before the streams: a model's fingerprint, the number of rows, a hash of them, how many values are missing.
+#[derive(Clone, Debug, PartialEq)]
+struct Header {
+    model: [u8; 8],
+    rows: u64,
+    data: [u8; 8],
+    missing: u64,
+}
+
+impl Header {
+    const LENGTH: usize = 40;
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(MAGIC);
+        bytes.extend(self.model);
+        bytes.extend(self.rows.to_le_bytes());
+        bytes.extend(self.data);
+        bytes.extend(self.missing.to_le_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self> {
+        let (fields, []) = bytes.get(..Self::LENGTH).unwrap_or_default().as_chunks::<8>() else { unreachable!() };
+        match fields {
+            [MAGIC, model, rows, data, missing] => Ok(Self {
+                model: *model,
+                rows: u64::from_le_bytes(*rows),
+                data: *data,
+                missing: u64::from_le_bytes(*missing),
+            }),
+            _ => Err(Error::invalid("not rows that limbeck compressed (the first bytes differ)")),
+        }
+    }
+
+    /// Whether a value is missing, where some are.
+    fn missing_model(&self, vars: usize) -> Result<Option<Categories>> {
+        let all = self.rows as f64 * vars as f64;
+        let share = (self.missing as f64 / all).clamp(1e-6, 1.0 - 1e-6);
+        (self.missing > 0).then(|| model(&[1.0 - share, share])).transpose()
+    }
+}
+
+/// The order of computation for one variable after another.
+struct Order {
+    /// For each variable the blocks above its inputs, for the pass downward.
+    above: Vec<Vec<bool>>,
+    /// And those to compute again when its value is known: the same, and what is brought to one scale with them.
+    again: Vec<Vec<bool>>,
+    /// The sets of leaves of each variable, with the block whose flows are theirs.
+    leaves: Vec<Vec<(usize, usize)>>,
+}
+
+impl Order {
+    fn new<T: Real>(circuit: &Circuit<T>) -> Self {
+        let graph = &circuit.graph;
+        let mut order = Self { above: vec![], again: vec![], leaves: vec![vec![]; circuit.vars()] };
+        for (set, uses) in circuit.uses.leaves.iter().enumerate() {
+            uses.iter().for_each(|(v, b)| order.leaves[*v].push((set, *b)));
+        }
+        for v in 0..circuit.vars() {
+            let mut above = vec![false; graph.blocks().len()];
+            for (b, block) in graph.blocks().iter().enumerate() {
+                above[b] = match &block.kind {
+                    Kind::Input { variable, .. } => *variable == v,
+                    _ => graph.children(b).iter().any(|c| above[*c]),
+                };
+            }
+            let mut again = above.clone();
+            for (b, block) in graph.blocks().iter().enumerate() {
+                // Its children were scaled to their largest, which may now be another.
+                if let Kind::Sum { children, .. } = &block.kind
+                    && above[b]
+                    && children.len() > 1
+                {
+                    children.iter().for_each(|c| again[*c] = true);
+                }
+            }
+            order.above.push(above);
+            order.again.push(again);
+        }
+        order
+    }
+}
+
+impl<T: Real> Circuit<T> {
+    /// A hash of structure and parameters.
+    fn fingerprint(&self) -> Result<[u8; 8]> {
+        let mut hash = Sha256::new();
+        hash.update(serde_json::to_vec(&(&self.graph, &self.schema)).map_err(Error::invalid)?);
+        for values in
+            self.weights.iter().flatten().map(|m| m.to_dense()).chain(self.leaves.iter().map(|l| l.table.clone()))
+        {
+            values.iter().for_each(|v| hash.update(v.f64().to_le_bytes()));
+        }
+        let digest = hash.finalize();
+        Ok(std::array::from_fn(|i| digest[i]))
+    }
+
+    /// Goes through the values of a tile, one variable after another for all its rows: `value(row, variable, p)` is given the
+    /// distribution of the value given those before it, and says what it is.
+    fn walk(
+        &self,
+        order: &Order,
+        tile: &mut Tile<T>,
+        n: usize,
+        mut value: impl FnMut(usize, usize, &[f64]) -> Result<u16>,
+    ) -> Result<()> {
+        tile.n = n;
+        tile.inputs.codes.fill(MISSING);
+        vectorised(|| self.upward(tile));
+        for (v, leaves) in order.leaves.iter().enumerate() {
+            vectorised(|| self.downward(tile, None, Some(&order.above[v])));
+            let categories = self.schema.variables[v].categories;
+            let (mut p, mut column) = (vec![0.0; categories], Vec::new());
+            for b in 0..n {
+                p.fill(0.0);
+                let exact = tile.faint[b].then(|| self.row_flows(&self.log_values(&tile.row(b)), &[1.0], |_, _| {}));
+                for (set, block) in leaves {
+                    self.column(tile, exact.as_deref(), *block, b, &mut column);
+                    self.add_expected((v, *set), &column, None, &mut p);
+                }
+                let total: f64 = p.iter().sum();
+                let share = if total > 0.0 && total.is_finite() { 1.0 / total } else { 0.0 };
+                p.iter_mut().for_each(|p| *p = *p * share + LEAST);
+                tile.inputs.codes[v * TILE + b] = value(b, v, &p)?;
+            }
+            vectorised(|| self.evaluate(tile, Some(&order.again[v])));
+        }
+        Ok(())
+    }
+
+    fn encode(
+        &self,
+        order: &Order,
+        rows: &Discrete,
+        chunk: &[usize],
+        missing: Option<&Categories>,
+    ) -> Result<Vec<u32>> {
+        let mut coder = DefaultRangeEncoder::new();
+        let mut tile = Tile::new(self, true);
+        for part in chunk.chunks(TILE) {
+            self.walk(order, &mut tile, part.len(), |b, v, p| {
+                let code = rows.row(part[b])[v];
+                if let Some(model) = missing {
+                    coder.encode_symbol(usize::from(code == MISSING), model).map_err(Error::invalid)?;
+                }
+                if code != MISSING && p.len() > 1 {
+                    coder.encode_symbol(code as usize, &model(p)?).map_err(Error::invalid)?;
+                }
+                Ok(code)
+            })?;
+        }
+        coder.into_compressed().map_err(Error::invalid)
+    }
+
+    fn decode(&self, order: &Order, words: Vec<u32>, rows: usize, missing: Option<&Categories>) -> Result<Vec<u16>> {
+        let Ok(mut coder) = DefaultRangeDecoder::from_compressed(words);
+        let mut tile = Tile::new(self, true);
+        let mut codes = Vec::with_capacity(rows * self.vars());
+        let damaged = |_| Error::invalid("the compressed rows are damaged");
+        for first in (0..rows).step_by(TILE) {
+            let n = TILE.min(rows - first);
+            self.walk(order, &mut tile, n, |_, _, p| {
+                if let Some(model) = missing
+                    && coder.decode_symbol(model).map_err(damaged)? == 1
+                {
+                    return Ok(MISSING);
+                }
+                if p.len() == 1 { Ok(0) } else { Ok(coder.decode_symbol(&model(p)?).map_err(damaged)? as u16) }
+            })?;
+            (0..n).for_each(|b| codes.extend(tile.row(b).codes));
+        }
+        Ok(codes)
+    }
+
+    pub(crate) fn compressed(&self, rows: &Discrete) -> Result<Vec<u8>> {
+        self.check(rows)?;
+        let missing = rows.codes().iter().filter(|code| **code == MISSING).count() as u64;
+        let header = Header { model: self.fingerprint()?, rows: rows.len() as u64, data: hash_of(rows)?, missing };
+        let model = header.missing_model(self.vars())?;
+        let order = Order::new(self);
+        let all: Vec<usize> = (0..rows.len()).collect();
+        let streams: Vec<Vec<u32>> = all
+            .par_chunks(CHUNK)
+            .map(|chunk| self.encode(&order, rows, chunk, model.as_ref()))
+            .collect::<Result<_>>()?;
+        let mut bytes = Vec::new();
+        header.write(&mut bytes);
+        for stream in streams {
+            bytes.extend((stream.len() as u32).to_le_bytes());
+            stream.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
+        }
+        Ok(bytes)
+    }
+
+    pub(crate) fn decompressed(&self, bytes: &[u8]) -> Result<Discrete> {
+        let header = Header::read(bytes)?;
+        if header.model != self.fingerprint()? {
+            return Err(Error::invalid("compressed with another model: decompress with the same one"));
+        }
+        let damaged =
+            || Error::invalid("the compressed rows are damaged: their length does not agree with their header");
+        let rows = usize::try_from(header.rows).map_err(|_| damaged())?;
+        let mut streams = Vec::new();
+        let (words, rest) = bytes[Header::LENGTH..].as_chunks::<4>();
+        let mut words = words.iter().map(|word| u32::from_le_bytes(*word));
+        while let Some(length) = words.next() {
+            if words.len() < length as usize {
+                return Err(damaged());
+            }
+            streams.push(words.by_ref().take(length as usize).collect::<Vec<u32>>());
+        }
+        if streams.len() != rows.div_ceil(CHUNK) || !rest.is_empty() {
+            return Err(damaged());
+        }
+        let model = header.missing_model(self.vars())?;
+        let order = Order::new(self);
+        let codes: Vec<Vec<u16>> = streams
+            .into_par_iter()
+            .enumerate()
+            .map(|(i, words)| self.decode(&order, words, CHUNK.min(rows - i * CHUNK), model.as_ref()))
+            .collect::<Result<_>>()?;
+        let decoded = Discrete::new(self.schema.clone(), codes.concat())?;
+        if hash_of(&decoded)? != header.data {
+            return Err(Error::invalid(
+                "the decompressed rows are not those that were compressed: the file is damaged, or the two machines compute \
+                 the model's probabilities with different rounding",
+            ));
+        }
+        Ok(decoded)
+    }
+}
+
+fn model(p: &[f64]) -> Result<Categories> {
+    Categories::from_floating_point_probabilities_fast(p, None)
+        .map_err(|()| Error::invalid("a distribution that cannot be coded"))
+}
+
+fn hash_of(rows: &Discrete) -> Result<[u8; 8]> {
+    u64::from_str_radix(&hash_rows(rows)?, 16).map(u64::to_be_bytes).map_err(Error::invalid)
+}
+
+impl Circuit {
+    /// The rows, in as many bits as they are unlikely: `−log₂ p(x)` each, and some bytes for all.
+    ///
+    /// Any rows of the circuit's columns can be compressed; a value that the circuit excludes costs about 24 bits. The same
+    /// circuit is needed to get them back, on a processor of the same kind: the coder depends on the last bit of every
+    /// probability. Source: Liu, Mandt and Van den Broeck 2022, with a range coder.
+    ///
+    /// ```
+    /// # use limbeck::prelude::*;
+    /// let digits = shipped::digits()?.discrete().select(&[1, 2, 3]);
+    /// let settings: FitCircuit = FitCircuit { epochs: 2, ..FitCircuit::new(Structure::hclt(4)) };
+    /// let (circuit, _): (Circuit, History) = settings.fit(&digits, None, Seed(0))?;
+    /// let bytes: Vec<u8> = circuit.compress(&digits)?;
+    /// assert_eq!(circuit.decompress(&bytes)?.codes(), digits.codes());
+    /// # Ok::<(), limbeck::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::log_prob`].
+    pub fn compress(&self, rows: &Discrete) -> Result<Vec<u8>> {
+        self.check_notes(crate::circuits::pass::upward::Notes::default(), rows.len())?;
+        self.compressed(rows)
+    }
+
+    /// The rows that [`Self::compress`] made the bytes of.
+    ///
+    /// # Errors
+    /// When the bytes are of another model, or damaged: what comes out is compared with a hash of what went in.
+    pub fn decompress(&self, bytes: &[u8]) -> Result<Discrete> {
+        self.decompressed(bytes)
+    }
+}

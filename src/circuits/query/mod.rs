@@ -1,0 +1,12 @@
+//! What a circuit can be asked: conditionals, moments, samples, completions, code lengths.
+
+mod codec;
+pub(super) mod conditional;
+mod deterministic;
+mod map;
+mod moments;
+mod sample;
+
+pub use conditional::Conditionals;
+pub use deterministic::Deterministic;
+pub use moments::Moments;

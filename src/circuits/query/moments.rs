@@ -1,0 +1,123 @@
+//! Expectations, and what to look at next: both from conditionals.
+
+use crate::{
+    Error, Result,
+    circuits::{Circuit, Conditionals, Real},
+    data::{Discrete, MISSING, Rows},
+};
+
+/// Mean and variance of a variable given what its row knows, categories counting as numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moments {
+    /// `E[x_v | e]`.
+    pub mean: f64,
+    /// `E[x_v² | e] − E[x_v | e]²`.
+    pub variance: f64,
+}
+
+impl Conditionals {
+    /// `E[f(x_v) | the values of the row]`.
+    pub fn expect(&self, row: usize, variable: usize, f: impl Fn(usize) -> f64) -> f64 {
+        self.get(row, variable).iter().enumerate().map(|(a, p)| p * f(a)).sum()
+    }
+
+    /// Mean and variance of a variable.
+    pub fn moments(&self, row: usize, variable: usize) -> Moments {
+        let mean = self.expect(row, variable, |a| a as f64);
+        Moments { mean, variance: self.expect(row, variable, |a| (a as f64 - mean).powi(2)) }
+    }
+
+    /// Entropy of a variable, nats.
+    pub fn entropy(&self, row: usize, variable: usize) -> f64 {
+        let terms = self.get(row, variable).iter().filter(|p| **p > 0.0).map(|p| -p * p.ln());
+        terms.sum()
+    }
+}
+
+impl<T: Real> Circuit<T> {
+    /// `E[x_v x_w] − E[x_v] E[x_w]` given the row, for all pairs.
+    pub(crate) fn covariances(&self, row: &Discrete) -> Result<Vec<f64>> {
+        let vars = self.vars();
+        let given = self.all_conditionals(row)?;
+        let means: Vec<f64> = (0..vars).map(|v| given.moments(0, v).mean).collect();
+        let mut covariance = vec![0.0; vars * vars];
+        for v in 0..vars {
+            if row.row(0)[v] != MISSING {
+                continue;
+            }
+            // Each value of `v` by turns, and the expectation of every other variable beside it.
+            let (possible, rows) = self.each_value(row, v, given.get(0, v))?;
+            let beside = self.all_conditionals(&rows)?;
+            for w in 0..vars {
+                let joint: f64 = possible
+                    .iter()
+                    .enumerate()
+                    .map(|(i, (a, p))| p * *a as f64 * beside.expect(i, w, |b| b as f64))
+                    .sum();
+                covariance[v * vars + w] = joint - means[v] * means[w];
+            }
+        }
+        Ok(covariance)
+    }
+
+    /// The values of `v` that are possible, with their probabilities, and a row for each.
+    fn each_value(&self, row: &Discrete, v: usize, p: &[f64]) -> Result<(Vec<(u16, f64)>, Discrete)> {
+        let possible: Vec<(u16, f64)> =
+            p.iter().enumerate().filter(|(_, p)| **p > 0.0).map(|(a, p)| (a as u16, *p)).collect();
+        let mut codes = Vec::with_capacity(possible.len() * self.vars());
+        for (a, _) in &possible {
+            codes.extend_from_slice(row.row(0));
+            let at = codes.len() - self.vars() + v;
+            codes[at] = *a;
+        }
+        Ok((possible, Discrete::new(self.schema.clone(), codes)?))
+    }
+
+    /// `I(x_v; x_t | e)` of every missing variable but `t`, nats.
+    pub(crate) fn gains(&self, row: &Discrete, target: usize) -> Result<Vec<(usize, f64)>> {
+        if row.len() != 1 || target >= self.vars() {
+            return Err(Error::invalid(format!("one row and a variable below {} are needed", self.vars())));
+        }
+        if row.row(0)[target] != MISSING {
+            let name = &self.schema.variables[target].name;
+            return Err(Error::invalid(format!("{name} is known already: there is nothing to learn of it")));
+        }
+        let given = self.all_conditionals(row)?;
+        let now = given.entropy(0, target);
+        let mut gains = Vec::new();
+        for v in (0..self.vars()).filter(|v| *v != target && row.row(0)[*v] == MISSING) {
+            let (possible, rows) = self.each_value(row, v, given.get(0, v))?;
+            let beside = self.all_conditionals(&rows)?;
+            let then: f64 = possible.iter().enumerate().map(|(i, (_, p))| p * beside.entropy(i, target)).sum();
+            gains.push((v, now - then));
+        }
+        gains.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Ok(gains)
+    }
+}
+
+impl Circuit {
+    /// The covariance matrix of the variables given one row, `(variables, variables)` row after row; 0 where a value is known.
+    ///
+    /// # Errors
+    /// As [`Circuit::conditionals`]; also for another number of rows than one.
+    pub fn covariance(&self, row: &Discrete) -> Result<Vec<f64>> {
+        if row.len() != 1 {
+            return Err(Error::invalid(format!("{} rows; the covariance is of one", row.len())));
+        }
+        self.covariances(row)
+    }
+
+    /// Which variable to look at next, to learn most of `target`: every other missing variable with its information gain,
+    /// nats, the most useful first.
+    ///
+    /// ```text
+    /// I(x_v; x_t | e) = H(x_t | e) − Σ_a p(x_v = a | e) H(x_t | e, x_v = a)
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Circuit::conditionals`]; also when `target` is known, or there is not one row.
+    pub fn next_variable(&self, row: &Discrete, target: usize) -> Result<Vec<(usize, f64)>> {
+        self.gains(row, target)
+    }
+}

@@ -1,0 +1,241 @@
+//! MADE with Bernoulli heads: an autoregressive distribution of zeros and ones.
+
+use crate::{
+    Error, Result,
+    archive::Archive,
+    data::{self, Discrete, Schema, complete},
+    evidence::{Evidence, Exact, Space},
+    flows::{PerRow, Rows},
+    nn::{
+        Activation, Device, Perceptron, Real, Relu,
+        ops::rowwise,
+        optim::{Adam, AdamConfig},
+    },
+    random::Seed,
+    train::{Clock, Learner, put_module, take_module},
+};
+use dfdx::{
+    dtypes::Dtype,
+    nn::{ModuleVisitor, TensorCollection, ZeroGrads},
+    prelude::{Backward, MeanTo},
+    tensor::{Cpu, Storage, Tape, TensorFromVec, Trace},
+    tensor_ops::Device as Plain,
+};
+use rand::RngExt;
+use std::{cell::RefCell, sync::Arc};
+
+/// A distribution of rows of zeros and ones, each value given those before it.
+///
+/// ```text
+/// log p(x) = Σ xᵢ lᵢ − log(1 + e^lᵢ)      lᵢ = network(x_<i)
+/// ```
+///
+/// Probabilities take one pass and are exact; drawing takes a pass for each value. It is no flow: zeros and ones have no density.
+/// Source: Germain et al. 2015, §4.
+///
+/// ```
+/// # use dfdx::tensor::Cpu;
+/// # use limbeck::{flows::BernoulliMade, random::Seed};
+/// let made: BernoulliMade = BernoulliMade::new(&Cpu::seed_from_u64(0), 6, 16)?;
+/// let drawn = made.sample(10, Seed(1))?;
+/// assert!(made.evidence(&drawn)?.bits_per_dim()? < 1.2);
+/// # Ok::<(), limbeck::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct BernoulliMade<A = Relu, E: Dtype = f32, Dev: Storage<E> = Cpu> {
+    network: Perceptron<A, E, Dev>,
+}
+
+impl<A: Activation, E: Real, Dev: Device<E>> BernoulliMade<A, E, Dev> {
+    /// A network that begins anywhere, for rows of `dims` values.
+    ///
+    /// # Errors
+    /// When a number is 0, or the device has no memory for it.
+    pub fn new(device: &Dev, dims: usize, hidden: usize) -> Result<Self> {
+        Ok(Self { network: Perceptron::autoregressive(device, 0, dims, hidden, 1)? })
+    }
+
+    /// Values a row.
+    pub fn dims(&self) -> usize {
+        self.network.dims()
+    }
+
+    /// Log-probability of every row of zeros and ones, nats.
+    pub fn log_prob<T: Tape<E, Dev>>(&self, x: Rows<usize, E, Dev, T>) -> PerRow<E, Dev, T> {
+        let (dims, values) = (self.dims(), Arc::<[E]>::from(x.as_vec()));
+        let again = values.clone();
+        rowwise(
+            self.network.forward(x),
+            move |row, logits| {
+                let each = values[row * dims..].iter().zip(logits).map(|(x, l)| *x * *l - l.softplus());
+                each.fold(E::default(), |sum, log| sum + log)
+            },
+            move |row, logits, d, into| {
+                let each = again[row * dims..].iter().zip(logits).zip(into);
+                each.for_each(|((x, l), into)| *into += d * (*x - l.sigmoid()));
+            },
+        )
+    }
+}
+
+impl<A: Activation, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for BernoulliMade<A, E, Dev> {
+    type To<E2: Dtype, D2: Plain<E2>> = BernoulliMade<A, E2, D2>;
+
+    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+        let field = Self::module("network", |s| &s.network, |s| &mut s.network);
+        visitor.visit_fields(field, |network| BernoulliMade { network })
+    }
+}
+
+impl<A: Activation> BernoulliMade<A> {
+    /// Exact log-probabilities of rows.
+    ///
+    /// # Errors
+    /// When the rows have other variables, a value is missing, or is neither 0 nor 1.
+    pub fn evidence(&self, rows: &dyn data::Rows) -> Result<Evidence<Exact>> {
+        let values = self.read(rows)?;
+        let dims = self.dims();
+        let blocks = values.chunks(1024 * dims).flat_map(|block| self.log_prob(Self::tensor(block, dims)).as_vec());
+        Evidence::new(blocks.map(f64::from).collect(), Space::Raw, dims)
+    }
+
+    /// `n` independent rows.
+    ///
+    /// # Errors
+    /// When `n` is 0.
+    pub fn sample(&self, n: usize, seed: Seed) -> Result<Discrete> {
+        let (dims, mut rng) = (self.dims(), seed.stream("made", 0));
+        let mut values = vec![0.0; n * dims];
+        for i in 0..dims {
+            let logits = self.network.forward(Self::tensor(&values, dims)).as_vec();
+            for row in 0..n {
+                let one = Real::sigmoid(logits[row * dims + i]);
+                values[row * dims + i] = f32::from(u8::from(rng.random::<f32>() < one));
+            }
+        }
+        Discrete::new(Schema::uniform(&[dims], 2), values.into_iter().map(|x| x as u16).collect())
+    }
+
+    fn tensor(values: &[f32], dims: usize) -> Rows<usize, f32, Cpu> {
+        Cpu::default().tensor_from_vec(values.to_vec(), (values.len() / dims, dims))
+    }
+
+    fn read(&self, rows: &dyn data::Rows) -> Result<Vec<f32>> {
+        let (dims, values) = (self.dims(), complete(rows, self.dims())?);
+        if let Some(at) = values.iter().position(|x| *x > 1.0) {
+            let place = format!("row {}, variable {}", at / dims, at % dims);
+            return Err(Error::invalid(format!("{place}: {} is neither 0 nor 1", values[at])));
+        }
+        Ok(values)
+    }
+}
+
+/// A MADE of zeros and ones that learns by maximum likelihood with Adam; a [`Learner`] for [`train`](crate::train::train).
+pub struct MadeLearner<A = Relu> {
+    made: BernoulliMade<A>,
+    adam: RefCell<Adam<Cpu>>,
+    train: Vec<f32>,
+    valid: Option<Discrete>,
+}
+
+impl<A: Activation> MadeLearner<A> {
+    /// `valid` decides when to stop, if the plan has a patience.
+    ///
+    /// # Errors
+    /// As [`BernoulliMade::evidence`]; also when a setting of Adam is out of range.
+    pub fn new(
+        made: BernoulliMade<A>,
+        train: &dyn data::Rows,
+        valid: Option<Discrete>,
+        adam: AdamConfig,
+    ) -> Result<Self> {
+        let train = made.read(train)?;
+        valid.as_ref().map(|valid| made.read(valid)).transpose()?;
+        Ok(Self { made, adam: RefCell::new(Adam::new(adam)?), train, valid })
+    }
+
+    /// The distribution as it is now.
+    pub fn made(&self) -> &BernoulliMade<A> {
+        &self.made
+    }
+}
+
+impl<A: Activation> Learner for MadeLearner<A> {
+    fn describe(&self) -> String {
+        format!("MADE of zeros and ones, {:?} units", self.made.network.sizes())
+    }
+
+    fn step(&mut self, rows: &[usize], _: &Clock) -> Result<f64> {
+        let dims = self.made.dims();
+        let values: Vec<f32> = rows.iter().flat_map(|row| &self.train[row * dims..(row + 1) * dims]).copied().collect();
+        let x = BernoulliMade::<A>::tensor(&values, dims).traced(self.made.alloc_grads());
+        let loss = -self.made.log_prob(x).mean();
+        let value = f64::from(loss.as_vec()[0]);
+        self.adam.get_mut().update(&mut self.made, &mut loss.backward())?;
+        Ok(value)
+    }
+
+    fn validate(&mut self) -> Result<Option<f64>> {
+        self.valid.as_ref().map(|valid| Ok(-self.made.evidence(valid)?.mean())).transpose()
+    }
+
+    fn save(&self, archive: &mut Archive) {
+        put_module(archive, "made", &self.made, &mut self.adam.borrow_mut());
+    }
+
+    fn load(&mut self, archive: &Archive) -> Result<()> {
+        take_module(archive, "made", &mut self.made, self.adam.get_mut())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        data::{MISSING, shipped},
+        train::{Plan, quiet, train},
+    };
+
+    #[test]
+    fn probabilities_of_all_rows_add_up_to_one() {
+        let made = BernoulliMade::<Relu>::new(&Cpu::seed_from_u64(4), 6, 20).unwrap();
+        let codes = (0..64_u16).flat_map(|x| (0..6).map(move |i| x >> i & 1)).collect();
+        let all = Discrete::new(Schema::uniform(&[6], 2), codes).unwrap();
+        let evidence = made.evidence(&all).unwrap();
+        let total: f64 = evidence.log_probs().iter().map(|p| p.exp()).sum();
+        assert!((total - 1.0).abs() < 1e-5, "{total}");
+        // And samples come as often as they should.
+        let drawn = made.sample(20_000, Seed(1)).unwrap();
+        let mut counts = [0.0; 64];
+        for i in 0..20_000 {
+            let code: usize = drawn.row(i).iter().enumerate().map(|(i, x)| usize::from(*x) << i).sum();
+            counts[code] += 1.0 / 20_000.0;
+        }
+        let far = counts.iter().zip(evidence.log_probs()).map(|(c, p)| (c - p.exp()).abs()).sum::<f64>();
+        assert!(far < 0.06, "{far}");
+        let row = |x: u16| Discrete::new(Schema::uniform(&[6], 3), vec![0, 1, x, 0, 0, 1]).unwrap();
+        assert_eq!(made.evidence(&row(2)).unwrap_err().to_string(), "row 0, variable 2: 2 is neither 0 nor 1");
+        assert!(made.evidence(&row(MISSING)).unwrap_err().to_string().contains("no missing values"));
+    }
+
+    #[test]
+    fn it_learns_digits_in_black_and_white() {
+        let digits = shipped::digits().unwrap();
+        let bits = digits.pixels().iter().map(|p| u16::from(*p > 7)).collect();
+        let bits = Discrete::new(Schema::uniform(&[64], 2), bits).unwrap();
+        let part = |range: std::ops::Range<usize>| bits.select(&range.collect::<Vec<_>>());
+        let made = BernoulliMade::new(&Cpu::seed_from_u64(1), 64, 128).unwrap();
+        let (rows, valid) = (part(0..1400), part(1400..1797));
+        let mut learner = MadeLearner::<Relu>::new(made, &rows, Some(valid), AdamConfig::default()).unwrap();
+        let before = learner.validate().unwrap().unwrap();
+        train(&mut learner, 1400, &Plan::new(12, 50, Seed(2)), &mut quiet).unwrap();
+        let after = learner.validate().unwrap().unwrap();
+        assert!(before > 40.0 && after < 24.0, "{before} nats, then {after}");
+        let mut archive = Archive::default();
+        Learner::save(&learner, &mut archive);
+        let fresh = BernoulliMade::new(&Cpu::seed_from_u64(9), 64, 128).unwrap();
+        let mut again = MadeLearner::<Relu>::new(fresh, &rows, Some(part(1400..1797)), AdamConfig::default()).unwrap();
+        again.load(&archive).unwrap();
+        assert_eq!(again.validate().unwrap(), learner.validate().unwrap());
+    }
+}

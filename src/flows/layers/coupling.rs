@@ -1,0 +1,215 @@
+//! Couplings: some coordinates stay, and say how the others move.
+
+use crate::{
+    Error, Result,
+    flows::{
+        Bijection, FastForward, FastInverse, Moved, Rows, Scale, Shift, Transform, VolumePreserving,
+        bijection::free,
+        transform::{Direction, apply, apply_planar},
+    },
+    nn::{Activation, Device, Perceptron, Real, Relu, Tanh, any_shape},
+};
+use dfdx::{
+    dtypes::Dtype,
+    nn::{ModuleVisitor, TensorCollection},
+    shapes::{Axis, Dim},
+    tensor::{Cpu, Storage, Tape, Tensor},
+    tensor_ops::{BroadcastTo, Device as Plain, TryConcatAlong},
+};
+use std::{marker::PhantomData, sync::Arc};
+
+mod image;
+
+pub use image::{ImageCoupling, ImageMoves};
+
+/// A coupling in which one network gives the coordinates that move the parameters of their transform `F`.
+///
+/// ```text
+/// z = x on the coordinates that stay      z = f(x; p(x_stay)) on the others
+/// log |det| = Σ log ∂zᵢ/∂xᵢ
+/// ```
+///
+/// With a [`Spline`](crate::flows::Spline) it is a neural spline flow's coupling. Source: Dinh et al. 2015, §3.1; Durkan et al. 2019.
+#[derive(Clone, Debug)]
+pub struct Coupling<D, F, A = Relu, E: Dtype = f32, Dev: Storage<E> = Cpu> {
+    network: Perceptron<A, E, Dev>,
+    moves: Tensor<(usize,), E, Dev>,
+    what: PhantomData<(D, F)>,
+}
+
+/// NICE's additive coupling, which keeps volumes.
+///
+/// ```text
+/// z = x on the coordinates that stay      z = x + m(x_stay) on the others
+/// log |det| = 0
+/// ```
+/// Source: Dinh, Krueger and Bengio 2015, §3.2.
+pub type AdditiveCoupling<D, A = Relu, E = f32, Dev = Cpu> = Coupling<D, Shift, A, E, Dev>;
+
+/// RealNVP's affine coupling for tables, with a network for the scales and one for the shifts.
+///
+/// ```text
+/// z = x on the coordinates that stay      z = x ⊙ exp s(x_stay) + t(x_stay) on the others
+/// log |det| = Σ s
+/// ```
+///
+/// The network of `s` has tanh units, that of `t` rectified ones, both without a bound on their outputs, as in the code of the
+/// MAF paper. Source: Dinh, Sohl-Dickstein and Bengio 2017, eq. 7; Papamakarios et al. 2017. [`Coupling`] with
+/// [`Scale`](crate::flows::Scale) has one network for both.
+#[derive(Clone, Debug)]
+pub struct AffineCoupling<D, E: Dtype = f32, Dev: Storage<E> = Cpu> {
+    log_scale: Perceptron<Tanh, E, Dev>,
+    shift: Perceptron<Relu, E, Dev>,
+    /// 1 where a coordinate moves.
+    moves: Tensor<(usize,), E, Dev>,
+    what: PhantomData<D>,
+}
+
+/// Which coordinates a coupling moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moves {
+    /// Those with even numbers.
+    Even,
+    /// Those with odd numbers.
+    Odd,
+    /// The first half.
+    First,
+    /// The second half.
+    Second,
+}
+
+impl Moves {
+    /// Whether it moves this coordinate of `dims`.
+    fn has(self, coordinate: usize, dims: usize) -> bool {
+        match self {
+            Self::Even => coordinate.is_multiple_of(2),
+            Self::Odd => !coordinate.is_multiple_of(2),
+            Self::First => coordinate < dims / 2,
+            Self::Second => coordinate >= dims / 2,
+        }
+    }
+
+    fn tensor<E: Real, Dev: Plain<E>>(self, dims: usize, device: &Dev) -> Result<Tensor<(usize,), E, Dev>> {
+        if dims < 2 {
+            return Err(Error::invalid(format!("a coupling of {dims} coordinates: one stays and one moves, at least")));
+        }
+        let values = (0..dims).map(|i| if self.has(i, dims) { E::ONE } else { E::default() }).collect();
+        device.try_tensor_from_vec(values, (dims,)).map_err(Error::invalid)
+    }
+}
+
+/// The coordinates that stay, the others zero.
+fn seen<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+    x: &Rows<D, E, Dev, T>,
+    moves: &Tensor<(usize,), E, Dev>,
+) -> Rows<usize, E, Dev, T> {
+    let x = free(x.retaped::<T>());
+    let stays = (moves.clone().negate() + E::ONE).broadcast_like::<_, Axis<0>>(&x);
+    x * stays
+}
+
+/// Which coordinates move.
+fn moving<E: Real, Dev: Device<E>>(moves: &Tensor<(usize,), E, Dev>) -> Arc<[bool]> {
+    Dev::elements(moves).iter().map(|m| *m != E::default()).collect()
+}
+
+impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Coupling<D, F, A, E, Dev> {
+    /// A coupling that begins anywhere.
+    ///
+    /// # Errors
+    /// When there are fewer than 2 coordinates or no hidden units, or the device has no memory for it.
+    pub fn new(device: &Dev, dims: D, hidden: usize, moves: Moves) -> Result<Self> {
+        let d = dims.size();
+        Ok(Self {
+            moves: moves.tensor(d, device)?,
+            network: Perceptron::dense(device, d, hidden, d * F::WIDTH)?,
+            what: PhantomData,
+        })
+    }
+
+    fn apply<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>, direction: Direction) -> Moved<D, E, Dev, T> {
+        // What stays is the same on both sides.
+        let params = self.network.forward(seen(&x, &self.moves));
+        apply::<F, _, _, _, _>(x, params, Some(moving::<E, Dev>(&self.moves)), direction)
+    }
+}
+
+impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Coupling<D, F, A, E, Dev> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+        self.apply(x, Direction::Forward)
+    }
+
+    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+        self.apply(z, Direction::Inverse)
+    }
+}
+
+impl<D, F, A, E: Dtype, Dev: Storage<E>> FastForward for Coupling<D, F, A, E, Dev> {}
+impl<D, F, A, E: Dtype, Dev: Storage<E>> FastInverse for Coupling<D, F, A, E, Dev> {}
+impl<D, A, E: Dtype, Dev: Storage<E>> VolumePreserving for Coupling<D, Shift, A, E, Dev> {}
+
+impl<D, F, A: Activation, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Coupling<D, F, A, E, Dev> {
+    type To<E2: Dtype, D2: Plain<E2>> = Coupling<D, F, A, E2, D2>;
+
+    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+        visitor.visit_fields(
+            (
+                Self::module("network", |s| &s.network, |s| &mut s.network),
+                Self::tensor("moves", |s| &s.moves, |s| &mut s.moves, any_shape(false)),
+            ),
+            |(network, moves)| Coupling { network, moves, what: PhantomData },
+        )
+    }
+}
+
+impl<D: Dim, E: Real, Dev: Device<E>> AffineCoupling<D, E, Dev> {
+    /// A coupling that begins anywhere.
+    ///
+    /// # Errors
+    /// When there are fewer than 2 coordinates or no hidden units, or the device has no memory for it.
+    pub fn new(device: &Dev, dims: D, hidden: usize, moves: Moves) -> Result<Self> {
+        let d = dims.size();
+        Ok(Self {
+            moves: moves.tensor(d, device)?,
+            log_scale: Perceptron::dense(device, d, hidden, d)?,
+            shift: Perceptron::dense(device, d, hidden, d)?,
+            what: PhantomData,
+        })
+    }
+
+    fn apply<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>, direction: Direction) -> Moved<D, E, Dev, T> {
+        // What stays is the same on both sides.
+        let seen = seen(&x, &self.moves);
+        let log_scale = self.log_scale.forward(seen.retaped::<T>());
+        let params = (log_scale, self.shift.forward(seen)).concat_along(Axis::<1>);
+        apply_planar::<Scale, _, _, _, _>(x, params, Some(moving::<E, Dev>(&self.moves)), direction)
+    }
+}
+
+impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for AffineCoupling<D, E, Dev> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+        self.apply(x, Direction::Forward)
+    }
+
+    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+        self.apply(z, Direction::Inverse)
+    }
+}
+
+impl<D, E: Dtype, Dev: Storage<E>> FastForward for AffineCoupling<D, E, Dev> {}
+impl<D, E: Dtype, Dev: Storage<E>> FastInverse for AffineCoupling<D, E, Dev> {}
+
+impl<D, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for AffineCoupling<D, E, Dev> {
+    type To<E2: Dtype, D2: Plain<E2>> = AffineCoupling<D, E2, D2>;
+
+    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+        visitor.visit_fields(
+            (
+                Self::module("log_scale", |s| &s.log_scale, |s| &mut s.log_scale),
+                Self::module("shift", |s| &s.shift, |s| &mut s.shift),
+                Self::tensor("moves", |s| &s.moves, |s| &mut s.moves, any_shape(false)),
+            ),
+            |(log_scale, shift, moves)| AffineCoupling { log_scale, shift, moves, what: PhantomData },
+        )
+    }
+}
