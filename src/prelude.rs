@@ -7,10 +7,10 @@ pub use crate::{
         Moments, PruneBy, Pruned, RealCircuit, Rule, Structure, Summary, Tree, mutual_information,
     },
     data::{
-        Coding, Discrete, Images, LabelMaps, MISSING, Oracle, Rows, Schema, Soft, Split, Text, Variable, load,
-        open_rows, save_discrete, shipped,
+        Coding, Discrete, Images, LabelMaps, MISSING, Oracle, Rows, Schema, Soft, Split, Text, Variable, fingerprint,
+        load, open_rows, save_discrete, shipped,
     },
-    evidence::{Evidence, Exact, LowerBound, Space, Unnormalised},
+    evidence::{AnyEvidence, Estimate, Evidence, Exact, LowerBound, Space, Unnormalised},
     flows::{FitFlow, Flow, FlowKind, FlowModel},
     notebook::{self, Job, JobHandle, Page},
     plot::{Axis, Diagram, Dots, Figure, Lines, Planes, Series, Table, Tiles, TreeMap},

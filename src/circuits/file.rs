@@ -4,7 +4,8 @@ use super::{Circuit, Graph, Kind, Layout, Leaf, Real, leaf::gaussian::Frame, pas
 use crate::{
     Error, Result,
     archive::Archive,
-    data::{Rows, Schema, hash_rows},
+    data::{Rows, Schema, fingerprint},
+    evidence::Fingerprint,
     random::Seed,
 };
 use serde::{Deserialize, Serialize};
@@ -24,8 +25,8 @@ pub(super) struct Header {
     /// The kind of leaves of each variable.
     leaves: Vec<Leaf>,
     graph: Graph,
-    /// [`hash_rows`] of the training data.
-    pub(super) data: String,
+    /// Of the training data.
+    pub(super) data: Fingerprint,
 }
 
 impl<T: Real> Circuit<T> {
@@ -158,7 +159,7 @@ impl Circuit {
             schema: self.schema.clone(),
             leaves: self.leaf_kinds(),
             graph: self.graph.clone(),
-            data: hash_rows(data)?,
+            data: fingerprint(data)?,
         })?;
         self.put_weights(&mut archive);
         archive.save(path)

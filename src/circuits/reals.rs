@@ -3,7 +3,7 @@
 use super::{Circuit, EmLearner, FitCircuit, Leaf, Moments, Structure, Summary, pass::upward::Notes};
 use crate::{
     Error, Result,
-    data::{Rows, Schema, Table},
+    data::{Rows, Schema, Table, fingerprint},
     evidence::{Evidence, Exact, Space},
     random::Seed,
     train::{Checkpoint, History, Progress},
@@ -35,7 +35,7 @@ impl RealCircuit {
     /// As [`Self::log_prob`]; also when no value is known.
     pub fn evidence(&self, rows: &Table) -> Result<Evidence<Exact>> {
         let (log_probs, known) = self.0.score(rows, Notes::default())?;
-        Evidence::new(log_probs, Space::Continuous, self.0.vars())?.of_known(known)
+        Ok(Evidence::new(log_probs, Space::Continuous, self.0.vars())?.of_known(known)?.of_rows(fingerprint(rows)?))
     }
 
     /// Mean and variance of every column of every row given what the row knows, row after row.

@@ -5,7 +5,7 @@ use crate::{
     Error, Result,
     circuits::{Circuit, Deterministic, Moments, RealCircuit},
     data::{Coding, Discrete, MISSING, Rows, Schema, Table, load, load::write_npy, save_discrete},
-    evidence::{Exact, Kind, LowerBound},
+    evidence::{Certainty, Exact, LowerBound},
 };
 use std::path::PathBuf;
 

@@ -4,7 +4,7 @@ use super::{Context, ModelFile};
 use crate::{
     Error, Result,
     data::{Coding, Table, load::write_npy, open_rows},
-    evidence::{Exact, Kind},
+    evidence::{Certainty, Exact},
 };
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! `limbeck show`
 
 use super::{Context, ModelFile};
-use crate::{Result, circuits::Summary, flows::FlowModel};
+use crate::{Result, circuits::Summary, evidence::Fingerprint, flows::FlowModel};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -14,14 +14,14 @@ struct Flow {
     model: &'static str,
     parameters: usize,
     columns: Vec<String>,
-    data: String,
+    data: Fingerprint,
     #[serde(skip)]
     text: String,
 }
 
 impl Flow {
     fn new(flow: &FlowModel) -> Self {
-        let (parameters, columns, data) = (flow.parameters(), flow.names().to_vec(), flow.data().to_owned());
+        let (parameters, columns, data) = (flow.parameters(), flow.names().to_vec(), flow.data());
         let text = format!("{flow}: {}\nfitted to rows with the hash {data}", columns.join(", "));
         Self { model: flow.kind().name(), parameters, columns, data, text }
     }

@@ -1,15 +1,14 @@
-//! A fingerprint of the data a model was fitted to.
+//! A fingerprint of rows: of those a model was fitted to, or evidence is of.
 
 use super::Rows;
-use crate::Result;
+use crate::{Result, evidence::Fingerprint};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
-/// SHA-256 of the values of all rows in order, as the first 16 hexadecimal digits.
+/// The beginning of the SHA-256 of the values of all rows in order.
 ///
 /// # Errors
 /// When a row cannot be read.
-pub fn hash_rows(rows: &dyn Rows) -> Result<String> {
+pub fn fingerprint(rows: &dyn Rows) -> Result<Fingerprint> {
     let mut hash = Sha256::new();
     let (mut codes, mut reals, mut soft) = (Vec::new(), Vec::new(), Vec::new());
     let all: Vec<usize> = (0..rows.len()).collect();
@@ -21,8 +20,5 @@ pub fn hash_rows(rows: &dyn Rows) -> Result<String> {
         reals.iter().for_each(|x| hash.update(x.to_le_bytes()));
         soft.iter().for_each(|l| hash.update(l.to_le_bytes()));
     }
-    Ok(hash.finalize()[..8].iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(Fingerprint::of(hash))
 }

@@ -19,7 +19,7 @@ pub(crate) use discrete::complete;
 pub use discrete::{Coding, Discrete, MISSING, Rows, Schema, Subset, Variable};
 pub(crate) use envelope::Envelope;
 pub use fetch::{data_home, fetch_fashion_mnist};
-pub use hash::hash_rows;
+pub use hash::fingerprint;
 pub use load::{Loaded, load};
 pub use oracle::Oracle;
 pub use save::save_discrete;

@@ -3,7 +3,7 @@
 use super::Table;
 use crate::{
     Result,
-    evidence::{Evidence, Kind},
+    evidence::{Certainty, Evidence},
     math::log_sum_exp,
     random::{Seed, Stream},
 };
@@ -169,7 +169,7 @@ impl Oracle {
 
     /// How many nats a row a model's negative log-likelihood is above the entropy. For a density it is never below zero, but for
     /// the chance of a finite sample.
-    pub fn gap<K: Kind>(self, evidence: &Evidence<K>) -> f64 {
+    pub fn gap<K: Certainty>(self, evidence: &Evidence<K>) -> f64 {
         -evidence.mean() - self.entropy()
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     Error, Result,
     archive::Archive,
     data::Table,
-    evidence::{Evidence, Exact},
+    evidence::{Evidence, Exact, Fingerprint},
     nn::{NamedArray, load_params, params},
     random::Seed,
 };
@@ -25,7 +25,7 @@ pub struct FlowModel {
     kind: FlowKind,
     layers: usize,
     hidden: usize,
-    data: String,
+    data: Fingerprint,
     flow: Box<dyn AnyFlow>,
 }
 
@@ -111,8 +111,8 @@ struct Header {
     names: Vec<String>,
     /// Mean and deviation of each column.
     frame: Vec<(f64, f64)>,
-    /// [`hash_rows`] of the training data.
-    data: String,
+    /// Of the training data.
+    data: Fingerprint,
 }
 
 impl FlowModel {
@@ -126,9 +126,9 @@ impl FlowModel {
         self.flow.names()
     }
 
-    /// [`hash_rows`](crate::data::hash_rows) of the rows it was fitted to.
-    pub fn data(&self) -> &str {
-        &self.data
+    /// The [`fingerprint`](crate::data::fingerprint) of the rows it was fitted to.
+    pub fn data(&self) -> Fingerprint {
+        self.data
     }
 
     /// Number of trained parameters.
@@ -163,7 +163,7 @@ impl FlowModel {
             spec: Spec { kind: self.kind, layers: self.layers, hidden: self.hidden },
             names: self.names().to_vec(),
             frame: self.flow.frame().to_vec(),
-            data: self.data.clone(),
+            data: self.data,
         })?;
         for (name, shape, values) in self.flow.params() {
             archive.put(&format!("flow/{name}"), &shape, &values);
@@ -194,7 +194,7 @@ impl FlowModel {
         }
         let header: Header = archive.header()?;
         let Spec { kind, layers, hidden } = header.spec;
-        let (d, data) = (header.names.len(), header.data.clone());
+        let (d, data) = (header.names.len(), header.data);
         // Nothing is built that is larger than what the file holds.
         let (held, d2) = (archive.elements(), d.saturating_mul(d));
         let network = if kind.has_networks() { hidden.saturating_mul(hidden) } else { 0 };

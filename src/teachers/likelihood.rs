@@ -1,14 +1,14 @@
 //! What a decoder's outputs say of a value, and whether that is a probability.
 
 use crate::{
-    evidence::{Kind, LowerBound, Unnormalised},
+    evidence::{Certainty, LowerBound, Unnormalised},
     nn::Real,
 };
 
 /// `log p(x | outputs)` of one value, where a decoder gives `WIDTH` outputs for it.
 pub trait Likelihood: Copy + Default + Send + Sync + 'static {
     /// What a bound made of it is: a lower bound where the probabilities of all values add up to one, and else no likelihood.
-    type Bound: Kind;
+    type Bound: Certainty;
     /// Outputs for a value.
     const WIDTH: usize;
     /// How the values are called in reports.

@@ -3,7 +3,7 @@
 use super::Likelihood;
 use crate::{
     Error, Result,
-    data::{Rows, complete},
+    data::{Rows, complete, fingerprint},
     evidence::{Evidence, Exact, LowerBound, Space},
     flows::{
         Base, Conditional, ConditionalAutoregressive, Moved, Normal, PerRow, Rows as Batch, Scale, Stack, Transform,
@@ -239,7 +239,7 @@ impl<L: Likelihood> Vae<L> {
             }
             elbos.extend(sums);
         }
-        Evidence::new(elbos, Space::Raw, dims)
+        Ok(Evidence::new(elbos, Space::Raw, dims)?.of_rows(fingerprint(rows)?))
     }
 
     /// The importance-weighted bound with `k` draws. With more draws it is tighter.
@@ -261,7 +261,7 @@ impl<L: Likelihood> Vae<L> {
             let of = |i: usize| log_sum_exp(draws.iter().map(|d| f64::from(d[i]))) - (draws.len() as f64).ln();
             bounds.extend((0..n).map(of));
         }
-        Evidence::new(bounds, Space::Raw, dims)
+        Ok(Evidence::new(bounds, Space::Raw, dims)?.of_rows(fingerprint(rows)?))
     }
 
     /// `n` rows drawn from the prior: the outputs of the decoder, `WIDTH` for each value.
@@ -316,7 +316,8 @@ impl<L: Likelihood<Bound = LowerBound>> Vae<L> {
             let logs: Vec<f64> = outputs.iter().map(log).collect();
             log_sum_exp(logs.iter().copied())
         };
-        Evidence::new(values.par_chunks(dims).map(row).collect(), Space::Raw, dims)
+        let log_probs = values.par_chunks(dims).map(row).collect();
+        Ok(Evidence::new(log_probs, Space::Raw, dims)?.of_rows(fingerprint(rows)?))
     }
 }
 

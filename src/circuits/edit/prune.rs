@@ -10,7 +10,7 @@ use crate::{
         pass::upward::{Notes, Workspace},
     },
     data::Rows,
-    evidence::{Evidence, Exact, Space},
+    evidence::{Evidence, Exact},
     random::{Seed, permutation},
 };
 use serde::{Deserialize, Serialize};
@@ -246,7 +246,7 @@ impl Circuit {
         let bound =
             lost.iter().all(|f| *f < 1.0).then(|| -lost.iter().map(|f| (-f).ln_1p()).sum::<f64>() / lost.len() as f64);
         let circuit = self.without(&removed);
-        let after = Evidence::new(circuit.log_prob(rows)?, Space::Raw, self.vars())?;
+        let after = circuit.evidence(rows)?;
         let loss = before.mean() - after.mean();
         Ok(Pruned { circuit, removed: removed.len(), edges, bound, loss, before, after })
     }

@@ -9,7 +9,7 @@ use crate::{
         pass::kernels::{TILE, Then, align, column_maxima, multiply, settle},
         pass::plan::{fused, two},
     },
-    data::Rows,
+    data::{Rows, fingerprint},
     evidence::{Evidence, Exact, Space},
     simd::vectorised,
 };
@@ -366,6 +366,6 @@ impl Circuit {
     /// As [`Self::log_prob`]; also when there is no row, or no row with a value.
     pub fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>> {
         let (log_probs, known) = self.score(rows, Notes::default())?;
-        Evidence::new(log_probs, Space::Raw, self.vars())?.of_known(known)
+        Ok(Evidence::new(log_probs, Space::Raw, self.vars())?.of_known(known)?.of_rows(fingerprint(rows)?))
     }
 }

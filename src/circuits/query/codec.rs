@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     circuits::{Circuit, Real, graph::Kind, pass::kernels::TILE, pass::upward::Tile},
-    data::{Discrete, MISSING, Rows, hash_rows},
+    data::{Discrete, MISSING, Rows, fingerprint},
     simd::vectorised,
 };
 use constriction::stream::{
@@ -259,7 +259,7 @@ fn model(p: &[f64]) -> Result<Categories> {
 }
 
 fn hash_of(rows: &Discrete) -> Result<[u8; 8]> {
-    u64::from_str_radix(&hash_rows(rows)?, 16).map(u64::to_be_bytes).map_err(Error::invalid)
+    Ok(fingerprint(rows)?.number().to_be_bytes())
 }
 
 impl Circuit {

@@ -8,7 +8,7 @@ use crate::{
         pass::log_space::{LogValues, Mixing, branches},
         query::conditional::impossible,
     },
-    data::{Discrete, MISSING, Rows},
+    data::{Discrete, MISSING, Rows, fingerprint},
     evidence::{Evidence, Exact, LowerBound, Space},
 };
 use rayon::prelude::*;
@@ -74,7 +74,7 @@ impl Circuit {
     pub fn map(&self, rows: &Discrete) -> Result<(Discrete, Evidence<LowerBound>)> {
         self.check_notes(crate::circuits::pass::upward::Notes::default(), rows.len())?;
         let best = self.best_rows(rows)?;
-        let evidence = Evidence::new(self.log_prob(&best)?, Space::Raw, self.vars())?;
+        let evidence = Evidence::new(self.log_prob(&best)?, Space::Raw, self.vars())?.of_rows(fingerprint(&best)?);
         Ok((best, evidence))
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     archive::Archive,
     circuits::{Circuit, Kind, Layout, Leaf, file::Header, pass::weights::Matrix},
     data::Variable,
+    evidence::Fingerprint,
 };
 use serde::Serialize;
 use std::{fmt, path::Path};
@@ -32,7 +33,7 @@ pub struct Summary {
     pub heads: usize,
     /// Hash of the rows it was fitted to, where it comes from a file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<String>,
+    pub data: Option<Fingerprint>,
 }
 
 impl Summary {

@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     archive::Archive,
-    data::{self, Discrete, Schema, complete},
+    data::{self, Discrete, Schema, complete, fingerprint},
     evidence::{Evidence, Exact, Space},
     flows::{PerRow, Rows},
     nn::{
@@ -96,7 +96,7 @@ impl<A: Activation> BernoulliMade<A> {
         let values = self.read(rows)?;
         let dims = self.dims();
         let blocks = values.chunks(1024 * dims).flat_map(|block| self.log_prob(Self::tensor(block, dims)).as_vec());
-        Evidence::new(blocks.map(f64::from).collect(), Space::Raw, dims)
+        Ok(Evidence::new(blocks.map(f64::from).collect(), Space::Raw, dims)?.of_rows(fingerprint(rows)?))
     }
 
     /// `n` independent rows.

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    data::Images,
+    data::{Images, fingerprint},
     evidence::{Evidence, Exact, Space},
     flows::{Bijection, Flow, Logit, bijection::Rows},
     random::Seed,
@@ -90,7 +90,8 @@ impl<const C: usize, const H: usize, const W: usize, B: Bijection<usize, f32, Cp
             let rows = Cpu::default().tensor_from_vec(block.to_vec(), (block.len() / (C * H * W), C * H * W));
             log_probs.extend(self.flow.sequential().log_prob(rows).as_vec().into_iter().map(f64::from));
         }
-        Evidence::new(log_probs, Space::Logit { lambda: self.logit.lambda(), levels: self.levels as u32 }, C * H * W)
+        let space = Space::Logit { lambda: self.logit.lambda(), levels: self.levels as u32 };
+        Ok(Evidence::new(log_probs, space, C * H * W)?.of_rows(fingerprint(&images.discrete())?))
     }
 
     /// Densities of images with noise of that seed over `[0, levels)ᴰ`: their bits a dimension are comparable whatever λ.

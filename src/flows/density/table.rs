@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    data::Table,
+    data::{Table, fingerprint},
     evidence::{Evidence, Exact, Space},
     flows::{Base, Bijection, Flow, Normal, Phase, Rows},
     math::mean_and_deviation,
@@ -89,7 +89,8 @@ impl<D: Dim, B: Bijection<D, f32, Cpu>, P: Base> TableFlow<D, B, P> {
     pub fn evidence(&self, rows: &Table) -> Result<Evidence<Exact>> {
         let stretch: f64 = self.frame.iter().map(|(_, deviation)| deviation.ln()).sum();
         let log_probs = self.log_probs(&self.standardised(rows)?);
-        Evidence::new(log_probs.into_iter().map(|p| p - stretch).collect(), Space::Continuous, self.dims.size())
+        let log_probs = log_probs.into_iter().map(|p| p - stretch).collect();
+        Ok(Evidence::new(log_probs, Space::Continuous, self.dims.size())?.of_rows(fingerprint(rows)?))
     }
 
     /// `n` independent rows in the units of the table. However many passes that takes.

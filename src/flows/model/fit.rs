@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Result,
-    data::{Table, hash_rows},
+    data::{Table, fingerprint},
     flows::{Flow, FlowLearner, TableFlow},
     nn::optim::{AdamConfig, Schedule},
     notebook::Job,
@@ -118,7 +118,7 @@ impl FitFlow {
         let learn = Learn { settings: self, rows, valid, seed: seed.child("fit", 0), checkpoint, watch };
         let spec = Spec { kind, layers, hidden };
         let (flow, history) = spec.build(rows.names().len(), seed.child("flow", 0), learn)?;
-        Ok((FlowModel { kind, layers, hidden, data: hash_rows(rows)?, flow }, history))
+        Ok((FlowModel { kind, layers, hidden, data: fingerprint(rows)?, flow }, history))
     }
 
     /// Starts the same in the background of a notebook, with its progress as the job's.

@@ -1,15 +1,23 @@
-//! What a likelihood number *is*: exact, a lower bound, or unnormalised; of which data, in which space.
+//! What a likelihood number *is*: exact, a bound, an estimate, or unnormalised; of which rows, in which space.
+
+mod any;
+mod fingerprint;
+mod space;
+
+pub use any::AnyEvidence;
+pub use fingerprint::Fingerprint;
+pub use space::Space;
 
 use crate::{Error, Result};
-use std::{fmt, marker::PhantomData};
+use std::marker::PhantomData;
 
-/// What is known of a log-likelihood. Sealed: [`Exact`], [`LowerBound`], [`Unnormalised`].
-pub trait Kind: sealed::Sealed {
-    /// The name in reports: `exact`, `lower_bound`, `unnormalised`.
+/// What is known of a log-likelihood. Sealed: [`Exact`], [`LowerBound`], [`Estimate`], [`Unnormalised`].
+pub trait Certainty: sealed::Sealed {
+    /// The name in reports: `exact`, `lower_bound`, `estimate`, `unnormalised`.
     const NAME: &'static str;
 }
-/// A kind whose densities integrate to at most one, so that it measures a code length.
-pub trait Normalised: Kind {}
+/// A certainty whose densities integrate to at most one, so that it measures a code length.
+pub trait Normalised: Certainty {}
 
 /// The log-likelihood itself.
 #[derive(Clone, Copy, Debug)]
@@ -17,68 +25,38 @@ pub enum Exact {}
 /// A number that the log-likelihood is never below: an ELBO, an IWAE bound.
 #[derive(Clone, Copy, Debug)]
 pub enum LowerBound {}
+/// A number that the log-likelihood may be above or below, by as much as its interval says: one whose normalising constant was
+/// sampled, as by annealed importance sampling.
+#[derive(Clone, Copy, Debug)]
+pub enum Estimate {}
 /// A log-density without its constant: only differences within one model mean anything.
 #[derive(Clone, Copy, Debug)]
 pub enum Unnormalised {}
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for super::Exact {}
-    impl Sealed for super::LowerBound {}
-    impl Sealed for super::Unnormalised {}
-}
-impl Kind for Exact {
-    const NAME: &'static str = "exact";
-}
-impl Kind for LowerBound {
-    const NAME: &'static str = "lower_bound";
-}
-impl Kind for Unnormalised {
-    const NAME: &'static str = "unnormalised";
+    use super::{AnyEvidence, Certainty, Estimate, Evidence, Exact, LowerBound, Unnormalised};
+
+    pub trait Sealed: Sized {
+        fn any(evidence: Evidence<Self>) -> AnyEvidence
+        where
+            Self: Certainty;
+    }
+    macro_rules! sealed {
+        ($($kind:ident $name:literal),+) => {$(
+            impl Sealed for $kind {
+                fn any(evidence: Evidence<Self>) -> AnyEvidence {
+                    AnyEvidence::$kind(evidence)
+                }
+            }
+            impl Certainty for $kind {
+                const NAME: &'static str = $name;
+            }
+        )+};
+    }
+    sealed!(Exact "exact", LowerBound "lower_bound", Estimate "estimate", Unnormalised "unnormalised");
 }
 impl Normalised for Exact {}
 impl Normalised for LowerBound {}
-
-/// The space a likelihood is a density (or a probability) on.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Space {
-    /// Probabilities of the discrete values themselves.
-    Raw,
-    /// Densities over real values in the units of the data.
-    Continuous,
-    /// Densities over `[0, levels)^D`: discrete data plus uniform noise. A lower bound on [`Space::Raw`] in expectation.
-    Dequantised {
-        /// Number of levels of the discrete data.
-        levels: u32,
-    },
-    /// Densities after `logit(λ + (1 − 2λ) x / levels)`.
-    Logit {
-        /// The margin that keeps values off the boundary.
-        lambda: f64,
-        /// Number of levels of the discrete data.
-        levels: u32,
-    },
-    /// Probabilities after a named transform of the colours, which may not be invertible.
-    Colours {
-        /// The transform, as `YCoCg-R`.
-        transform: &'static str,
-        /// Whether every image can be recovered from its transform.
-        lossless: bool,
-    },
-}
-
-impl fmt::Display for Space {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Raw => write!(f, "raw"),
-            Self::Continuous => write!(f, "continuous"),
-            Self::Dequantised { levels } => write!(f, "dequantised ({levels} levels)"),
-            Self::Logit { lambda, levels } => write!(f, "logit (λ = {lambda}, {levels} levels)"),
-            Self::Colours { transform, lossless: true } => write!(f, "{transform}"),
-            Self::Colours { transform, lossless: false } => write!(f, "{transform} (lossy)"),
-        }
-    }
-}
 
 /// Per-sample log-likelihoods in nats, with what they mean.
 ///
@@ -88,18 +66,21 @@ impl fmt::Display for Space {
 /// assert_eq!(two_fair_coins.bits_per_dim()?, 1.0);
 /// # Ok::<(), limbeck::Error>(())
 /// ```
-/// An ELBO is not ranked with an exact likelihood, and an unnormalised density has no bits per dimension:
-/// neither compiles (`tests/compile_fail/evidence_*.rs`).
+/// An ELBO is not ranked with an exact likelihood, and neither an unnormalised density nor an estimate is a code length: neither
+/// compiles (`tests/compile_fail/evidence_*.rs`).
 #[derive(Clone, Debug)]
-pub struct Evidence<K: Kind> {
+pub struct Evidence<K: Certainty> {
     log_probs: Vec<f64>,
     space: Space,
     dims: usize,
     known: usize,
-    kind: PhantomData<K>,
+    rows: Option<Fingerprint>,
+    /// By how much the mean may be too high, and too low, nats. Zero but for an [`Estimate`].
+    interval: (f64, f64),
+    certainty: PhantomData<K>,
 }
 
-impl<K: Kind> Evidence<K> {
+impl<K: Certainty> Evidence<K> {
     /// `log_probs` in nats, one a sample, of data with `dims` dimensions each.
     ///
     /// # Errors
@@ -112,7 +93,12 @@ impl<K: Kind> Evidence<K> {
             return Err(Error::invalid(format!("the log-likelihood of sample {row} is NaN")));
         }
         let known = log_probs.len() * dims;
-        Ok(Self { log_probs, space, dims, known, kind: PhantomData })
+        Ok(Self { log_probs, space, dims, known, rows: None, interval: (0.0, 0.0), certainty: PhantomData })
+    }
+
+    /// The same, and of which rows: [`fingerprint`](crate::data::fingerprint) tells.
+    pub fn of_rows(self, rows: Fingerprint) -> Self {
+        Self { rows: Some(rows), ..self }
     }
 
     /// The same of samples with missing values: of all dimensions of all samples, `known` have one.
@@ -139,6 +125,11 @@ impl<K: Kind> Evidence<K> {
     /// Dimensions a sample.
     pub fn dims(&self) -> usize {
         self.dims
+    }
+
+    /// The rows it is of, where that was said.
+    pub fn rows(&self) -> Option<Fingerprint> {
+        self.rows
     }
 
     /// Number of samples.
@@ -169,9 +160,18 @@ impl<K: Kind> Evidence<K> {
     /// Mean difference `self − other` over the same samples and its standard error, nats.
     ///
     /// # Errors
-    /// [`Error::Incomparable`] in different spaces; [`Error::Invalid`] for different samples.
+    /// [`Error::Incomparable`] in different spaces or of other rows; [`Error::Invalid`] for another number of samples.
     pub fn minus(&self, other: &Self) -> Result<(f64, f64)> {
         self.comparable(other)?;
+        if self.rows != other.rows {
+            let of =
+                |rows: Option<Fingerprint>| rows.map_or("rows that were not named".into(), |r| format!("rows {r}"));
+            return Err(Error::Incomparable {
+                left: of(self.rows),
+                right: of(other.rows),
+                reason: "a difference is taken row by row; score both on the same rows (`of_rows` names them)",
+            });
+        }
         if self.len() != other.len() || self.dims != other.dims {
             return Err(Error::invalid(format!(
                 "paired evidence needs the same samples: {} × {} against {} × {}",
@@ -196,26 +196,42 @@ impl<K: Kind> Evidence<K> {
             reason: "bring both to one space first (`into_dequantised` adds the log-determinant)",
         })
     }
+
+    /// Nats as bits a dimension with a value, where that is a code length.
+    fn bits(&self, nats: f64) -> Result<f64> {
+        if self.known == 0 {
+            return Err(Error::invalid("every value is missing: there is no dimension to share the bits among"));
+        }
+        let reason = match self.space {
+            Space::Logit { .. } => "add the transform's log-determinant with `into_dequantised`",
+            Space::Continuous => "a density of real numbers is no code length: it changes with their unit",
+            _ => return Ok(nats / (self.known as f64 * std::f64::consts::LN_2)),
+        };
+        Err(Error::Incomparable { left: self.space.to_string(), right: "bits".into(), reason })
+    }
+
+    /// The same as one of any kind.
+    pub fn any(self) -> AnyEvidence {
+        K::any(self)
+    }
 }
 
 impl<K: Normalised> Evidence<K> {
     /// Code length, bits a dimension: `−Σ log p / (dimensions with a value · ln 2)`.
     ///
     /// # Errors
-    /// [`Error::Incomparable`] in logit space, where it would not be one: use [`Self::into_dequantised`] first.
-    /// Also where no value is known.
+    /// [`Error::Incomparable`] in logit space, where it would not be one (use [`Self::into_dequantised`] first), and of real
+    /// numbers, whose densities change with their unit. Also where no value is known.
     pub fn bits_per_dim(&self) -> Result<f64> {
-        if self.known == 0 {
-            return Err(Error::invalid("every value is missing: there is no dimension to share the bits among"));
-        }
-        if let Space::Logit { .. } = self.space {
-            return Err(Error::Incomparable {
-                left: self.space.to_string(),
-                right: "bits".into(),
-                reason: "add the transform's log-determinant with `into_dequantised`",
-            });
-        }
-        Ok(-self.log_probs.iter().sum::<f64>() / (self.known as f64 * std::f64::consts::LN_2))
+        self.bits(-self.log_probs.iter().sum::<f64>())
+    }
+
+    /// Standard error of [`Self::bits_per_dim`].
+    ///
+    /// # Errors
+    /// As [`Self::bits_per_dim`].
+    pub fn bits_per_dim_error(&self) -> Result<f64> {
+        self.bits(self.standard_error() * self.len() as f64)
     }
 
     /// An exact likelihood or a bound, taken as the lower bound that it is.
@@ -225,7 +241,9 @@ impl<K: Normalised> Evidence<K> {
             space: self.space.clone(),
             dims: self.dims,
             known: self.known,
-            kind: PhantomData,
+            rows: self.rows,
+            interval: self.interval,
+            certainty: PhantomData,
         }
     }
 
@@ -244,7 +262,9 @@ impl<K: Normalised> Evidence<K> {
             return Err(Error::invalid(format!("{} log-determinants for {} samples", log_det.len(), self.len())));
         }
         let log_probs = self.log_probs.iter().zip(log_det).map(|(p, d)| p + d).collect();
-        Self::new(log_probs, Space::Dequantised { levels }, self.dims)
+        let known = self.known;
+        let dequantised = Self::new(log_probs, Space::Dequantised { levels }, self.dims)?.of_known(known)?;
+        Ok(Self { rows: self.rows, ..dequantised })
     }
 }
 
@@ -255,6 +275,34 @@ impl Evidence<Exact> {
     /// As [`Evidence::minus`].
     pub fn gap_to(&self, bound: &Evidence<LowerBound>) -> Result<(f64, f64)> {
         self.as_lower_bound().minus(bound)
+    }
+}
+
+impl Evidence<Estimate> {
+    /// The same, whose mean may be too high by `above` and too low by `below`, nats a sample: the interval of what was estimated.
+    ///
+    /// # Errors
+    /// When either is negative or NaN.
+    pub fn within(self, above: f64, below: f64) -> Result<Self> {
+        if !(above >= 0.0 && below >= 0.0) {
+            return Err(Error::invalid(format!("an estimate too high by {above} or too low by {below}: both are ≥ 0")));
+        }
+        Ok(Self { interval: (above, below), ..self })
+    }
+
+    /// The least and the largest that [`Evidence::mean`] may be, nats a sample.
+    pub fn interval(&self) -> (f64, f64) {
+        let (above, below) = self.interval;
+        (self.mean() - above, self.mean() + below)
+    }
+
+    /// What the estimate would be as a code length, bits a dimension: the least and the largest.
+    ///
+    /// # Errors
+    /// As [`Evidence::bits_per_dim`].
+    pub fn bits_per_dim_interval(&self) -> Result<(f64, f64)> {
+        let ((low, high), n) = (self.interval(), self.len() as f64);
+        Ok((self.bits(-high * n)?, self.bits(-low * n)?))
     }
 }
 
@@ -314,5 +362,47 @@ mod tests {
         assert_eq!(rank(&[("bad", &bad), ("good", &good)]).unwrap()[0].0, "good");
         let (gap, error) = good.gap_to(&bad.as_lower_bound()).unwrap();
         assert_eq!((gap, error), (1.5, 0.5));
+    }
+    #[test]
+    fn other_rows_have_no_difference() {
+        let of = |seen: &[u8]| {
+            let mut hash = <sha2::Sha256 as sha2::Digest>::new();
+            sha2::Digest::update(&mut hash, seen);
+            coins(2, Space::Raw).of_rows(Fingerprint::of(hash))
+        };
+        assert_eq!(of(b"a").minus(&of(b"a")).unwrap(), (0.0, 0.0));
+        let error = of(b"a").minus(&of(b"b")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot compare rows ca978112ca1bbdca with rows 3e23e8160039594a"), "{error}");
+        assert!(of(b"a").gap_to(&coins(2, Space::Raw).as_lower_bound()).is_err());
+        let text = serde_json::to_string(&of(b"a").rows()).unwrap();
+        assert_eq!(text, "\"ca978112ca1bbdca\"");
+        assert_eq!(serde_json::from_str::<Option<Fingerprint>>(&text).unwrap(), of(b"a").rows());
+        assert!(serde_json::from_str::<Fingerprint>("\"ca97\"").is_err());
+    }
+
+    #[test]
+    fn a_density_of_real_numbers_has_no_bits() {
+        let error = coins(2, Space::Continuous).bits_per_dim().unwrap_err().to_string();
+        assert!(error.contains("changes with their unit"), "{error}");
+        assert_eq!(coins(2, Space::Continuous).any().bits_per_dim(), None);
+    }
+
+    #[test]
+    fn the_error_of_bits_is_that_of_nats_by_dimension() {
+        let two = Evidence::<Exact>::new(vec![-1.0, -2.0], Space::Raw, 3).unwrap();
+        let per_dim = two.standard_error() / (3.0 * std::f64::consts::LN_2);
+        assert!((two.bits_per_dim_error().unwrap() - per_dim).abs() < 1e-15);
+    }
+
+    #[test]
+    fn an_estimate_comes_with_its_interval() {
+        let estimate = Evidence::<Estimate>::new(vec![-1.0, -2.0], Space::Raw, 1).unwrap().within(0.5, 0.25).unwrap();
+        assert_eq!(estimate.interval(), (-2.0, -1.25));
+        let (low, high) = estimate.bits_per_dim_interval().unwrap();
+        assert_eq!((low, high), (1.25 / std::f64::consts::LN_2, 2.0 / std::f64::consts::LN_2));
+        let any = estimate.clone().any();
+        assert_eq!((any.certainty(), any.interval()), ("estimate", Some((-2.0, -1.25))));
+        assert!(low < any.bits_per_dim().unwrap() && any.bits_per_dim().unwrap() < high);
+        assert!(estimate.within(f64::NAN, 0.0).is_err());
     }
 }
