@@ -1,8 +1,11 @@
 //! Files that hold a model or a checkpoint: named arrays behind a JSON header, in the safetensors format.
+//!
+//! The header begins with the version of the format and a checksum over every byte of the file.
 
 use crate::{Error, Result};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
@@ -13,6 +16,42 @@ use std::{
 
 /// The key of our JSON header among the metadata of the file.
 const HEADER: &str = "limbeck";
+
+/// The version of the format that this program writes, and the only one that it reads.
+const FORMAT: u32 = 2;
+
+/// What stands before the checksum in a file, and how many digits that has. It is computed with zeros in its place.
+const BEFORE_SUM: &[u8] = br#"sha256\":\""#;
+const SUM: usize = 64;
+
+/// The version alone: a newer file may hold anything else.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+/// The metadata of a file.
+#[derive(Deserialize)]
+struct Envelope {
+    header: serde_json::Value,
+}
+
+/// Where the checksum of a file stands.
+fn place_of_sum(bytes: &[u8]) -> Option<std::ops::Range<usize>> {
+    let length = u64::from_le_bytes(*bytes.first_chunk()?);
+    let header = bytes.get(8..8_usize.checked_add(usize::try_from(length).ok()?)?)?;
+    let start = 8 + header.windows(BEFORE_SUM.len()).position(|w| w == BEFORE_SUM)? + BEFORE_SUM.len();
+    bytes.get(start..start + SUM).map(|_| start..start + SUM)
+}
+
+/// The checksum of the bytes of a file, in hexadecimal digits.
+fn sum_of(bytes: &[u8], place: &std::ops::Range<usize>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(&bytes[..place.start]);
+    hash.update([b'0'; SUM]);
+    hash.update(&bytes[place.end..]);
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// A number that an archive can hold.
 pub trait Number: Copy {
@@ -79,6 +118,15 @@ impl Archive {
     pub fn new(header: &impl Serialize) -> Result<Self> {
         let header = serde_json::to_string(header).map_err(Error::invalid)?;
         Ok(Self { header, ..Self::default() })
+    }
+
+    /// Gives it another header.
+    ///
+    /// # Errors
+    /// When the header cannot be written as JSON.
+    pub fn set_header(&mut self, header: &impl Serialize) -> Result<()> {
+        self.header = serde_json::to_string(header).map_err(Error::invalid)?;
+        Ok(())
     }
 
     /// Adds an array; one of the same name is replaced.
@@ -155,8 +203,13 @@ impl Archive {
     /// # Errors
     /// When the file cannot be written; one that was there before is untouched then.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let metadata = HashMap::from([(HEADER.to_string(), self.header.clone())]);
-        let bytes = safetensors::serialize(self.entries.iter(), Some(metadata)).map_err(Error::invalid)?;
+        let (zeros, header) = ("0".repeat(SUM), &self.header);
+        let envelope = format!(r#"{{"format":{FORMAT},"sha256":"{zeros}","header":{header}}}"#);
+        let metadata = HashMap::from([(HEADER.to_string(), envelope)]);
+        let mut bytes = safetensors::serialize(self.entries.iter(), Some(metadata)).map_err(Error::invalid)?;
+        let place = place_of_sum(&bytes).ok_or_else(|| Error::invalid("a header without a place for its checksum"))?;
+        let sum = sum_of(&bytes, &place);
+        bytes[place].copy_from_slice(sum.as_bytes());
         write_atomically(path.as_ref(), |file| io::Write::write_all(file, &bytes))
     }
 
@@ -173,6 +226,27 @@ impl Archive {
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(not_ours)?;
         let header = metadata.metadata().as_ref().and_then(|m| m.get(HEADER)).cloned();
         let header = header.ok_or_else(|| Error::file(path, "a safetensors file, but not one of limbeck's"))?;
+        let format = serde_json::from_str::<Version>(&header).ok().map(|version| version.format);
+        match format {
+            Some(format) if format == FORMAT => {}
+            Some(format) if format > FORMAT => {
+                let remedy =
+                    format!("written by a newer program (format {format}; this one reads {FORMAT}): update limbeck");
+                return Err(Error::file(path, remedy));
+            }
+            _ => {
+                return Err(Error::file(
+                    path,
+                    "written by an older program, whose files are not read any more: fit again",
+                ));
+            }
+        }
+        let whole = place_of_sum(&bytes).is_some_and(|place| sum_of(&bytes, &place).as_bytes() == &bytes[place]);
+        if !whole {
+            return Err(Error::file(path, "damaged: its bytes are not those that were written (checksum)"));
+        }
+        let envelope: Envelope = serde_json::from_str(&header).map_err(|e| Error::file(path, e))?;
+        let header = envelope.header.to_string();
         let tensors = SafeTensors::deserialize(&bytes).map_err(not_ours)?;
         let entry =
             |view: TensorView| Entry { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() };
@@ -231,6 +305,37 @@ mod tests {
         fn map_bits(&self) -> Vec<u32> {
             self.iter().map(|v| v.to_bits()).collect()
         }
+    }
+
+    #[test]
+    fn every_bit_of_a_file_is_guarded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        let mut archive = Archive::new(&("kind", 3)).unwrap();
+        archive.put("w", &[3], &[1.0_f32, -2.0, 0.5]);
+        archive.save(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for bit in 0..8 * whole.len() {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &flipped).unwrap();
+            assert!(Archive::load(&path).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn files_of_other_versions_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        let message = |metadata: &str| {
+            let none: [(&str, &Entry); 0] = [];
+            let metadata = HashMap::from([(HEADER.to_string(), metadata.to_string())]);
+            std::fs::write(&path, safetensors::serialize(none, Some(metadata)).unwrap()).unwrap();
+            Archive::load(&path).unwrap_err().to_string()
+        };
+        assert!(message(r#"{"format":3,"body":[]}"#).contains("format 3; this one reads 2"));
+        assert!(message(r#"{"model":"circuit"}"#).contains("written by an older program"));
+        assert!(message(r#"{"format":2,"sha256":"","header":1}"#).contains("damaged"));
     }
 
     #[test]

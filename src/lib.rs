@@ -27,6 +27,7 @@
 //! | [`circuits`] | probabilistic circuits: structures, learning, exact queries |
 //! | [`flows`] | normalizing flows: bijections with their log-determinants, learned by maximum likelihood |
 //! | [`evidence`] | what a likelihood is: exact, a bound, or unnormalised, and in which space |
+//! | [`model`], [`models`] | what every model can do, whatever its family; the registry of all |
 //! | [`nn`] | typed layers and optimisers on dfdx |
 //! | [`train`] | the training loop, its history and checkpoints |
 //! | [`plot`], [`notebook`] | figures and tables; what a cell of the book needs |
@@ -43,6 +44,8 @@ pub mod evidence;
 pub mod experiments;
 pub mod flows;
 mod math;
+pub mod model;
+pub mod models;
 pub mod nn;
 pub mod notebook;
 pub mod plot;

@@ -3,8 +3,8 @@
 pub use crate::{
     Error, Result,
     circuits::{
-        Circuit, CircuitLayer, Conditionals, Deterministic, Em, EmLearner, FitCircuit, Graph, Layer, Layout, Leaf,
-        Moments, PruneBy, Pruned, RealCircuit, Rule, Structure, Summary, Tree, mutual_information,
+        Circuit, CircuitLayer, Conditionals, Deterministic, Em, EmLearner, FitCircuit, FitReals, Graph, Layer, Layout,
+        Leaf, Moments, PruneBy, Pruned, RealCircuit, Rule, Structure, Summary, Tree, mutual_information,
     },
     data::{
         Coding, Discrete, Images, LabelMaps, MISSING, Oracle, Rows, Schema, Soft, Split, Text, Variable, fingerprint,
@@ -15,5 +15,5 @@ pub use crate::{
     notebook::{self, Job, JobHandle, Page},
     plot::{Axis, Diagram, Dots, Figure, Lines, Planes, Series, Table, Tiles, TreeMap},
     random::Seed,
-    train::{Checkpoint, History, Plan, Progress, quiet, train},
+    train::{Checkpoint, Fit, History, Learner, Plan, Progress, Run, quiet, train},
 };

@@ -47,7 +47,10 @@ fn a_table_is_fitted_scored_sampled_and_asked() {
     let fit = json(folder, "fit hclt --data table.csv --out model --states 8 --epochs 60 --seed 3 --json");
     assert_eq!((fit["rows"].as_u64(), fit["variables"].as_u64()), (Some(300), Some(3)));
     let shown = json(folder, "show model --json");
-    assert_eq!((&shown["structure"], &shown["parameters"]), (&fit["model"], &fit["parameters"]));
+    assert_eq!((&shown["model"], &shown["parameters"]), (&fit["model"], &fit["parameters"]));
+    assert_eq!((&shown["settings"]["structure"]["states"], &shown["seed"]), (&Value::from(8), &Value::from(3)));
+    assert_eq!((&shown["epochs"], &shown["rows"]), (&fit["epochs"], &Value::from(300)));
+    assert_eq!(Value::from(shown["losses"].as_array().unwrap().len()), shown["epochs"]);
     assert_eq!(shown["variables"][1]["name"], "ground");
     let score = json(folder, "score model --data table.csv --json --per-sample each.npy");
     assert_eq!(score["n"], 300);
@@ -243,7 +246,7 @@ fn real_numbers_are_fitted_scored_sampled_and_asked() {
     json(folder, "query model inpaint --given height=170 --draws 5 --out whole.csv --json");
     assert!(std::fs::read_to_string(folder.join("whole.csv")).unwrap().lines().skip(1).all(|l| l.starts_with("170,")));
     failure(folder, "query model next --given height=170 --target weight", 2);
-    assert!(failure(folder, "compress model --data people.csv --out small", 1).contains("real numbers"));
+    assert!(failure(folder, "compress model --data people.csv --out small", 2).contains("does not answer compress"));
     assert!(failure(folder, "query model moments --given height=tall", 1).contains("tall is not a number"));
     failure(folder, "fit chow-liu --leaf gaussian --data people.csv --out y", 1);
 }
@@ -370,15 +373,94 @@ fn a_flow_is_fitted_scored_and_sampled() {
     let shown = String::from_utf8(limbeck(folder, "show rbig").stdout).unwrap();
     assert!(shown.starts_with("rbig: 20 layers"), "what is usual for the kind stays: {shown}");
     let message = failure(folder, "fit maf --data people.csv --out y --config settings.toml", 1);
-    assert!(message.contains("its kind is spline, and maf is to be fitted"), "{message}");
+    assert!(message.contains("kind is \"spline\", and maf is to be fitted"), "{message}");
     failure(folder, "fit maf --data people.csv --out y --states 3", 2);
     failure(folder, "fit hclt --data people.csv --out y --hidden 3", 2);
     failure(folder, "fit maf --data people.csv --out y --layers 0", 2);
-    let message = failure(folder, "query model entropy", 1);
-    assert!(message.contains("a flow, which answers `score` and `sample` alone"), "{message}");
+    let message = failure(folder, "query model entropy", 2);
+    assert!(message.contains("maf answers no questions"), "{message}");
     std::fs::write(folder.join("holes.csv"), "height,weight,age\n1,,3\n").unwrap();
     let message = failure(folder, "score model --data holes.csv", 1);
     assert!(message.contains("row 0, column weight: a flow has no missing values"), "{message}");
     std::fs::write(folder.join("two.csv"), "height,weight\n1,2\n").unwrap();
-    assert!(failure(folder, "score model --data two.csv", 1).contains("a table of 2 columns; the flow is of 3"));
+    assert!(failure(folder, "score model --data two.csv", 1).contains("no column called age, which the model has"));
+    // The same rows with their columns in another order, and one more: by name.
+    let text = std::fs::read_to_string(folder.join("people.csv")).unwrap();
+    let turned: String = text
+        .lines()
+        .enumerate()
+        .map(|(i, line)| {
+            let cells: Vec<&str> = line.split(',').collect();
+            format!("{},{},{},{}\n", cells[2], if i == 0 { "town" } else { "7" }, cells[1], cells[0])
+        })
+        .collect();
+    std::fs::write(folder.join("turned.csv"), turned).unwrap();
+    assert_eq!(json(folder, "score model --data turned.csv --json")["mean_log_prob"], score["mean_log_prob"]);
+    let output = limbeck(folder, "score model --data turned.csv");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not used, as the model has no such column: town"));
+}
+
+#[test]
+fn a_model_shows_its_own_settings_and_prints_them_as_a_file_that_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let help = |model: &str| String::from_utf8(limbeck(folder, &format!("fit {model} --help")).stdout).unwrap();
+    assert!(help("hclt").contains("--pseudocount") && !help("hclt").contains("--hidden"));
+    assert!(help("maf").contains("--hidden") && !help("maf").contains("--pseudocount"));
+    let printed = limbeck(folder, "fit hclt --states 5 --print-config");
+    let text = String::from_utf8(printed.stdout).unwrap();
+    assert!(text.contains("[structure]\nstates = 5  # states of each latent"), "{text}");
+    std::fs::write(folder.join("settings.toml"), &text).unwrap();
+    assert_eq!(limbeck(folder, "fit hclt --config settings.toml --print-config").stdout, text.as_bytes());
+    let json = json(folder, "fit hclt --config settings.toml --epochs 7 --print-config --json");
+    assert_eq!((&json["epochs"], &json["structure"]["states"]), (&Value::from(7), &Value::from(5)));
+    failure(folder, "fit hclt --data x.csv --out y --rule none", 2);
+    failure(folder, "fit hclt --data x.csv --out y --states -3", 2);
+    std::fs::write(folder.join("layers.toml"), "layers = 3\n").unwrap();
+    let message = failure(folder, "fit hclt --data x.csv --out y --config layers.toml", 1);
+    assert!(message.contains("hclt has no setting layers; it has structure.states"), "{message}");
+}
+
+#[test]
+fn a_run_is_not_continued_with_other_rows_or_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_table(folder, 300);
+    let fit = "fit hclt --data table.csv --out model --states 3 --epochs 4 --checkpoint point --resume";
+    json(folder, &format!("{fit} --json"));
+    let whole = std::fs::read(folder.join("model")).unwrap();
+    json(folder, &format!("{fit} --json"));
+    assert_eq!(std::fs::read(folder.join("model")).unwrap(), whole, "a run that has ended ends where it did");
+    for (other, says) in [
+        ("--seed 4", "seed: 0 there, 4 here"),
+        ("--epochs 5", "length: Epochs(4) there, Epochs(5) here"),
+        ("--pseudocount 0.2", "model and settings"),
+        ("--batch 100", "batch: 128 there, 100 here"),
+    ] {
+        let message = failure(
+            folder,
+            &format!("{} {other}", fit.replace("--epochs 4", if other.contains("epochs") { "" } else { "--epochs 4" })),
+            1,
+        );
+        assert!(message.contains(says) && message.contains("another run"), "{message}");
+    }
+    let text = std::fs::read_to_string(folder.join("table.csv")).unwrap();
+    std::fs::write(folder.join("table.csv"), text.replacen("rain,wet", "rain,dry", 1)).unwrap();
+    let message = failure(folder, fit, 1);
+    assert!(message.contains("training rows: ") || message.contains("validation rows: "), "{message}");
+    assert_eq!(std::fs::read(folder.join("model")).unwrap(), whole);
+}
+
+#[test]
+fn what_cannot_be_printed_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").ok();
+    let Some(stdout) = full() else { return };
+    let run = |line: &str, stdout: Stdio, stderr: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_limbeck"));
+        command.args(line.split_whitespace()).current_dir(folder.path()).stdout(stdout).stderr(stderr);
+        command.status().unwrap().code()
+    };
+    assert_eq!(run("devices", stdout.into(), Stdio::null()), Some(1));
+    assert_eq!(run("score no-such-model --data x.csv", Stdio::null(), full().unwrap().into()), Some(1));
 }

@@ -3,8 +3,7 @@
 use super::{
     Leaf, Real,
     graph::{Graph, Kind},
-    leaf::Leaves,
-    leaf::gaussian::Frame,
+    leaf::{Frame, Leaves},
     pass::downward::Uses,
     pass::plan::Plan,
     pass::weights::{Layout, Matrix},
@@ -12,10 +11,11 @@ use super::{
 use crate::{
     Error, Result,
     data::{MISSING, Rows, Schema},
+    math::mean_and_deviation,
     random::Seed,
 };
 use rand::RngExt;
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 /// A probabilistic circuit: smooth and decomposable, so that every marginal is one pass upward, and exact.
 ///
@@ -78,7 +78,7 @@ impl<T: Real> Circuit<T> {
     }
 
     /// Draws the leaves anew, around how often each value is seen in the first rows of `rows`.
-    pub(super) fn begin_near(&mut self, rows: &dyn Rows, seed: Seed) -> Result<()> {
+    pub(super) fn init_from_counts(&mut self, rows: &dyn Rows, seed: Seed) -> Result<()> {
         const ENOUGH: usize = 10_000;
         let vars = self.vars();
         let mut counts: Vec<Vec<f64>> = self.schema.variables.iter().map(|v| vec![0.0; v.categories]).collect();
@@ -93,17 +93,18 @@ impl<T: Real> Circuit<T> {
             }
         }
         for (set, leaves) in self.leaves.iter_mut().enumerate() {
-            if leaves.kind == Leaf::Gaussian {
-                let columns = self.uses.leaves[set].iter().map(|(v, _)| *v).collect::<std::collections::BTreeSet<_>>();
+            if leaves.density().is_some() {
+                let columns = self.uses.leaves[set].iter().map(|(v, _)| *v).collect::<BTreeSet<_>>();
                 let of = |v: usize| reals.iter().skip(v).step_by(vars).copied().filter(|x| !x.is_nan());
-                leaves.frame = Frame::of(&columns.into_iter().flat_map(of).collect::<Vec<_>>());
+                let (shift, scale) = mean_and_deviation(&columns.into_iter().flat_map(of).collect::<Vec<_>>());
+                leaves.frame = Frame { shift, scale, floor: 1.0 / rows.len().max(2) as f64 };
                 continue;
             }
             let mut seen = vec![0.0; leaves.categories()];
             for (v, _) in &self.uses.leaves[set] {
                 seen.iter_mut().zip(&counts[*v]).for_each(|(sum, n)| *sum += n);
             }
-            leaves.begin_near(&seen, &mut seed.stream("near", set as u64));
+            leaves.init_from_counts(&seen, &mut seed.stream("near", set as u64));
         }
         Ok(())
     }

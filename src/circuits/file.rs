@@ -1,32 +1,25 @@
 //! Circuits in files.
 
-use super::{Circuit, Graph, Kind, Layout, Leaf, Real, leaf::gaussian::Frame, pass::weights::Matrix};
+use super::{Circuit, Graph, Kind, Layout, Leaf, Real, leaf::Frame, pass::weights::Matrix};
 use crate::{
     Error, Result,
     archive::Archive,
-    data::{Rows, Schema, fingerprint},
-    evidence::Fingerprint,
+    data::{Rows, Schema},
+    model::{Model, ModelFile, Origin},
     random::Seed,
 };
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The kind of model in files.
-const MODEL: &str = "circuit";
+/// The name of the family in files.
+pub(super) const NAME: &str = "circuit";
 
-/// What a model file says of itself.
+/// What a file says of a circuit beside its columns and its arrays.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Header {
-    model: String,
-    limbeck: String,
-    /// The structure's name.
-    structure: String,
-    schema: Schema,
+struct Body {
     /// The kind of leaves of each variable.
     leaves: Vec<Leaf>,
     graph: Graph,
-    /// Of the training data.
-    pub(super) data: Fingerprint,
 }
 
 impl<T: Real> Circuit<T> {
@@ -53,9 +46,8 @@ impl<T: Real> Circuit<T> {
             let (k, units) = (leaves.categories(), leaves.units);
             archive.put(&format!("leaves/{set}"), &[k, units], &leaves.table[..k * units]);
             archive.put(&format!("leaves/{set}/numbers"), &[leaves.numbers.len()], &leaves.numbers);
-            if leaves.kind == Leaf::Gaussian {
-                archive.put(&format!("leaves/{set}/frame"), &[2], &[leaves.frame.shift, leaves.frame.scale]);
-            }
+            let Frame { shift, scale, floor } = leaves.frame;
+            archive.put(&format!("leaves/{set}/frame"), &[3], &[shift, scale, floor]);
         }
     }
 
@@ -80,10 +72,9 @@ impl<T: Real> Circuit<T> {
             let table: Vec<T> = archive.get(&format!("leaves/{set}"), &[k, units])?;
             leaves.table[..k * units].copy_from_slice(&table);
             leaves.numbers = archive.get(&format!("leaves/{set}/numbers"), &[leaves.numbers.len()])?;
-            if leaves.kind == Leaf::Gaussian {
-                let frame: Vec<f64> = archive.get(&format!("leaves/{set}/frame"), &[2])?;
-                leaves.frame = Frame { shift: frame[0], scale: frame[1] };
-            }
+            let frame: Vec<f64> = archive.get(&format!("leaves/{set}/frame"), &[3])?;
+            leaves.frame = Frame { shift: frame[0], scale: frame[1], floor: frame[2] };
+            leaves.tabulate();
             if !leaves.is_valid() {
                 return Err(damaged());
             }
@@ -112,14 +103,14 @@ fn take_matrix<T: Real>(archive: &Archive, name: &str, rows: usize, columns: usi
 const SPARSEST: usize = 1 << 12;
 
 /// Checks what the header says of sizes against the arrays, before anything of that size is made.
-fn check_sizes(header: &Header, archive: &Archive) -> Result<()> {
+fn check_sizes(graph: &Graph, schema: &Schema, archive: &Archive) -> Result<()> {
     let wrong = |name: &str| Err(Error::invalid(format!("array {name} is not of the size that its graph says")));
-    let blocks = header.graph.blocks();
+    let blocks = graph.blocks();
     for block in blocks {
         match &block.kind {
             Kind::Input { variable, leaf } => {
                 let name = format!("leaves/{leaf}");
-                let shape = header.schema.variables.get(*variable).map(|v| [v.categories, block.units]);
+                let shape = schema.variables.get(*variable).map(|v| [v.categories, block.units]);
                 if shape.is_none_or(|shape| archive.shape(&name) != Some(&shape)) {
                     return wrong(&name);
                 }
@@ -147,22 +138,12 @@ fn check_sizes(header: &Header, archive: &Archive) -> Result<()> {
 }
 
 impl Circuit {
-    /// Writes the circuit with its structure, its schema, and the hash of the `data` it was fitted to.
+    /// Writes the circuit with its columns, and the hash of the `data` it was fitted to.
     ///
     /// # Errors
     /// When the data cannot be read or the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>, data: &dyn Rows) -> Result<()> {
-        let mut archive = Archive::new(&Header {
-            model: MODEL.into(),
-            limbeck: env!("CARGO_PKG_VERSION").into(),
-            structure: self.name.clone(),
-            schema: self.schema.clone(),
-            leaves: self.leaf_kinds(),
-            graph: self.graph.clone(),
-            data: fingerprint(data)?,
-        })?;
-        self.put_weights(&mut archive);
-        archive.save(path)
+        (self as &dyn Model).save(path, &Origin::of(data)?)
     }
 
     /// Reads a circuit.
@@ -170,24 +151,27 @@ impl Circuit {
     /// # Errors
     /// When the file is not a circuit, or is damaged: the message says what differs.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let circuit = Self::load_any(path.as_ref())?;
-        if circuit.is_real() {
-            return Err(Error::file(path.as_ref(), "a circuit over real numbers: RealCircuit::load reads it"));
+        let path = path.as_ref();
+        let circuit = Self::of_file(&ModelFile::open(path)?).map_err(|e| Error::file(path, e))?;
+        match circuit.is_real() {
+            true => Err(Error::file(path, "a circuit over real numbers: RealCircuit::load reads it")),
+            false => Ok(circuit),
         }
-        Ok(circuit)
     }
 
-    pub(super) fn load_any(path: &Path) -> Result<Self> {
-        let archive = Archive::load(path)?;
-        let kind: serde_json::Value = archive.header()?;
-        if kind["model"] != MODEL {
-            return Err(Error::file(path, format!("a model of kind {}; {MODEL} is expected", kind["model"])));
-        }
-        let header: Header = archive.header()?;
-        check_sizes(&header, &archive).map_err(|e| Error::file(path, e))?;
-        let mut circuit = Self::randomised(&header.structure, header.graph, header.schema, &header.leaves, Seed(0))
-            .map_err(|e| Error::file(path, e))?;
-        circuit.take_weights(&archive).map_err(|e| Error::file(path, e))?;
+    /// What a file needs beside the columns; the parameters go into its arrays.
+    pub(super) fn put_into(&self, arrays: &mut Archive) -> Result<serde_json::Value> {
+        self.put_weights(arrays);
+        let body = Body { leaves: self.leaf_kinds(), graph: self.graph.clone() };
+        serde_json::to_value(body).map_err(Error::invalid)
+    }
+
+    /// A circuit over columns of either kind.
+    pub(super) fn of_file(file: &ModelFile) -> Result<Self> {
+        let Body { leaves, graph } = file.body(NAME)?;
+        check_sizes(&graph, &file.schema, &file.arrays)?;
+        let mut circuit = Self::randomised(&file.kind, graph, file.schema.clone(), &leaves, Seed(0))?;
+        circuit.take_weights(&file.arrays)?;
         Ok(circuit)
     }
 }

@@ -28,6 +28,7 @@ mod file;
 mod graph;
 mod leaf;
 mod learn;
+mod model;
 mod pass;
 mod query;
 mod reals;
@@ -37,13 +38,15 @@ mod structure;
 #[cfg(test)]
 mod tests;
 
+pub use crate::model::Moments;
 pub use circuit::Circuit;
 pub use edit::{Edge, PruneBy, Pruned};
 pub use graph::{Block, Graph, Kind};
 pub use leaf::Leaf;
-pub use learn::{CircuitLayer, Em, EmLearner, FitCircuit, Logits, Rule, Traced};
+pub use learn::{CircuitLayer, Em, EmLearner, FitCircuit, FitReals, Logits, Rule, Traced};
+pub use model::FAMILY;
 pub use pass::{Layout, Real};
-pub use query::{Conditionals, Deterministic, Moments};
+pub use query::{Conditionals, Deterministic};
 pub use reals::RealCircuit;
 pub use show::Summary;
 pub use structure::{Layer, Structure, Tree, mutual_information};

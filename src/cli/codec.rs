@@ -1,10 +1,10 @@
 //! `limbeck compress` and `limbeck decompress`
 
-use super::{Context, ModelFile, counted, keep_apart};
+use super::{Context, ModelFile, counted, files::keep_apart};
 use crate::{
     Error, Result,
     archive::write_atomically,
-    data::{Coding, Envelope, Rows, load, save_discrete},
+    data::{Dataset, Envelope, Rows},
 };
 use std::{io::Write, path::PathBuf};
 
@@ -47,12 +47,13 @@ struct Report {
 
 pub(super) fn compress(args: &CompressArgs, context: &Context) -> Result<()> {
     keep_apart(&[("MODEL", &args.model.path), ("--data", &args.data)], &[("--out", Some(&args.out))])?;
-    let circuit = args.model.load()?;
-    let rows = load(&args.data)?.discrete(Coding::Use(circuit.schema()))?;
-    let envelope = if args.values { None } else { Some(Envelope::of(&args.data, &rows)?) };
-    let packed = circuit.compress(&rows)?;
+    let (model, _) = args.model.load()?;
+    let queries = args.model.queries(&*model)?;
+    let rows = Dataset::load(&args.data, model.schema())?;
+    let packed = queries.compress(&rows)?;
+    let envelope = if args.values { None } else { Some(Envelope::of(&args.data, rows.discrete()?)?) };
     // What cannot be read back is not written.
-    if circuit.decompress(&packed)? != rows {
+    if queries.decompress(&packed)? != rows {
         return Err(Error::file(&args.data, "does not come back as it went in; nothing is written"));
     }
     let envelope = serde_json::to_vec(&envelope).map_err(Error::invalid)?;
@@ -68,8 +69,8 @@ pub(super) fn compress(args: &CompressArgs, context: &Context) -> Result<()> {
         out: args.out.display().to_string(),
         bytes_before: size(&args.data)?,
         bytes,
-        bits_per_dim: 8.0 * bytes as f64 / rows.codes().len() as f64,
-        model_bits_per_dim: circuit.evidence(&rows).and_then(|e| e.bits_per_dim()).ok(),
+        bits_per_dim: 8.0 * bytes as f64 / (rows.len() * rows.schema().len()) as f64,
+        model_bits_per_dim: model.score(&rows, context.seed)?.bits_per_dim(),
     };
     context.print(&report, |r| {
         let model = r.model_bits_per_dim.map(|b| format!(" (the model says {b:.4})")).unwrap_or_default();
@@ -81,27 +82,26 @@ pub(super) fn compress(args: &CompressArgs, context: &Context) -> Result<()> {
             r.bits_per_dim,
             r.out
         )
-    });
-    Ok(())
+    })
 }
 
 pub(super) fn decompress(args: &DecompressArgs, context: &Context) -> Result<()> {
     keep_apart(&[("MODEL", &args.model.path), ("--data", &args.data)], &[("--out", Some(&args.out))])?;
-    let circuit = args.model.load()?;
+    let (model, _) = args.model.load()?;
+    let queries = args.model.queries(&*model)?;
     let bytes = std::fs::read(&args.data).map_err(Error::io(&args.data))?;
     let ours = |problem: &str| Error::file(&args.data, format!("not a file that `limbeck compress` wrote: {problem}"));
     let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(|| ours("too short"))?;
     let (envelope, packed) =
         rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(|| ours("it begins otherwise"))?;
     let envelope: Option<Envelope> = serde_json::from_slice(envelope).map_err(|_| ours("it begins otherwise"))?;
-    let rows = circuit.decompress(packed).map_err(|e| Error::file(&args.data, e))?;
+    let rows = queries.decompress(packed).map_err(|e| Error::file(&args.data, e))?;
     match envelope {
-        None => save_discrete(&args.out, &rows)?,
+        None => rows.save(&args.out)?,
         Some(envelope) => {
-            let whole = envelope.open(&rows);
+            let whole = envelope.open(rows.discrete()?);
             write_atomically(&args.out, |file| file.write_all(&whole))?;
         }
     }
-    super::query::Written::print(rows.len(), &args.out, context);
-    Ok(())
+    super::query::Written::print(rows.len(), &args.out, context)
 }

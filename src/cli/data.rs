@@ -67,14 +67,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
             context.print(&report, |r| {
                 let (rows, shape, most, missing) = (r.rows, &r.shape, r.categories, r.missing);
                 format!("{}: {rows} rows of shape {shape:?}, up to {most} categories, {missing} values missing", r.file)
-            });
+            })
         }
         Command::Get { name: Set::FashionMnist, from } => {
             let folder = fetch_fashion_mnist(from.as_deref())?.display().to_string();
-            context.print(&Installed { folder }, |r| format!("Fashion-MNIST installed into {}", r.folder));
+            context.print(&Installed { folder }, |r| format!("Fashion-MNIST installed into {}", r.folder))
         }
     }
-    Ok(())
 }
 
 #[derive(serde::Serialize)]
@@ -84,6 +83,5 @@ struct Devices {
 
 pub(super) fn devices(context: &Context) -> Result<()> {
     let report = Devices { devices: crate::nn::device::devices() };
-    context.print(&report, |r| r.devices.join("\n"));
-    Ok(())
+    context.print(&report, |r| r.devices.join("\n"))
 }

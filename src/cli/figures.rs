@@ -45,15 +45,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     if args.list {
         let rows: Vec<Row> = chosen.iter().map(|e| Row { name: e.name, title: e.title, files: vec![] }).collect();
         let figures = Figures { figures: rows };
-        context.print(&figures, |all| all.figures.iter().map(|r| format!("{:<12} {}\n", r.name, r.title)).collect());
-        return Ok(());
+        return context
+            .print(&figures, |all| all.figures.iter().map(|r| format!("{:<12} {}\n", r.name, r.title)).collect());
     }
     let scale = args.scale.map_or_else(scale, Ok)?;
     let mut rows = Vec::new();
     for experiment in chosen {
         let began = Instant::now();
-        eprintln!("{}: {}", experiment.name, experiment.title);
-        let mut say = |what: &str| eprintln!("  {what} ({:.0} s)", began.elapsed().as_secs_f64());
+        context.note(&format!("{}: {}", experiment.name, experiment.title));
+        let mut say = |what: &str| context.note(&format!("  {what} ({:.0} s)", began.elapsed().as_secs_f64()));
         let mut lab = Lab::new(scale, context.seed, &mut say);
         experiment.run(&mut lab)?;
         rows.push(Row { name: experiment.name, title: experiment.title, files: lab.save(&args.out)? });
@@ -61,6 +61,5 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let folder = args.out.display();
     context.print(&Figures { figures: rows }, |all| {
         all.figures.iter().map(|r| format!("{}: {folder}/{{{}}}\n", r.name, r.files.join(","))).collect()
-    });
-    Ok(())
+    })
 }

@@ -1,106 +1,151 @@
 //! `limbeck fit`
 
-use super::{Context, fit_flow};
+use super::{Context, counted, files::keep_apart};
 use crate::{
     Error, Result,
-    circuits::{FitCircuit, Leaf, Structure, Summary},
-    data::{Coding, Rows, Split, Subset, Table, open_rows},
-    flows::FlowKind,
-    random::Seed,
-    train::{Bar, Checkpoint, History},
+    data::{Coding, Continuous, Rows, Split, Subset, open_rows},
+    evidence::AnyEvidence,
+    model::{AnyFit, Entry, Model, Origin, Reads, Setting},
+    models,
+    train::{Bar, Checkpoint, History, Run},
 };
+use clap::{Arg, ArgMatches, Command, FromArgMatches, parser::ValueSource};
 use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 
-/// What can stand in a file of settings, with the values that are taken where nothing is said.
-const DEFAULTS: &str = r#"  epochs = 60              # passes over the training rows
-  batch = 128              # rows in a batch
-  patience = 10            # epochs without improvement on the validation rows; 0: to the last epoch
-  leaf = "categorical"     # or "bernoulli", "binomial", "poisson", "discretised-logistic"; "gaussian" for real numbers
-  [structure]              # as named on the command line where left out
-  kind = "hclt"
-  states = 16
-  joined = false
-  [em]
-  rule = "mini-batch"      # or "full-batch", "slow-forgetting", "anemone"
-  pseudocount = 0.1        # rows' worth of the uniform distribution, for every node (anemone: shares of a row)
-  first_step = 0.5         # of mini-batch and anemone; falls along a cosine to
-  last_step = 0.05
-  memory = 10000.0         # rows, of slow-forgetting
-  momentum = 0.9           # of anemone"#;
-
-const STRUCTURES: &str = r#"Structures and their settings:
-  mixture (components)             hmm (states, homogeneous)       hclt (states, joined)
-  naive-bayes (class)              chow-liu                        random-tree (units, layer)
-  rat-spn (depth, replicas, units, layer)                          poon-domingos (step, units, layer)
-  quad-tree, quad-graph (units, layer, tied)
-  layer: "cp", "cp-transposed" or "tucker""#;
-
-fn help() -> String {
-    let flows = fit_flow::DEFAULTS;
-    format!(
-        "Settings of --config FILE for a circuit, with their defaults:\n{DEFAULTS}\n{STRUCTURES}\n\
-         Settings of --config FILE for a flow, with their defaults:\n{flows}"
-    )
-}
-
-fn models() -> impl Iterator<Item = &'static str> {
-    Structure::NAMES.into_iter().chain(FlowKind::ALL.map(FlowKind::name))
-}
-
-#[derive(Debug, clap::Args)]
-#[command(after_long_help = help())]
+/// What to fit, its settings as they were given, and what all models are told.
+#[derive(Debug)]
 pub(super) struct Args {
-    /// What to fit: a circuit of this structure, or a flow of this kind (made and after).
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(models()), value_name = "MODEL")]
-    pub(super) structure: String,
+    model: String,
+    overrides: Vec<(Setting, toml::Value)>,
+    common: Common,
+}
+
+/// What every model is told.
+#[derive(Debug, clap::Args)]
+struct Common {
     /// The rows to learn from.
-    #[arg(long)]
-    pub(super) data: PathBuf,
+    #[arg(long, required_unless_present = "print_config")]
+    data: Option<PathBuf>,
     /// The model file to write.
+    #[arg(long, required_unless_present = "print_config")]
+    out: Option<PathBuf>,
+    /// Settings in TOML; an option given here wins over the file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the settings as TOML, and fit nothing.
     #[arg(long)]
-    pub(super) out: PathBuf,
-    /// Settings in TOML (below); an option given here wins over the file.
-    #[arg(long)]
-    pub(super) config: Option<PathBuf>,
-    /// Nodes of a region: latent states a variable, components of a mixture.
-    #[arg(long, visible_alias = "units", value_parser = super::positive)]
-    states: Option<usize>,
-    /// The variable that is the class of naive-bayes.
-    #[arg(long)]
-    class: Option<String>,
-    /// The distributions at the leaves.
-    #[arg(long, value_parser = leaf, value_name = "KIND")]
-    leaf: Option<Leaf>,
-    /// Layers of a flow; of couplings, pairs of them.
-    #[arg(long, value_parser = super::positive)]
-    pub(super) layers: Option<usize>,
-    /// Units in each hidden layer of a flow's networks.
-    #[arg(long, value_parser = super::positive)]
-    pub(super) hidden: Option<usize>,
-    /// Adam's rate, for a flow.
-    #[arg(long)]
-    pub(super) rate: Option<f64>,
-    /// Passes over the training rows.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) epochs: Option<u64>,
-    /// Rows in a batch.
-    #[arg(long, value_parser = super::positive)]
-    pub(super) batch: Option<usize>,
+    print_config: bool,
     /// Categories of every variable; found in the data where not given.
     #[arg(long, value_parser = super::positive)]
     categories: Option<usize>,
     /// The part of the rows that decides when to stop, 0 for none.
     #[arg(long, default_value_t = 0.1)]
-    pub(super) valid: f64,
+    valid: f64,
     /// A file to continue from after an interruption, written every half minute.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// Seconds between two writes of the checkpoint.
-    #[arg(long, default_value_t = 30.0, requires = "checkpoint")]
+    #[arg(long, default_value_t = 30.0, requires = "checkpoint", value_name = "SECONDS")]
     checkpoint_every: f64,
     /// Go on from the checkpoint, if there is one.
     #[arg(long, requires = "checkpoint")]
     resume: bool,
+}
+
+/// A subcommand a model, which knows that model's settings alone.
+impl clap::Args for Args {
+    fn augment_args(command: Command) -> Command {
+        let models = models::entries().into_iter().map(|entry| {
+            let options: Vec<Arg> = entry.settings.iter().map(|setting| option(setting, &entry)).collect();
+            let command = Command::new(entry.name).about(entry.about);
+            Common::augment_args(command).next_help_heading("Settings").args(options)
+        });
+        command
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommand_value_name("MODEL")
+            .subcommand_help_heading("Models")
+            .subcommands(models)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Args {
+    fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
+        let none = || clap::Error::new(clap::error::ErrorKind::MissingSubcommand);
+        let (model, matches) = matches.subcommand().ok_or_else(none)?;
+        let entry = models::entries().into_iter().find(|entry| entry.name == model).ok_or_else(none)?;
+        let given = |setting: &&Setting| matches.value_source(setting.key) == Some(ValueSource::CommandLine);
+        let overrides = entry.settings.iter().filter(given);
+        let overrides = overrides.filter_map(|s| Some((*s, matches.get_one::<toml::Value>(s.key)?.clone()))).collect();
+        Ok(Self { model: model.into(), overrides, common: Common::from_arg_matches(matches)? })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The option of a setting, whose values are of the type of the usual one.
+fn option(setting: &Setting, entry: &Entry) -> Arg {
+    let usual = setting.of(&entry.usual).cloned().unwrap_or(toml::Value::Boolean(false));
+    let shown = match &usual {
+        toml::Value::String(text) if text.is_empty() => String::new(),
+        value => format!(" [usual: {}]", value.to_string().trim_matches('"')),
+    };
+    let name = setting.option();
+    let arg = Arg::new(setting.key).help(format!("{}{shown}", setting.help));
+    // The size of a block has three names, and each is understood.
+    let arg = match name.as_str() {
+        "components" => arg.visible_alias("states"),
+        "states" => arg.visible_alias("units"),
+        "units" => arg.visible_alias("states"),
+        _ => arg,
+    };
+    let arg = arg.long(name).value_parser(move |text: &str| value(text, &usual));
+    match setting.of(&entry.usual) {
+        Some(toml::Value::Boolean(_)) => arg.num_args(0..=1).default_missing_value("true").value_name("BOOL"),
+        Some(toml::Value::Integer(_)) => arg.value_name("N"),
+        Some(toml::Value::Float(_)) => arg.value_name("X"),
+        _ => arg.value_name("NAME"),
+    }
+}
+
+/// A value of the type of `like`.
+fn value(text: &str, like: &toml::Value) -> std::result::Result<toml::Value, String> {
+    let (found, wanted) = match like {
+        toml::Value::Integer(_) => {
+            (text.parse().ok().filter(|n| *n >= 0).map(toml::Value::Integer), "a whole number, not negative")
+        }
+        toml::Value::Float(_) => (text.parse().ok().map(toml::Value::Float), "a number"),
+        toml::Value::Boolean(_) => (text.parse().ok().map(toml::Value::Boolean), "true or false"),
+        _ => (Some(toml::Value::String(text.into())), ""),
+    };
+    found.ok_or_else(|| format!("{wanted} is expected"))
+}
+
+/// The usual settings, those of the file over them, and the options over both.
+fn settings(args: &Args, entry: &Entry) -> Result<Box<dyn AnyFit>> {
+    let mut given = toml::Table::new();
+    let mut origin = "the command line".to_string();
+    if let Some(path) = &args.common.config {
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        given = toml::from_str(&text).map_err(|e| Error::file(path, e.to_string().trim_end()))?;
+        origin = path.display().to_string();
+    }
+    for (setting, value) in &args.overrides {
+        setting.put(&mut given, value.clone());
+    }
+    let fit = entry.settings(&given, &origin).map_err(|e| match args.common.config {
+        None => Error::Usage(e.to_string()),
+        Some(_) => e,
+    })?;
+    fit.checked()?;
+    Ok(fit)
 }
 
 #[derive(serde::Serialize)]
@@ -112,177 +157,113 @@ struct Report {
     parameters: usize,
     epochs: usize,
     seconds: f64,
-    train_bits_per_dim: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: &'static str,
+    space: String,
+    /// Nats a row.
+    train_log_prob: f64,
+    valid_log_prob: Option<f64>,
+    valid_standard_error: Option<f64>,
+    /// Where the likelihood is a code length.
+    train_bits_per_dim: Option<f64>,
     valid_bits_per_dim: Option<f64>,
+    warnings: Vec<String>,
     #[serde(skip)]
     summary: String,
 }
 
 impl Report {
-    fn new(
-        args: &Args,
-        model: &Summary,
-        summary: String,
-        rows: &dyn Rows,
-        history: &History,
-        train_bits_per_dim: f64,
-        valid_bits_per_dim: Option<f64>,
-    ) -> Self {
-        Self {
-            model: model.structure.clone(),
-            out: args.out.display().to_string(),
-            rows: rows.len(),
-            variables: model.variables.len(),
-            parameters: model.parameters,
-            epochs: history.epochs().len(),
-            seconds: history.last().map_or(0.0, |r| r.seconds),
-            train_bits_per_dim,
-            valid_bits_per_dim,
-            summary,
-        }
-    }
-}
-
-/// `binomial`, `gaussian`, …
-fn leaf(name: &str) -> std::result::Result<Leaf, String> {
-    Leaf::LEARNED.into_iter().chain([Leaf::Gaussian]).find(|leaf| leaf.name() == name).ok_or_else(|| {
-        let known = Leaf::LEARNED.map(Leaf::name).join(", ");
-        format!("there are {known}, and gaussian for columns of real numbers")
-    })
-}
-
-fn settings(args: &Args) -> Result<FitCircuit> {
-    let class = args.class.clone();
-    let named = || match (args.structure.as_str(), class) {
-        ("naive-bayes", Some(class)) => Ok(Structure::NaiveBayes { class }),
-        ("naive-bayes", None) => Err(Error::Usage("naive-bayes needs its class: --class NAME".into())),
-        (_, Some(_)) => Err(Error::Usage(format!("{} has no class: leave out --class", args.structure))),
-        (name, None) => Structure::named(name),
-    };
-    let mut settings = match &args.config {
-        None => FitCircuit::new(named()?),
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-            let table: toml::Table = toml::from_str(&text).map_err(|e| Error::file(path, e.to_string().trim_end()))?;
-            let mut settings: FitCircuit =
-                toml::from_str(&text).map_err(|e| Error::file(path, e.to_string().trim_end()))?;
-            if !table.contains_key("structure") {
-                settings.structure = named()?;
-            } else if settings.structure.name() != args.structure {
-                let (found, wanted) = (settings.structure.name(), &args.structure);
-                return Err(Error::file(path, format!("its structure is {found}, and {wanted} is to be fitted")));
+    fn text(&self) -> String {
+        let (train, valid, unit) = match (self.train_bits_per_dim, self.valid_bits_per_dim) {
+            (Some(train), valid) => (train, valid.map(|v| format!(", validation {v:.4}")), "bits/dim"),
+            (None, _) => {
+                let error = self.valid_standard_error.map(|e| format!(" ± {e:.4}")).unwrap_or_default();
+                let valid = self.valid_log_prob.map(|v| format!(", validation {v:.4}{error}"));
+                (self.train_log_prob, valid, "nats a row")
             }
-            settings
-        }
-    };
-    if let Some(states) = args.states {
-        let name = settings.structure.name();
-        let units = settings.structure.units_mut();
-        *units.ok_or_else(|| Error::Usage(format!("{name} has no latent states: leave out --states")))? = states;
-    }
-    settings.leaf = args.leaf.unwrap_or(settings.leaf);
-    settings.epochs = args.epochs.unwrap_or(settings.epochs);
-    settings.batch = args.batch.unwrap_or(settings.batch);
-    Ok(settings)
-}
-
-/// Refuses options that are of another family of models.
-fn refuse(args: &Args, others: &[(&str, bool)], family: &str) -> Result<()> {
-    match others.iter().find(|(_, given)| *given) {
-        Some((option, _)) => Err(Error::Usage(format!("{} is {family}: leave out {option}", args.structure))),
-        None => Ok(()),
+        };
+        let (epochs, seconds, valid) = (counted(self.epochs, "epoch"), self.seconds, valid.unwrap_or_default());
+        let (summary, out, evidence) = (&self.summary, &self.out, self.evidence);
+        format!("{summary}\n{epochs}, {seconds:.1} s; {unit} ({evidence}): train {train:.4}{valid}\nwritten to {out}")
     }
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
-    if !(0.0..1.0).contains(&args.valid) {
-        return Err(Error::out_of_range("--valid", args.valid, "0 ≤ valid < 1"));
+    let entries = models::entries();
+    let entry = entries.iter().find(|entry| entry.name == args.model);
+    let entry = entry.ok_or_else(|| Error::Usage(format!("no model called {}", args.model)))?;
+    let fit = settings(args, entry)?;
+    let table = fit.table()?;
+    if args.common.print_config {
+        return context.print(&table, |table| entry.document(table));
     }
-    let every = Duration::try_from_secs_f64(args.checkpoint_every)
-        .map_err(|_| Error::out_of_range("--checkpoint-every", args.checkpoint_every, "0 ≤ seconds"))?;
-    let written = [("--out", Some(args.out.as_path())), ("--checkpoint", args.checkpoint.as_deref())];
-    super::keep_apart(&[("--data", &args.data)], &written)?;
-    // Before an hour of work rather than after it.
-    if let Some(folder) = args.out.parent().filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
-        return Err(Error::file(folder, "no such folder to write the model into"));
-    }
-    let checkpoint = args.checkpoint.clone().map(|path| Checkpoint { path, every, resume: args.resume });
-    if let Some(kind) = FlowKind::ALL.into_iter().find(|kind| kind.name() == args.structure) {
-        let given = [
-            ("--states", args.states.is_some()),
-            ("--class", args.class.is_some()),
-            ("--leaf", args.leaf.is_some()),
-            ("--categories", args.categories.is_some()),
-        ];
-        refuse(args, &given, "a flow")?;
-        return fit_flow::run(args, kind, checkpoint, context);
-    }
-    let given =
-        [("--layers", args.layers.is_some()), ("--hidden", args.hidden.is_some()), ("--rate", args.rate.is_some())];
-    refuse(args, &given, "a circuit")?;
-    let settings = settings(args)?;
-    let report = if settings.leaf == Leaf::Gaussian {
-        fit_reals(args, &settings, checkpoint, context.seed)?
-    } else {
-        fit_categories(args, &settings, checkpoint, context.seed)?
+    let common = &args.common;
+    let (Some(data), Some(out)) = (&common.data, &common.out) else {
+        return Err(Error::Usage("--data and --out are needed".into()));
     };
-    context.print(&report, |r| {
-        let valid = r.valid_bits_per_dim.map(|v| format!(", validation {v:.4}")).unwrap_or_default();
-        let (train, epochs, seconds) = (r.train_bits_per_dim, r.epochs, r.seconds);
-        let epochs = super::counted(epochs, "epoch");
-        format!("{}\n{epochs}, {seconds:.1} s; bits/dim: train {train:.4}{valid}\nwritten to {}", r.summary, r.out)
-    });
-    Ok(())
-}
-
-fn fit_categories(args: &Args, settings: &FitCircuit, checkpoint: Option<Checkpoint>, seed: Seed) -> Result<Report> {
-    let rows = open_rows(&args.data, Coding::Learn(args.categories))?;
-    let split = Split::random(rows.len(), args.valid, 0.0, seed);
-    let (train, valid) = (Subset::new(&*rows, split.train), Subset::new(&*rows, split.valid));
-    let bar = Bar::new(&args.structure);
-    let (circuit, history) = settings.fit_with(&train, Some(&valid), seed, checkpoint, &mut |progress| {
-        bar.show(progress);
-        ControlFlow::Continue(())
-    })?;
-    drop(bar);
-    circuit.save(&args.out, &*rows)?;
-    let bits = |rows: &dyn Rows| circuit.evidence(rows).and_then(|e| e.bits_per_dim());
-    let train = bits(&train).map_err(|e| Error::file(&args.data, e))?;
-    let valid = if valid.is_empty() { None } else { bits(&valid).ok() };
-    Ok(Report::new(args, &circuit.summary(), circuit.to_string(), &*rows, &history, train, valid))
-}
-
-fn fit_reals(args: &Args, settings: &FitCircuit, checkpoint: Option<Checkpoint>, seed: Seed) -> Result<Report> {
-    if args.categories.is_some() {
-        return Err(Error::Usage("gaussian leaves have no categories: leave out --categories".into()));
+    if !(0.0..1.0).contains(&common.valid) {
+        return Err(Error::out_of_range("--valid", common.valid, "0 ≤ valid < 1"));
     }
-    let rows = Table::load(&args.data)?;
-    let split = Split::random(rows.len(), args.valid, 0.0, seed);
-    let train = rows.select(&split.train);
-    let valid = (!split.valid.is_empty()).then(|| rows.select(&split.valid));
-    let bar = Bar::new(&args.structure);
-    let (circuit, history) = settings.fit_reals_with(&train, valid.as_ref(), seed, checkpoint, &mut |progress| {
+    let every = Duration::try_from_secs_f64(common.checkpoint_every)
+        .map_err(|_| Error::out_of_range("--checkpoint-every", common.checkpoint_every, "0 ≤ seconds"))?;
+    let mut read = vec![("--data", data.as_path())];
+    read.extend(common.config.as_deref().map(|path| ("--config", path)));
+    keep_apart(&read, &[("--out", Some(out)), ("--checkpoint", common.checkpoint.as_deref())])?;
+    let checkpoint = common.checkpoint.clone().map(|path| Checkpoint { path, every, resume: common.resume });
+
+    let rows: Box<dyn Rows> = match (fit.columns(), common.categories) {
+        (Reads::Categories, categories) => open_rows(data, Coding::Learn(categories))?,
+        (Reads::Reals, None) => Box::new(Continuous::load(data)?),
+        (Reads::Reals, Some(_)) => {
+            let remedy = "leave out --categories";
+            return Err(Error::Usage(format!("{} reads real numbers here: {remedy}", entry.name)));
+        }
+    };
+    let split = Split::random(rows.len(), common.valid, 0.0, context.seed);
+    let (train, valid) = (Subset::new(&*rows, split.train), Subset::new(&*rows, split.valid));
+    let bar = Bar::new(entry.name);
+    let mut watch = |progress: &crate::train::Progress| {
         bar.show(progress);
         ControlFlow::Continue(())
-    })?;
+    };
+    let run = Run { seed: context.seed, checkpoint, watch: &mut watch };
+    let here = |e: Error| match e {
+        Error::Invalid(problem) => Error::file(data, problem),
+        other => other,
+    };
+    let (model, history) = fit.fit_any(&train, Some(&valid), run).map_err(here)?;
     drop(bar);
-    circuit.save(&args.out, &rows)?;
-    let bits = |rows: &Table| circuit.evidence(rows).and_then(|e| e.bits_per_dim());
-    let train = bits(&train).map_err(|e| Error::file(&args.data, e))?;
-    let valid = valid.and_then(|rows| bits(&rows).ok());
-    Ok(Report::new(args, &circuit.summary(), circuit.to_string(), &rows, &history, train, valid))
+    let origin = Origin::of(&*rows)?.fitted(table, context.seed, history.clone());
+    model.save(out, &origin)?;
+    let score = |rows: &dyn Rows| model.score(rows, context.seed).map_err(here);
+    let valid = if valid.is_empty() { None } else { Some(score(&valid)?) };
+    let report = report(&*model, out.display().to_string(), rows.len(), &history, (&score(&train)?, valid.as_ref()));
+    report.warnings.iter().for_each(|warning| context.note(warning));
+    context.print(&report, Report::text)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_help_says_the_defaults() {
-        assert_eq!(toml::from_str::<FitCircuit>(DEFAULTS).unwrap(), FitCircuit::default());
-        for name in Structure::NAMES {
-            assert!(STRUCTURES.contains(name), "{name}");
-        }
+fn report(
+    model: &dyn Model,
+    out: String,
+    rows: usize,
+    history: &History,
+    (train, valid): (&AnyEvidence, Option<&AnyEvidence>),
+) -> Report {
+    Report {
+        model: model.kind().into(),
+        out,
+        rows,
+        variables: model.schema().len(),
+        parameters: model.parameters(),
+        epochs: history.epochs().len(),
+        seconds: history.last().map_or(0.0, |r| r.seconds),
+        evidence: train.certainty(),
+        space: train.space().to_string(),
+        train_log_prob: train.mean(),
+        valid_log_prob: valid.map(AnyEvidence::mean),
+        valid_standard_error: valid.filter(|e| e.log_probs().len() > 1).map(AnyEvidence::standard_error),
+        train_bits_per_dim: train.bits_per_dim(),
+        valid_bits_per_dim: valid.and_then(AnyEvidence::bits_per_dim),
+        warnings: history.warnings(),
+        summary: model.to_string(),
     }
 }

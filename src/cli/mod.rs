@@ -3,24 +3,22 @@
 mod codec;
 mod data;
 mod figures;
+mod files;
 mod fit;
-mod fit_flow;
+mod known;
 mod query;
 mod score;
 mod show;
 
 use crate::{
     Error, Result,
-    circuits::{Circuit, RealCircuit, Summary},
-    flows::FlowModel,
+    model::{Model, Origin, Queries},
+    models,
     random::Seed,
 };
 use clap::{Parser, Subcommand};
 use serde::Serialize;
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 /// Generative models that have a likelihood: fit them to your data, score, sample, ask.
 ///
@@ -70,14 +68,24 @@ struct Context {
 }
 
 impl Context {
-    /// Prints `report` as JSON, or as the text made of it.
-    fn print<T: Serialize>(&self, report: &T, text: impl FnOnce(&T) -> String) {
+    /// Prints `report` as JSON, or as the text made of it. What cannot be printed is an error, but for a closed pipe, which is the
+    /// reader's wish.
+    fn print<T: Serialize>(&self, report: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
         let line = match self.json {
-            true => serde_json::to_string(report).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}")),
+            true => serde_json::to_string(report).map_err(Error::invalid)?,
             false => text(report),
         };
-        // A closed pipe is the reader's wish.
-        let _ = std::io::Write::write_all(&mut std::io::stdout().lock(), format!("{}\n", line.trim_end()).as_bytes());
+        let mut out = std::io::stdout().lock();
+        let written = out.write_all(format!("{}\n", line.trim_end()).as_bytes()).and_then(|()| out.flush());
+        match written {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("standard output")(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says something beside the report, where standard error takes it.
+    fn note(&self, note: &str) {
+        let _ = writeln!(std::io::stderr(), "{note}");
     }
 }
 
@@ -99,8 +107,8 @@ pub fn main() -> ExitCode {
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     match context.json {
-        true => eprintln!("{}", serde_json::json!({ "error": error.to_string() })),
-        false => eprintln!("error: {error}"),
+        true => context.note(&serde_json::json!({ "error": error.to_string() }).to_string()),
+        false => context.note(&format!("error: {error}")),
     }
     ExitCode::from(if matches!(error, Error::OutOfRange { .. } | Error::Usage(_)) { 2 } else { 1 })
 }
@@ -115,22 +123,6 @@ fn counted(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Refuses to write over what is read, or two files into one. Each path comes with the option that names it.
-fn keep_apart(read: &[(&str, &Path)], written: &[(&str, Option<&Path>)]) -> Result<()> {
-    let place = |path: &Path| {
-        let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        folder.canonicalize().ok().zip(path.file_name()).map(|(folder, name)| folder.join(name))
-    };
-    let written: Vec<(&str, &Path)> = written.iter().filter_map(|(name, path)| Some((*name, (*path)?))).collect();
-    for (i, (name, path)) in written.iter().enumerate() {
-        let mut others = read.iter().chain(&written[..i]);
-        if let Some((other, _)) = others.find(|(_, other)| place(other).is_some() && place(other) == place(path)) {
-            return Err(Error::file(path, format!("{name} would overwrite {other}: give it another name")));
-        }
-    }
-    Ok(())
-}
-
 /// A model file on the command line.
 #[derive(Debug, clap::Args)]
 struct ModelFile {
@@ -140,18 +132,15 @@ struct ModelFile {
 }
 
 impl ModelFile {
-    fn load(&self) -> Result<Circuit> {
-        Circuit::load(&self.path)
+    /// The model, whatever its family, and where it comes from.
+    fn load(&self) -> Result<(Box<dyn Model>, Origin)> {
+        models::load(&self.path)
     }
 
-    /// A flow, where it is one.
-    fn load_flow(&self) -> Result<Option<FlowModel>> {
-        FlowModel::load_if_flow(&self.path)
-    }
-
-    /// Over real numbers, where it is so.
-    fn load_reals(&self) -> Result<Option<RealCircuit>> {
-        let reals = Summary::of_file(&self.path)?.variables.iter().any(|v| v.categories == 0);
-        if reals { RealCircuit::load(&self.path).map(Some) } else { Ok(None) }
+    /// What the model can be asked.
+    fn queries<'m>(&self, model: &'m dyn Model) -> Result<&'m dyn Queries> {
+        model.queries().ok_or_else(|| {
+            Error::Usage(format!("{} answers no questions: it is there for `score` and `sample`", model.kind()))
+        })
     }
 }

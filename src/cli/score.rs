@@ -1,10 +1,9 @@
 //! `limbeck score`
 
-use super::{Context, ModelFile};
+use super::{Context, ModelFile, counted, files::keep_apart};
 use crate::{
     Error, Result,
-    data::{Coding, Table, load::write_npy, open_rows},
-    evidence::{Certainty, Exact},
+    data::{load::write_npy, open_for},
 };
 use std::path::PathBuf;
 
@@ -12,7 +11,7 @@ use std::path::PathBuf;
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelFile,
-    /// The rows to score; one with missing values is scored by its marginal, which a flow does not have.
+    /// The rows to score; one with missing values is scored by its marginal, where the model has one.
     #[arg(long)]
     data: PathBuf,
     /// Also write one log-likelihood a row (float64, nats) into this .npy file.
@@ -25,51 +24,51 @@ struct Report {
     n: usize,
     /// Nats; null for −∞.
     mean_log_prob: f64,
-    /// A value that is known; null where a row is impossible, or no value is known.
+    /// Where the likelihood is a code length, and some value is known; null where a row is impossible.
     bits_per_dim: Option<f64>,
     evidence: &'static str,
     space: String,
     /// Of `mean_log_prob`, nats; null for a single row.
     standard_error: Option<f64>,
+    /// The least and the largest that an estimate may be, nats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<(f64, f64)>,
     /// Rows of probability zero.
     impossible: usize,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
-    super::keep_apart(
-        &[("MODEL", &args.model.path), ("--data", &args.data)],
-        &[("--per-sample", args.per_sample.as_deref())],
-    )?;
-    let evidence = if let Some(flow) = args.model.load_flow()? {
-        flow.evidence(&Table::load(&args.data)?).map_err(|e| Error::file(&args.data, e))?
-    } else if let Some(circuit) = args.model.load_reals()? {
-        circuit.evidence(&Table::load(&args.data)?).map_err(|e| Error::file(&args.data, e))?
-    } else {
-        let circuit = args.model.load()?;
-        circuit.evidence(&*open_rows(&args.data, Coding::Use(circuit.schema()))?)?
-    };
+    let read = [("MODEL", args.model.path.as_path()), ("--data", &args.data)];
+    keep_apart(&read, &[("--per-sample", args.per_sample.as_deref())])?;
+    let (model, _) = args.model.load()?;
+    let (rows, notes) = open_for(&args.data, model.schema())?;
+    notes.iter().for_each(|note| context.note(note));
+    let evidence = model.score(&*rows, context.seed).map_err(|e| Error::file(&args.data, e))?;
+    let each = evidence.log_probs();
     if let Some(path) = &args.per_sample {
-        write_npy(path, &[evidence.len()], evidence.log_probs())?;
+        write_npy(path, &[each.len()], each)?;
     }
     let report = Report {
-        n: evidence.len(),
+        n: each.len(),
         mean_log_prob: evidence.mean(),
-        bits_per_dim: evidence.bits_per_dim().ok(),
-        evidence: Exact::NAME,
+        bits_per_dim: evidence.bits_per_dim(),
+        evidence: evidence.certainty(),
         space: evidence.space().to_string(),
-        standard_error: (evidence.len() > 1).then(|| evidence.standard_error()),
-        impossible: evidence.log_probs().iter().filter(|p| **p == f64::NEG_INFINITY).count(),
+        standard_error: (each.len() > 1).then(|| evidence.standard_error()),
+        interval: evidence.interval(),
+        impossible: each.iter().filter(|p| **p == f64::NEG_INFINITY).count(),
     };
     context.print(&report, |r| {
         let error = r.standard_error.map(|e| format!(" ± {e:.4}")).unwrap_or_default();
-        let bits = r.bits_per_dim.map_or("no value is known".into(), |bits| format!("{bits:.4} bits/dim"));
-        let (rows, mean) = (super::counted(r.n, "row"), r.mean_log_prob);
+        let bits = r.bits_per_dim.map(|bits| format!(", {bits:.4} bits/dim")).unwrap_or_default();
+        let (rows, mean) = (counted(r.n, "row"), r.mean_log_prob);
+        let interval = r.interval.map(|(low, high)| format!("; between {low:.4} and {high:.4}")).unwrap_or_default();
         let impossible = match r.impossible {
             0 => String::new(),
             1 => "\n1 row is impossible under the model".into(),
             k => format!("\n{k} rows are impossible under the model"),
         };
-        format!("{rows}: mean log-likelihood {mean:.4}{error} nats, {bits} ({}, {}){impossible}", r.evidence, r.space)
-    });
-    Ok(())
+        let (evidence, space) = (r.evidence, &r.space);
+        format!("{rows}: mean log-likelihood {mean:.4}{error} nats{bits} ({evidence}, {space}){interval}{impossible}")
+    })
 }

@@ -1,7 +1,7 @@
 //! `limbeck show`
 
 use super::{Context, ModelFile};
-use crate::{Result, circuits::Summary, evidence::Fingerprint, flows::FlowModel};
+use crate::{Result, data::Variable};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -10,27 +10,42 @@ pub(super) struct Args {
 }
 
 #[derive(serde::Serialize)]
-struct Flow {
-    model: &'static str,
+struct Report {
+    family: &'static str,
+    model: String,
     parameters: usize,
-    columns: Vec<String>,
-    data: Fingerprint,
+    variables: Vec<Variable>,
+    rows: usize,
+    data: String,
+    settings: Option<toml::Table>,
+    seed: Option<u64>,
+    epochs: usize,
+    steps: u64,
+    /// Of each epoch: mean loss on the training rows, and the loss on the validation rows, nats a row.
+    losses: Vec<(f64, Option<f64>)>,
+    details: serde_json::Value,
     #[serde(skip)]
     text: String,
 }
 
-impl Flow {
-    fn new(flow: &FlowModel) -> Self {
-        let (parameters, columns, data) = (flow.parameters(), flow.names().to_vec(), flow.data());
-        let text = format!("{flow}: {}\nfitted to rows with the hash {data}", columns.join(", "));
-        Self { model: flow.kind().name(), parameters, columns, data, text }
-    }
-}
-
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
-    match args.model.load_flow()? {
-        Some(flow) => context.print(&Flow::new(&flow), |flow| flow.text.clone()),
-        None => context.print(&Summary::of_file(&args.model.path)?, ToString::to_string),
-    }
-    Ok(())
+    let (model, origin) = args.model.load()?;
+    let (text, details) = model.details();
+    let (epochs, last) = (origin.history.epochs(), origin.history.last());
+    let report = Report {
+        family: model.family(),
+        model: model.kind().into(),
+        parameters: model.parameters(),
+        variables: model.schema().variables.clone(),
+        rows: origin.rows,
+        data: origin.data.to_string(),
+        seed: origin.seed.map(|seed| seed.0),
+        epochs: epochs.len(),
+        steps: last.map_or(0, |r| r.step),
+        losses: epochs.into_iter().map(|(_, train, valid)| (train, valid)).collect(),
+        details,
+        text: format!("{text}\n{origin}"),
+        settings: origin.settings,
+    };
+    context.print(&report, |report| report.text.clone())
 }

@@ -45,6 +45,36 @@ impl Schema {
         self.variables.is_empty()
     }
 
+    /// Refuses what could not have come from data, as a damaged file may say it.
+    pub(crate) fn check(&self) -> Result<()> {
+        let width = self.shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d));
+        if self.is_empty() || width != Some(self.len()) {
+            return Err(Error::invalid(format!("{} columns for rows of shape {:?}", self.len(), self.shape)));
+        }
+        let odd = self.variables.iter().find(|v| {
+            v.categories >= MISSING as usize || v.words.as_ref().is_some_and(|words| words.len() != v.categories)
+        });
+        match odd {
+            None => Ok(()),
+            Some(v) => {
+                let words = v.words.as_ref().map(|words| format!(" and {} words", words.len())).unwrap_or_default();
+                let (name, k) = (&v.name, v.categories);
+                Err(Error::invalid(format!("column {name} with {k} categories{words}, which cannot be")))
+            }
+        }
+    }
+
+    /// Columns of real numbers with these names.
+    pub fn reals(names: &[String]) -> Self {
+        let column = |name: &String| Variable { name: name.clone(), categories: 0, words: None };
+        Self { variables: names.iter().map(column).collect(), shape: vec![names.len()] }
+    }
+
+    /// Whether the columns are real numbers.
+    pub fn is_continuous(&self) -> bool {
+        self.variables.iter().any(|v| v.categories == 0)
+    }
+
     /// The index of the variable called `name`, or of the column with that number.
     ///
     /// # Errors
@@ -242,23 +272,19 @@ impl Rows for Subset<'_> {
     }
 }
 
-/// The codes of rows of `dims` variables as numbers, row after row, for a model that has no missing values.
-pub(crate) fn complete(rows: &dyn Rows, dims: usize) -> Result<Vec<f32>> {
+/// The codes of the rows with these indices as numbers, row after row, for a model of `dims` variables that has no missing values.
+pub(crate) fn complete(rows: &dyn Rows, which: &[usize], dims: usize) -> Result<Vec<f32>> {
     let found = rows.schema().len();
     if found != dims {
         return Err(Error::invalid(format!("rows of {found} variables; the model is of {dims}")));
     }
-    let (mut codes, mut values) = (Vec::new(), Vec::with_capacity(rows.len() * dims));
-    let all: Vec<usize> = (0..rows.len()).collect();
-    for block in all.chunks(4096) {
-        rows.read(block, &mut codes)?;
-        if let Some(at) = codes.iter().position(|code| *code == MISSING) {
-            let (row, variable) = (block[0] + at / dims, at % dims);
-            return Err(Error::invalid(format!("row {row}, variable {variable}: this model has no missing values")));
-        }
-        values.extend(codes.iter().map(|code| f32::from(*code)));
+    let mut codes = Vec::new();
+    rows.read(which, &mut codes)?;
+    if let Some(at) = codes.iter().position(|code| *code == MISSING) {
+        let (row, variable) = (which[at / dims], at % dims);
+        return Err(Error::invalid(format!("row {row}, variable {variable}: this model has no missing values")));
     }
-    Ok(values)
+    Ok(codes.into_iter().map(f32::from).collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Data sets with their shapes in their types, and the files they come from.
 
 mod batches;
+mod dataset;
 mod discrete;
 mod envelope;
 mod fetch;
@@ -15,6 +16,7 @@ mod stream;
 pub mod uci;
 
 pub use batches::{Batches, Split};
+pub use dataset::Dataset;
 pub(crate) use discrete::complete;
 pub use discrete::{Coding, Discrete, MISSING, Rows, Schema, Subset, Variable};
 pub(crate) use envelope::Envelope;
@@ -23,6 +25,6 @@ pub use hash::fingerprint;
 pub use load::{Loaded, load};
 pub use oracle::Oracle;
 pub use save::save_discrete;
-pub use sets::{Images, LabelMaps, Sound, Table, Text};
+pub use sets::{Continuous, Images, LabelMaps, Sound, Text, binned};
 pub use soft::Soft;
-pub use stream::{NpyRows, open_rows};
+pub use stream::{NpyRows, open_for, open_rows};

@@ -1,6 +1,6 @@
 //! Densities in the plane whose entropy is known, so that every model of them can be told how far it is from the best.
 
-use super::Table;
+use super::Continuous;
 use crate::{
     Result,
     evidence::{Certainty, Evidence},
@@ -68,9 +68,9 @@ impl Oracle {
     ///
     /// # Errors
     /// When `n` is 0.
-    pub fn sample(self, n: usize, seed: Seed) -> Result<Table> {
+    pub fn sample(self, n: usize, seed: Seed) -> Result<Continuous> {
         let points = (0..n).flat_map(|i| self.point(&mut seed.stream(self.name(), i as u64)));
-        Table::new(vec!["x".into(), "y".into()], points.collect())
+        Continuous::new(vec!["x".into(), "y".into()], points.collect())
     }
 
     fn point(self, rng: &mut Stream) -> [f64; 2] {

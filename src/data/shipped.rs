@@ -1,7 +1,7 @@
 //! The data sets that come with the repository (`datasets/README.md` states the source and licence of each).
 
 use super::{
-    Images, LabelMaps, Sound, Table, Text,
+    Continuous, Images, LabelMaps, Sound, Text,
     load::{Array, Loaded, Values, load, load_image},
 };
 use crate::{Error, Result};
@@ -105,8 +105,8 @@ pub fn sound(name: &str) -> Result<Sound> {
 ///
 /// # Errors
 /// As [`digits`].
-pub fn satellite() -> Result<Table> {
-    Table::load(folder()?.join("satellite.csv"))
+pub fn satellite() -> Result<Continuous> {
+    Continuous::load(folder()?.join("satellite.csv"))
 }
 
 /// The first 56 State of the Union addresses, 1790 to 1845, 1.9 MB,, as they were printed.

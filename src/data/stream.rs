@@ -91,8 +91,7 @@ const LARGE: u64 = 1 << 30;
 /// As [`load`](super::load()) and [`Loaded::discrete`](super::Loaded::discrete).
 pub fn open_rows(path: impl AsRef<Path>, coding: Coding) -> Result<Box<dyn Rows>> {
     let path = path.as_ref();
-    let large = path.metadata().is_ok_and(|m| m.is_file() && m.len() > LARGE);
-    if large && path.extension().is_some_and(|e| e == "npy") {
+    if is_streamed(path) {
         let categories = match coding {
             Coding::Use(schema) => schema.variables.iter().map(|v| v.categories).max().unwrap_or(1),
             Coding::Learn(Some(categories)) => categories,
@@ -101,6 +100,33 @@ pub fn open_rows(path: impl AsRef<Path>, coding: Coding) -> Result<Box<dyn Rows>
         return Ok(Box::new(NpyRows::open(path, categories)?));
     }
     Ok(Box::new(super::load(path)?.discrete(coding)?))
+}
+
+/// The rows of any file as a model with these columns reads them, by their names where the file has names; with notes for the
+/// user: columns that the model does not use.
+///
+/// # Errors
+/// As [`open_rows`] and [`Loaded::continuous`](super::Loaded::continuous).
+pub fn open_for(path: impl AsRef<Path>, schema: &Schema) -> Result<(Box<dyn Rows>, Vec<String>)> {
+    let path = path.as_ref();
+    if !schema.is_continuous() && is_streamed(path) {
+        return Ok((open_rows(path, Coding::Use(schema))?, vec![]));
+    }
+    let loaded = super::load(path)?;
+    let rows: Box<dyn Rows> = match schema.is_continuous() {
+        true => Box::new(loaded.continuous(Some(schema))?),
+        false => Box::new(loaded.discrete(Coding::Use(schema))?),
+    };
+    let notes = match loaded.unused(schema).as_slice() {
+        [] => vec![],
+        unused => vec![format!("{}: not used, as the model has no such column: {}", path.display(), unused.join(", "))],
+    };
+    Ok((rows, notes))
+}
+
+/// Whether a file is read batch by batch.
+fn is_streamed(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "npy") && path.metadata().is_ok_and(|m| m.is_file() && m.len() > LARGE)
 }
 
 /// The largest value of an array, read block by block.

@@ -2,20 +2,19 @@
 
 use crate::{
     Error, Result,
-    archive::Archive,
-    flows::{Base, Bijection, Flow},
+    flows::{Base, Bijection, Flow, PerRow, Rows},
     math::mean_and_deviation,
-    nn::optim::{Adam, AdamConfig},
+    nn::{Device, optim::AdamConfig},
     random::Seed,
-    train::{Clock, Learner, put_module, take_module},
+    train::{Clock, GradientLearner, Loss, Objective},
 };
 use dfdx::{
-    nn::{TensorCollection, ZeroGrads},
-    prelude::{Backward, MeanTo},
+    nn::TensorCollection,
+    prelude::MeanTo,
     shapes::Dim,
-    tensor::{Cpu, OwnedTape, Tape, Trace},
+    tensor::{Cpu, Gradients, OwnedTape, Tape, Trace},
 };
-use std::cell::RefCell;
+use std::marker::PhantomData;
 
 /// What is minimised.
 ///
@@ -46,28 +45,32 @@ impl Divergence {
     }
 }
 
-/// A student that learns a teacher's density from samples alone; a [`Learner`] for [`train`](crate::train::train), whose rows
-/// are only counted.
-///
-/// Any two flows of the same dimensions do: whichever directions are slow are computed all the same.
-pub struct FlowDistiller<'t, D, B, P, S, Q> {
+/// The divergence of a student from its teacher, from samples alone.
+pub struct FlowDivergence<'t, D, B, P, S, Q, Dev = Cpu> {
     teacher: &'t Flow<B, P>,
-    student: Flow<S, Q>,
     dims: D,
     by: Divergence,
-    adam: RefCell<Adam<Cpu>>,
+    device: Dev,
+    student: PhantomData<fn() -> Flow<S, Q>>,
 }
 
-impl<'t, D: Dim, B, P: Base, S, Q: Base> FlowDistiller<'t, D, B, P, S, Q>
+/// A student that learns a teacher's density from samples alone; a [`Learner`](crate::train::Learner) for
+/// [`train`](crate::train::train()), whose plan counts steps.
+///
+/// Any two flows of the same dimensions do: whichever directions are slow are computed all the same.
+pub type FlowDistiller<'t, D, B, P, S, Q, Dev = Cpu> = GradientLearner<FlowDivergence<'t, D, B, P, S, Q, Dev>, Dev>;
+
+impl<'t, D: Dim, B, P: Base, S, Q: Base, Dev: Device<f32>> FlowDistiller<'t, D, B, P, S, Q, Dev>
 where
-    B: Bijection<D, f32, Cpu>,
-    S: Bijection<D, f32, Cpu> + TensorCollection<f32, Cpu>,
+    B: Bijection<D, f32, Dev>,
+    S: Bijection<D, f32, Dev> + TensorCollection<f32, Dev>,
 {
-    /// The student may begin anywhere; the teacher stays as it is.
+    /// The student may start with any parameters; the teacher stays as it is.
     ///
     /// # Errors
     /// When a share is outside `0..=1`, or a setting of Adam is out of range.
     pub fn new(
+        device: &Dev,
         teacher: &'t Flow<B, P>,
         student: Flow<S, Q>,
         dims: D,
@@ -78,49 +81,94 @@ where
         if !(0.0..=1.0).contains(&share) {
             return Err(Error::out_of_range("the share of the reverse divergence", share, "0 ≤ share ≤ 1"));
         }
-        Ok(Self { teacher, student, dims, by, adam: RefCell::new(Adam::new(adam)?) })
+        let divergence = FlowDivergence { teacher, dims, by, device: device.clone(), student: PhantomData };
+        Self::of(divergence, student, adam)
     }
+}
 
-    /// The student as it is now.
-    pub fn student(&self) -> &Flow<S, Q> {
-        &self.student
-    }
-
-    /// The student.
-    pub fn into_student(self) -> Flow<S, Q> {
-        self.student
-    }
-
-    /// `log s − log t` of samples of the student, with the tape that reaches them.
-    fn reverse<T: Tape<f32, Cpu>>(&self, n: usize, seed: Seed, tape: impl FnOnce(Rows<D>) -> Rows<D, T>) -> PerRow<T> {
-        let z = self.student.base.sample((n, self.dims), &Cpu::default(), &mut seed.stream("student", 0));
-        let log_base = self.student.base.log_prob(z.clone());
-        let (x, log_det) = self.student.bijection.inverse(tape(z));
+impl<D: Dim, B, P: Base, S, Q: Base, Dev: Device<f32>> FlowDivergence<'_, D, B, P, S, Q, Dev>
+where
+    B: Bijection<D, f32, Dev>,
+    S: Bijection<D, f32, Dev>,
+{
+    /// `log s − log t` of `n` samples of the student, with the tape that reaches them.
+    fn reverse<T: Tape<f32, Dev>>(
+        &self,
+        student: &Flow<S, Q>,
+        (n, seed): (usize, Seed),
+        tape: impl FnOnce(Rows<D, f32, Dev>) -> Rows<D, f32, Dev, T>,
+    ) -> PerRow<f32, Dev, T> {
+        let z = student.base.sample((n, self.dims), &self.device, &mut seed.stream("student", 0));
+        let log_base = student.base.log_prob(z.clone());
+        let (x, log_det) = student.bijection.inverse(tape(z));
         let log_student = log_det.negate() + log_base;
         log_student - self.teacher.sequential().log_prob(x)
     }
 
-    /// `log t − log s` of samples of the teacher.
-    fn forward<T: Tape<f32, Cpu>>(&self, n: usize, seed: Seed, tape: impl FnOnce(Rows<D>) -> Rows<D, T>) -> PerRow<T> {
-        let x = self.teacher.sequential().sample((n, self.dims), &Cpu::default(), seed);
+    /// `log t − log s` of `n` samples of the teacher.
+    fn forward<T: Tape<f32, Dev>>(
+        &self,
+        student: &Flow<S, Q>,
+        (n, seed): (usize, Seed),
+        tape: impl FnOnce(Rows<D, f32, Dev>) -> Rows<D, f32, Dev, T>,
+    ) -> PerRow<f32, Dev, T> {
+        let x = self.teacher.sequential().sample((n, self.dims), &self.device, seed);
         let log_teacher = self.teacher.sequential().log_prob(x.clone());
-        self.student.sequential().log_prob(tape(x)).negate() + log_teacher
+        student.sequential().log_prob(tape(x)).negate() + log_teacher
     }
 }
 
-type Rows<D, T = dfdx::tensor::NoneTape> = crate::flows::Rows<D, f32, Cpu, T>;
-type PerRow<T> = crate::flows::PerRow<f32, Cpu, T>;
+impl<D: Dim, B, P: Base, S, Q: Base, Dev: Device<f32>> Objective<Dev> for FlowDivergence<'_, D, B, P, S, Q, Dev>
+where
+    B: Bijection<D, f32, Dev>,
+    S: Bijection<D, f32, Dev> + TensorCollection<f32, Dev>,
+{
+    type Model = Flow<S, Q>;
+
+    fn describe(&self, _: &Self::Model) -> String {
+        format!("distillation by {:?}, {} into {}", self.by, std::any::type_name::<B>(), std::any::type_name::<S>())
+    }
+
+    fn rows(&self) -> Option<usize> {
+        None
+    }
+
+    fn loss(
+        &self,
+        student: &Self::Model,
+        grads: Gradients<f32, Dev>,
+        rows: &[usize],
+        clock: &Clock,
+    ) -> Result<Loss<Dev>> {
+        let share = self.by.reverse();
+        let draw = (rows.len(), clock.seed.child("distillation", clock.step));
+        Ok(if share == 1.0 {
+            self.reverse(student, draw, |z| z.traced(grads)).mean()
+        } else if share == 0.0 {
+            self.forward(student, draw, |x| x.traced(grads)).mean()
+        } else {
+            let reverse = self.reverse(student, draw, |z| z.traced(grads)).mean() * share as f32;
+            let forward = self.forward(student, draw, |x| x.retaped::<OwnedTape<f32, Dev>>()).mean();
+            reverse + forward * (1.0 - share) as f32
+        })
+    }
+}
 
 /// `KL(S ‖ T)` from `n` samples of the student, nats: the mean of `log s − log t`, and its standard error.
 ///
 /// Either is infinite or NaN where a sample of the student overflows in the teacher.
-pub fn divergence<D: Dim, B: Bijection<D, f32, Cpu>, P: Base, S: Bijection<D, f32, Cpu>, Q: Base>(
+pub fn divergence<D: Dim, B, P: Base, S, Q: Base, Dev: Device<f32>>(
+    device: &Dev,
     student: &Flow<S, Q>,
     teacher: &Flow<B, P>,
     (n, dims): (usize, D),
     seed: Seed,
-) -> (f64, f64) {
-    let z = student.base.sample((n, dims), &Cpu::default(), &mut seed.stream("divergence", 0));
+) -> (f64, f64)
+where
+    B: Bijection<D, f32, Dev>,
+    S: Bijection<D, f32, Dev>,
+{
+    let z = student.base.sample((n, dims), device, &mut seed.stream("divergence", 0));
     let log_base = student.base.log_prob(z.clone());
     let (x, log_det) = student.bijection.inverse(z);
     let each = log_base - log_det - teacher.sequential().log_prob(x);
@@ -129,53 +177,14 @@ pub fn divergence<D: Dim, B: Bijection<D, f32, Cpu>, P: Base, S: Bijection<D, f3
     (mean, deviation / (n as f64).sqrt())
 }
 
-impl<D: Dim, B, P: Base, S, Q: Base> Learner for FlowDistiller<'_, D, B, P, S, Q>
-where
-    B: Bijection<D, f32, Cpu>,
-    S: Bijection<D, f32, Cpu> + TensorCollection<f32, Cpu>,
-{
-    fn describe(&self) -> String {
-        format!("distillation by {:?}, {} into {}", self.by, std::any::type_name::<B>(), std::any::type_name::<S>())
-    }
-
-    fn step(&mut self, rows: &[usize], clock: &Clock) -> Result<f64> {
-        let (n, share) = (rows.len(), self.by.reverse());
-        let seed = clock.seed.child("distillation", clock.step);
-        let grads = self.student.bijection.alloc_grads();
-        let loss = if share == 1.0 {
-            self.reverse(n, seed, |z| z.traced(grads)).mean()
-        } else if share == 0.0 {
-            self.forward(n, seed, |x| x.traced(grads)).mean()
-        } else {
-            let reverse = self.reverse(n, seed, |z| z.traced(grads)).mean() * share as f32;
-            reverse + self.forward(n, seed, |x| x.retaped::<OwnedTape<f32, Cpu>>()).mean() * (1.0 - share) as f32
-        };
-        let value = f64::from(loss.as_vec()[0]);
-        let mut grads = loss.backward();
-        self.adam.get_mut().update(&mut self.student.bijection, &mut grads)?;
-        Ok(value)
-    }
-
-    fn validate(&mut self) -> Result<Option<f64>> {
-        Ok(None)
-    }
-
-    fn save(&self, archive: &mut Archive) {
-        put_module(archive, "student", &self.student.bijection, &mut self.adam.borrow_mut());
-    }
-
-    fn load(&mut self, archive: &Archive) -> Result<()> {
-        take_module(archive, "student", &mut self.student.bijection, self.adam.get_mut())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
+        archive::Archive,
         flows::{Affine, Autoregressive, Inverse, Maf, Permute, Stack},
         nn::{load_params, optim::Schedule, params},
-        train::{Plan, quiet, train},
+        train::{Learner, Plan, quiet, train},
     };
     use dfdx::shapes::Const;
 
@@ -202,12 +211,12 @@ mod tests {
             let adam = AdamConfig { rate: Schedule::constant(3e-3), clip: Some(5.0), ..Default::default() };
             let start = || {
                 let student = Flow::normal(Inverse(maf(&Cpu::seed_from_u64(6), 2)));
-                FlowDistiller::new(&teacher, student, Const::<2>, by, adam).unwrap()
+                FlowDistiller::new(&device, &teacher, student, Const::<2>, by, adam).unwrap()
             };
             let mut distiller = start();
-            let before = divergence(distiller.student(), &teacher, (4000, Const), Seed(1)).0;
-            train(&mut distiller, 128, &Plan::new(250, 128, Seed(2)), &mut quiet).unwrap();
-            let (kl, error) = divergence(distiller.student(), &teacher, (4000, Const), Seed(3));
+            let before = divergence(&device, distiller.model(), &teacher, (4000, Const), Seed(1)).0;
+            train(&mut distiller, &Plan::steps(250, 128, Seed(2)), &mut quiet).unwrap();
+            let (kl, error) = divergence(&device, distiller.model(), &teacher, (4000, Const), Seed(3));
             assert!(kl < 0.1 * before && kl > -4.0 * error, "{by:?}: {before}, then {kl} ± {error}");
             // What was saved goes on as if nothing had been.
             let mut archive = Archive::default();
@@ -222,8 +231,12 @@ mod tests {
 
     #[test]
     fn a_student_that_is_its_teacher_is_no_distance_away() {
-        let flow = Flow::normal(maf(&Cpu::seed_from_u64(5), 2));
-        assert!(divergence(&flow, &flow, (500, Const::<2>), Seed(1)).0.abs() < 1e-5);
-        assert!(FlowDistiller::new(&flow, flow.clone(), Const, Divergence::Mixed(1.5), AdamConfig::default()).is_err());
+        let device = Cpu::seed_from_u64(5);
+        let flow = Flow::normal(maf(&device, 2));
+        assert!(divergence(&device, &flow, &flow, (500, Const::<2>), Seed(1)).0.abs() < 1e-5);
+        assert!(
+            FlowDistiller::new(&device, &flow, flow.clone(), Const, Divergence::Mixed(1.5), AdamConfig::default())
+                .is_err()
+        );
     }
 }

@@ -3,5 +3,5 @@
 mod flows;
 mod parallel;
 
-pub use flows::{Divergence, FlowDistiller, divergence};
-pub use parallel::ParallelDistiller;
+pub use flows::{Divergence, FlowDistiller, FlowDivergence, divergence};
+pub use parallel::{ParallelDistiller, ParallelDivergence};

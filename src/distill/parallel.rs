@@ -2,29 +2,21 @@
 
 use crate::{
     Error, Result,
-    archive::Archive,
-    flows::{AffineInOrder, Base, Flow, Inverse, Logistic, Normal},
-    nn::{
-        ops::rowwise,
-        optim::{Adam, AdamConfig},
-    },
+    flows::{AffineInOrder, Base, Flow, Inverse, Logistic, Normal, PerRow, Rows},
+    nn::{Device, ops::rowwise, optim::AdamConfig},
     random::Seed,
-    train::{Clock, Learner, put_module, take_module},
+    train::{Clock, GradientLearner, Loss, Objective},
 };
 use dfdx::{
-    nn::{TensorCollection, ZeroGrads},
-    prelude::{Backward, MeanTo},
+    nn::TensorCollection,
+    prelude::MeanTo,
     shapes::{Axis, Dim},
-    tensor::{Cpu, Tape, Trace},
+    tensor::{Cpu, Gradients, Tape, Trace},
     tensor_ops::{SumTo, TryConcatAlong},
 };
-use std::{cell::RefCell, sync::Arc};
+use std::{marker::PhantomData, sync::Arc};
 
-type Rows<T = dfdx::tensor::NoneTape> = crate::flows::Rows<usize, f32, Cpu, T>;
-type PerRow<T> = crate::flows::PerRow<f32, Cpu, T>;
-
-/// A student that learns a teacher's density by the reverse divergence, where both map each coordinate affinely given those before
-/// it; a [`Learner`] for [`train`](crate::train::train), whose rows are only counted.
+/// The reverse divergence of a student from its teacher, where both map each coordinate affinely given those before it.
 ///
 /// ```text
 /// KL(S ‖ T) = H(S, T) − H(S)
@@ -34,24 +26,29 @@ type PerRow<T> = crate::flows::PerRow<f32, Cpu, T>;
 ///
 /// The draws of a coordinate need no further pass of either network, as both are affine in it: they make the gradient less noisy
 /// at next to no cost. Source: van den Oord et al. 2018, §3, eq. 6 to 8.
-pub struct ParallelDistiller<'t, D, B, S> {
+pub struct ParallelDivergence<'t, D, B, S, Dev = Cpu> {
     teacher: &'t Flow<B, Normal>,
-    student: Flow<Inverse<S>, Logistic>,
     dims: D,
     draws: usize,
-    adam: RefCell<Adam<Cpu>>,
+    device: Dev,
+    student: PhantomData<fn() -> S>,
 }
 
-impl<'t, D: Dim, B, S> ParallelDistiller<'t, D, B, S>
+/// A student that learns by the [`ParallelDivergence`]; a [`Learner`](crate::train::Learner) for [`train`](crate::train::train()),
+/// whose plan counts steps.
+pub type ParallelDistiller<'t, D, B, S, Dev = Cpu> = GradientLearner<ParallelDivergence<'t, D, B, S, Dev>, Dev>;
+
+impl<'t, D: Dim, B, S, Dev: Device<f32>> ParallelDistiller<'t, D, B, S, Dev>
 where
-    B: AffineInOrder<D, f32, Cpu>,
-    S: AffineInOrder<D, f32, Cpu> + TensorCollection<f32, Cpu>,
+    B: AffineInOrder<D, f32, Dev>,
+    S: AffineInOrder<D, f32, Dev> + TensorCollection<f32, Dev>,
 {
-    /// The student may begin anywhere; the teacher stays as it is.
+    /// The student may start with any parameters; the teacher stays as it is.
     ///
     /// # Errors
     /// When there are no draws or no coordinates, or a setting of Adam is out of range.
     pub fn new(
+        device: &Dev,
         teacher: &'t Flow<B, Normal>,
         student: Flow<Inverse<S>, Logistic>,
         dims: D,
@@ -61,36 +58,41 @@ where
         if draws == 0 || dims.size() == 0 {
             return Err(Error::invalid(format!("{draws} draws of {} coordinates; at least 1 of each", dims.size())));
         }
-        Ok(Self { teacher, student, dims, draws, adam: RefCell::new(Adam::new(adam)?) })
-    }
-
-    /// The student as it is now.
-    pub fn student(&self) -> &Flow<Inverse<S>, Logistic> {
-        &self.student
-    }
-
-    /// The student.
-    pub fn into_student(self) -> Flow<Inverse<S>, Logistic> {
-        self.student
+        let divergence = ParallelDivergence { teacher, dims, draws, device: device.clone(), student: PhantomData };
+        Self::of(divergence, student, adam)
     }
 
     /// The divergence, an estimate from each of `n` samples of the student, nats.
     pub fn estimates(&self, n: usize, seed: Seed) -> Vec<f64> {
-        self.divergence(n, seed, |z| z).as_vec().into_iter().map(f64::from).collect()
+        let each = self.objective().divergence(self.model(), n, seed, |z| z).as_vec();
+        each.into_iter().map(f64::from).collect()
     }
+}
 
+impl<D: Dim, B, S, Dev: Device<f32>> ParallelDivergence<'_, D, B, S, Dev>
+where
+    B: AffineInOrder<D, f32, Dev>,
+    S: AffineInOrder<D, f32, Dev>,
+{
     /// An estimate of the divergence from each of `n` samples of the student, with the tape that reaches them.
-    fn divergence<T: Tape<f32, Cpu>>(&self, n: usize, seed: Seed, tape: impl FnOnce(Rows) -> Rows<T>) -> PerRow<T> {
+    fn divergence<T: Tape<f32, Dev>>(
+        &self,
+        student: &Flow<Inverse<S>, Logistic>,
+        n: usize,
+        seed: Seed,
+        tape: impl FnOnce(Rows<usize, f32, Dev>) -> Rows<usize, f32, Dev, T>,
+    ) -> PerRow<f32, Dev, T> {
         let (d, draws) = (self.dims.size(), self.draws);
-        let device = Cpu::default();
-        let logistic = |rows, name| -> Rows { Logistic.sample((rows, d), &device, &mut seed.stream(name, 0)) };
+        let logistic = |rows, name| -> Rows<usize, f32, Dev> {
+            Logistic.sample((rows, d), &self.device, &mut seed.stream(name, 0))
+        };
         let z = logistic(n, "student");
         // How far a draw of every coordinate lies from the one that was taken: row after row, draw after draw.
         let (taken, others) = (z.as_vec(), logistic(n * draws, "inner").as_vec());
         let away = others.iter().enumerate().map(|(i, z)| z - taken[i / (draws * d) * d + i % d]);
         let away = Arc::<[f32]>::from(away.collect::<Vec<_>>());
         let again = away.clone();
-        let (x, stretch) = self.student.bijection.0.forward_each(tape(z));
+        let (x, stretch) = student.bijection.0.forward_each(tape(z));
         let (y, shrink) = self.teacher.bijection.forward_each(x);
         // By how much the teacher's base moves when the student's does.
         let both = stretch.retaped::<T>() + shrink.retaped::<T>();
@@ -123,36 +125,32 @@ where
     }
 }
 
-impl<D: Dim, B, S> Learner for ParallelDistiller<'_, D, B, S>
+impl<D: Dim, B, S, Dev: Device<f32>> Objective<Dev> for ParallelDivergence<'_, D, B, S, Dev>
 where
-    B: AffineInOrder<D, f32, Cpu>,
-    S: AffineInOrder<D, f32, Cpu> + TensorCollection<f32, Cpu>,
+    B: AffineInOrder<D, f32, Dev>,
+    S: AffineInOrder<D, f32, Dev> + TensorCollection<f32, Dev>,
 {
-    fn describe(&self) -> String {
+    type Model = Flow<Inverse<S>, Logistic>;
+
+    fn describe(&self, _: &Self::Model) -> String {
         let (teacher, student) = (std::any::type_name::<B>(), std::any::type_name::<S>());
         let (draws, d) = (self.draws, self.dims.size());
         format!("parallel distillation, {draws} draws of {d} coordinates, {teacher} into {student}")
     }
 
-    fn step(&mut self, rows: &[usize], clock: &Clock) -> Result<f64> {
-        let grads = self.student.bijection.alloc_grads();
+    fn rows(&self) -> Option<usize> {
+        None
+    }
+
+    fn loss(
+        &self,
+        student: &Self::Model,
+        grads: Gradients<f32, Dev>,
+        rows: &[usize],
+        clock: &Clock,
+    ) -> Result<Loss<Dev>> {
         let seed = clock.seed.child("distillation", clock.step);
-        let loss = self.divergence(rows.len(), seed, |z| z.traced(grads)).mean();
-        let value = f64::from(loss.as_vec()[0]);
-        self.adam.get_mut().update(&mut self.student.bijection, &mut loss.backward())?;
-        Ok(value)
-    }
-
-    fn validate(&mut self) -> Result<Option<f64>> {
-        Ok(None)
-    }
-
-    fn save(&self, archive: &mut Archive) {
-        put_module(archive, "student", &self.student.bijection, &mut self.adam.borrow_mut());
-    }
-
-    fn load(&mut self, archive: &Archive) -> Result<()> {
-        take_module(archive, "student", &mut self.student.bijection, self.adam.get_mut())
+        Ok(self.divergence(student, rows.len(), seed, |z| z.traced(grads)).mean())
     }
 }
 
@@ -160,11 +158,12 @@ where
 mod tests {
     use super::*;
     use crate::{
+        archive::Archive,
         distill::divergence,
         flows::{Affine, Autoregressive, Bounded, Stack, Wave},
         math::mean_and_deviation,
         nn::{load_params, optim::Schedule, params},
-        train::{Plan, quiet, train},
+        train::{Learner, Plan, quiet, train},
     };
     use dfdx::shapes::Const;
 
@@ -185,15 +184,18 @@ mod tests {
         let teacher = Flow::normal(mafs(1, 6.0));
         let student = || Flow { bijection: Inverse(mafs(2, 3.0)), base: Logistic };
         let with = |draws| {
-            let distiller = ParallelDistiller::new(&teacher, student(), Const::<2>, draws, AdamConfig::default());
+            let distiller =
+                ParallelDistiller::new(&Cpu::default(), &teacher, student(), Const::<2>, draws, AdamConfig::default());
             mean_and_deviation(&distiller.unwrap().estimates(20_000, Seed(1)))
         };
         let ((one, spread), (many, less)) = (with(1), with(32));
-        let (plain, error) = divergence(&student(), &teacher, (40_000, Const::<2>), Seed(2));
+        let (plain, error) = divergence(&Cpu::default(), &student(), &teacher, (40_000, Const::<2>), Seed(2));
         let near = |a: f64| (a - plain).abs() < 5.0 * (error + spread / 20_000.0_f64.sqrt());
         assert!(near(one) && near(many), "{one}, {many} for {plain} ± {error}");
         assert!(less < 0.7 * spread, "{less} after {spread}");
-        assert!(ParallelDistiller::new(&teacher, student(), Const::<2>, 0, AdamConfig::default()).is_err());
+        assert!(
+            ParallelDistiller::new(&Cpu::default(), &teacher, student(), Const::<2>, 0, AdamConfig::default()).is_err()
+        );
     }
 
     #[test]
@@ -202,12 +204,12 @@ mod tests {
         let adam = AdamConfig { rate: Schedule::constant(5e-3), clip: Some(5.0), ..Default::default() };
         let start = || {
             let student = Flow { bijection: Inverse(mafs(2, 1.0)), base: Logistic };
-            ParallelDistiller::new(&teacher, student, Const::<2>, 8, adam).unwrap()
+            ParallelDistiller::new(&Cpu::default(), &teacher, student, Const::<2>, 8, adam).unwrap()
         };
         let mut distiller = start();
-        train(&mut distiller, 128, &Plan::new(250, 128, Seed(2)), &mut quiet).unwrap();
+        train(&mut distiller, &Plan::steps(250, 128, Seed(2)), &mut quiet).unwrap();
         // A logistic base cannot become a normal one: what is left is the divergence of the best logistic from a normal, twice.
-        let (kl, error) = divergence(distiller.student(), &teacher, (8000, Const::<2>), Seed(3));
+        let (kl, error) = divergence(&Cpu::default(), distiller.model(), &teacher, (8000, Const::<2>), Seed(3));
         assert!(kl < 0.12 && kl > -4.0 * error, "{kl} ± {error}");
         let mut archive = Archive::default();
         Learner::save(&distiller, &mut archive);
@@ -228,9 +230,9 @@ mod tests {
         let teacher = Flow::normal(waves(1));
         let student = Flow { bijection: Inverse(waves(2)), base: Logistic };
         let adam = AdamConfig { rate: Schedule::constant(1e-2), clip: Some(5.0), ..Default::default() };
-        let mut distiller = ParallelDistiller::new(&teacher, student, 16, 4, adam).unwrap();
+        let mut distiller = ParallelDistiller::new(&Cpu::default(), &teacher, student, 16, 4, adam).unwrap();
         let before = mean_and_deviation(&distiller.estimates(500, Seed(1))).0;
-        train(&mut distiller, 32, &Plan::new(60, 32, Seed(2)), &mut quiet).unwrap();
+        train(&mut distiller, &Plan::steps(60, 32, Seed(2)), &mut quiet).unwrap();
         let after = mean_and_deviation(&distiller.estimates(500, Seed(1))).0;
         assert!(after < 0.4 * before && after > 0.0, "{before}, then {after}");
     }

@@ -205,7 +205,7 @@ impl<K: Certainty> Evidence<K> {
         let reason = match self.space {
             Space::Logit { .. } => "add the transform's log-determinant with `into_dequantised`",
             Space::Continuous => "a density of real numbers is no code length: it changes with their unit",
-            _ => return Ok(nats / (self.known as f64 * std::f64::consts::LN_2)),
+            _ => return Ok(bits_per_dim(nats, self.known)),
         };
         Err(Error::Incomparable { left: self.space.to_string(), right: "bits".into(), reason })
     }
@@ -304,6 +304,11 @@ impl Evidence<Estimate> {
         let ((low, high), n) = (self.interval(), self.len() as f64);
         Ok((self.bits(-high * n)?, self.bits(-low * n)?))
     }
+}
+
+/// `nats / (dims · ln 2)`: a loss in nats a row of `dims` categories, as a code length.
+pub fn bits_per_dim(nats: f64, dims: usize) -> f64 {
+    nats / (dims as f64 * std::f64::consts::LN_2)
 }
 
 /// Names with their evidence, best mean first.

@@ -6,6 +6,7 @@ use crate::{
     circuits::{Em, FitCircuit, Structure},
     data::{Coding, Discrete, Images, Rows, load, shipped},
     plot::{Table, Tiles},
+    train::Fit,
 };
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {

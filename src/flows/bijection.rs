@@ -1,6 +1,9 @@
 //! What a bijection is, and how bijections are put together.
 
-use crate::nn::{Device, Real, Repeated, Stack};
+use crate::{
+    nn::{Device, Real, Repeated, Stack},
+    train::Phase,
+};
 use dfdx::{
     dtypes::Dtype,
     nn::{ModuleVisitor, TensorCollection},
@@ -42,17 +45,6 @@ pub trait Bijection<D: Dim, E: Real, Dev: Device<E>> {
     fn has_statistics(&self) -> bool {
         false
     }
-}
-
-/// When a bijection is shown data outside the gradient steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Before the first step, with training rows: scales and places are set.
-    Start,
-    /// Before further steps, with any rows: statistics are those of the batch.
-    Learn,
-    /// After steps, with all training rows: statistics are those of these rows, and stay.
-    Settle,
 }
 
 /// The density direction takes one pass: `log_prob` is fast.

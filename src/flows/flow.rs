@@ -4,8 +4,9 @@ use super::{Base, Bijection, FastForward, FastInverse, Inverse, Normal, PerRow, 
 use crate::{
     nn::{Device, Real},
     random::Seed,
+    train::Trained,
 };
-use dfdx::{shapes::Dim, tensor::Tape};
+use dfdx::{nn::TensorCollection, shapes::Dim, tensor::Tape};
 
 /// A density by a change of variables.
 ///
@@ -66,6 +67,18 @@ impl<B, P> Flow<B, P> {
         P: Base,
     {
         self.sequential().sample((n, dims), device, seed)
+    }
+}
+
+impl<B: TensorCollection<f32, Dev>, P, Dev: Device<f32>> Trained<Dev> for Flow<B, P> {
+    type Module = B;
+
+    fn module(&self) -> &B {
+        &self.bijection
+    }
+
+    fn module_mut(&mut self) -> &mut B {
+        &mut self.bijection
     }
 }
 

@@ -14,12 +14,15 @@ mod model;
 mod tests;
 mod transform;
 
-pub use crate::nn::{Grid, Stack};
+pub use crate::{
+    nn::{Grid, Stack},
+    train::Phase,
+};
 pub use base::{Base, Logistic, Modes, Normal, Uniform};
-pub use bijection::{Bijection, FastForward, FastInverse, Inverse, Moved, PerRow, Phase, Rows, VolumePreserving};
+pub use bijection::{Bijection, FastForward, FastInverse, Inverse, Moved, PerRow, Rows, VolumePreserving};
 pub use density::{
-    BernoulliMade, FlowLearner, ImageFlow, ImageLearner, MadeLearner, MultiScale, TableFlow, mint_net, multi_scale,
-    to_points, to_rows,
+    BernoulliMade, FlowLearner, ImageFlow, ImageLearner, ImageLikelihood, MadeLearner, MadeLikelihood, MultiScale,
+    TableFlow, TableLikelihood, mint_net, multi_scale, to_points, to_rows,
 };
 pub use flow::{Flow, Sequential};
 pub use layers::{
@@ -27,6 +30,6 @@ pub use layers::{
     ConditionalAutoregressive, Coupling, Elementwise, First, Given, Householder, ImageCoupling, ImageMoves, Linear,
     Logit, Lu, Maf, Mint, Moves, Permute, Rescale, Rotation, Solved, Solver, Wave,
 };
-pub use model::{FitFlow, FlowKind, FlowModel};
+pub use model::{FAMILY, FitFlow, FlowKind, FlowModel};
 pub(crate) use transform::reparameterised;
 pub use transform::{Affine, Bell, Bounded, Gated, Mixture, Scale, Shift, Spline, Stretch, Tamed, Transform};

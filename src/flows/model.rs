@@ -4,12 +4,13 @@ use super::{Flow, TableFlow};
 use crate::{
     Error, Result,
     archive::Archive,
-    data::Table,
-    evidence::{Evidence, Exact, Fingerprint},
+    data::{Continuous, Dataset, Rows, Schema},
+    evidence::{AnyEvidence, Evidence, Exact},
+    model::{Family, Model, ModelFile, Origin},
     nn::{NamedArray, load_params, params},
     random::Seed,
 };
-use dfdx::nn::NumParams;
+use dfdx::{nn::NumParams, tensor::Cpu};
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::Path};
 
@@ -25,29 +26,32 @@ pub struct FlowModel {
     kind: FlowKind,
     layers: usize,
     hidden: usize,
-    data: Fingerprint,
     flow: Box<dyn AnyFlow>,
 }
 
 /// A [`TableFlow`] without its type.
 trait AnyFlow: Send {
-    fn evidence(&self, rows: &Table) -> Result<Evidence<Exact>>;
-    fn sample(&self, n: usize, seed: Seed) -> Result<Table>;
+    fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>>;
+    fn sample(&self, n: usize, seed: Seed) -> Result<Continuous>;
     fn names(&self) -> &[String];
+    fn schema(&self) -> &Schema;
     fn frame(&self) -> &[(f64, f64)];
     fn params(&self) -> Vec<NamedArray>;
     fn parameters(&self) -> usize;
 }
 
 impl<B: Learnable> AnyFlow for TableFlow<usize, B> {
-    fn evidence(&self, rows: &Table) -> Result<Evidence<Exact>> {
+    fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>> {
         self.evidence(rows)
     }
-    fn sample(&self, n: usize, seed: Seed) -> Result<Table> {
+    fn sample(&self, n: usize, seed: Seed) -> Result<Continuous> {
         self.sample(n, seed)
     }
     fn names(&self) -> &[String] {
         self.names()
+    }
+    fn schema(&self) -> &Schema {
+        self.schema()
     }
     fn frame(&self) -> &[(f64, f64)] {
         self.frame()
@@ -63,14 +67,15 @@ impl<B: Learnable> AnyFlow for TableFlow<usize, B> {
 /// Fills the bijection it is given.
 struct Restore<'a> {
     archive: &'a Archive,
-    header: Header,
+    schema: &'a Schema,
+    frame: Vec<(f64, f64)>,
 }
 
 impl Use for Restore<'_> {
     type Output = Box<dyn AnyFlow>;
 
     fn with<B: Learnable>(self, mut bijection: B) -> Result<Self::Output> {
-        let Self { archive, header } = self;
+        let Self { archive, schema, frame } = self;
         let mut arrays = params(&bijection);
         for (name, shape, values) in &mut arrays {
             let start = std::mem::take(values);
@@ -88,8 +93,7 @@ impl Use for Restore<'_> {
             }
         }
         load_params(&mut bijection, &arrays)?;
-        let d = header.names.len();
-        Ok(Box::new(TableFlow::framed(Flow::normal(bijection), d, header.names, header.frame)?))
+        Ok(Box::new(TableFlow::framed(&Cpu::default(), Flow::normal(bijection), schema.len(), schema.clone(), frame)?))
     }
 }
 
@@ -99,20 +103,23 @@ fn sorted(values: &[f32]) -> Vec<f32> {
     values
 }
 
-/// The kind of model in files.
-const MODEL: &str = "flow";
+/// The name of the family in files.
+const NAME: &str = "flow";
 
+/// Flows of tables.
+pub const FAMILY: Family = Family { name: NAME, load, entries: fit::entries };
+
+fn load(file: &ModelFile) -> Result<Box<dyn Model>> {
+    FlowModel::of_file(file).map(|flow| Box::new(flow) as Box<dyn Model>)
+}
+
+/// What a file says of a flow beside its columns and its arrays.
 #[derive(Debug, Serialize, Deserialize)]
-struct Header {
-    model: String,
-    limbeck: String,
+struct Body {
     #[serde(flatten)]
     spec: Spec,
-    names: Vec<String>,
     /// Mean and deviation of each column.
     frame: Vec<(f64, f64)>,
-    /// Of the training data.
-    data: Fingerprint,
 }
 
 impl FlowModel {
@@ -126,9 +133,9 @@ impl FlowModel {
         self.flow.names()
     }
 
-    /// The [`fingerprint`](crate::data::fingerprint) of the rows it was fitted to.
-    pub fn data(&self) -> Fingerprint {
-        self.data
+    /// What the columns are.
+    pub fn schema(&self) -> &Schema {
+        self.flow.schema()
     }
 
     /// Number of trained parameters.
@@ -140,7 +147,7 @@ impl FlowModel {
     ///
     /// # Errors
     /// When the table has other columns, or a value is missing.
-    pub fn evidence(&self, rows: &Table) -> Result<Evidence<Exact>> {
+    pub fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>> {
         self.flow.evidence(rows)
     }
 
@@ -148,27 +155,16 @@ impl FlowModel {
     ///
     /// # Errors
     /// When `n` is 0, or a sample is infinite.
-    pub fn sample(&self, n: usize, seed: Seed) -> Result<Table> {
+    pub fn sample(&self, n: usize, seed: Seed) -> Result<Continuous> {
         self.flow.sample(n, seed)
     }
 
-    /// Writes the flow with its settings, its columns, and the hash of the data it was fitted to.
+    /// Writes the flow with its columns, and the hash of the `data` it was fitted to.
     ///
     /// # Errors
-    /// When the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let mut archive = Archive::new(&Header {
-            model: MODEL.into(),
-            limbeck: env!("CARGO_PKG_VERSION").into(),
-            spec: Spec { kind: self.kind, layers: self.layers, hidden: self.hidden },
-            names: self.names().to_vec(),
-            frame: self.flow.frame().to_vec(),
-            data: self.data,
-        })?;
-        for (name, shape, values) in self.flow.params() {
-            archive.put(&format!("flow/{name}"), &shape, &values);
-        }
-        archive.save(path)
+    /// When the data cannot be read or the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>, data: &dyn Rows) -> Result<()> {
+        (self as &dyn Model).save(path, &Origin::of(data)?)
     }
 
     /// Reads a flow.
@@ -177,33 +173,54 @@ impl FlowModel {
     /// When the file is not a flow, or is damaged: the message says what differs.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        Self::load_if_flow(path)?
-            .ok_or_else(|| Error::file(path, format!("a model of another kind; {MODEL} is expected")))
+        Self::of_file(&ModelFile::open(path)?).map_err(|e| Error::file(path, e))
     }
 
-    /// Reads a flow, or nothing where the file holds a model of another kind.
-    ///
-    /// # Errors
-    /// When it is no model file, or is damaged.
-    pub fn load_if_flow(path: impl AsRef<Path>) -> Result<Option<Self>> {
-        let path = path.as_ref();
-        let archive = Archive::load(path)?;
-        let kind: serde_json::Value = archive.header()?;
-        if kind["model"] != MODEL {
-            return Ok(None);
-        }
-        let header: Header = archive.header()?;
-        let Spec { kind, layers, hidden } = header.spec;
-        let (d, data) = (header.names.len(), header.data);
+    fn of_file(file: &ModelFile) -> Result<Self> {
+        let Body { spec, frame } = file.body(NAME)?;
+        let Spec { kind, layers, hidden } = spec;
         // Nothing is built that is larger than what the file holds.
-        let (held, d2) = (archive.elements(), d.saturating_mul(d));
+        let (d, held) = (file.schema.len(), file.arrays.elements());
         let network = if kind.has_networks() { hidden.saturating_mul(hidden) } else { 0 };
-        if layers.saturating_mul(network.saturating_add(d2)) > held.saturating_mul(4) {
-            return Err(Error::file(path, format!("{layers} layers of {hidden} units; the file holds {held} numbers")));
+        if layers.saturating_mul(network.saturating_add(d.saturating_mul(d))) > held.saturating_mul(4) {
+            return Err(Error::invalid(format!("{layers} layers of {hidden} units; the file holds {held} numbers")));
         }
-        let spec = header.spec;
-        let flow = spec.build(d, Seed(0), Restore { archive: &archive, header }).map_err(|e| Error::file(path, e))?;
-        Ok(Some(Self { kind, layers, hidden, data, flow }))
+        let flow = spec.build(d, Seed(0), Restore { archive: &file.arrays, schema: &file.schema, frame })?;
+        Ok(Self { kind, layers, hidden, flow })
+    }
+}
+
+impl Model for FlowModel {
+    fn family(&self) -> &'static str {
+        NAME
+    }
+
+    fn kind(&self) -> &str {
+        self.kind.name()
+    }
+
+    fn schema(&self) -> &Schema {
+        self.flow.schema()
+    }
+
+    fn parameters(&self) -> usize {
+        self.flow.parameters()
+    }
+
+    fn score(&self, rows: &dyn Rows, _: Seed) -> Result<AnyEvidence> {
+        Ok(self.evidence(rows)?.any())
+    }
+
+    fn sample(&self, n: usize, seed: Seed) -> Result<Dataset> {
+        Ok(self.flow.sample(n, seed)?.into())
+    }
+
+    fn put(&self, arrays: &mut Archive) -> Result<serde_json::Value> {
+        for (name, shape, values) in self.flow.params() {
+            arrays.put(&format!("flow/{name}"), &shape, &values);
+        }
+        let spec = Spec { kind: self.kind, layers: self.layers, hidden: self.hidden };
+        serde_json::to_value(Body { spec, frame: self.flow.frame().to_vec() }).map_err(Error::invalid)
     }
 }
 
@@ -225,7 +242,7 @@ impl fmt::Display for FlowModel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Oracle;
+    use crate::{data::Oracle, train::Fit};
 
     fn small(kind: FlowKind) -> FitFlow {
         FitFlow { layers: 2, hidden: 8, epochs: 2, ..FitFlow::new(kind) }
@@ -238,7 +255,7 @@ mod tests {
         let (rows, valid) = (Oracle::Moons.sample(300, Seed(1)).unwrap(), Oracle::Moons.sample(80, Seed(2)).unwrap());
         for kind in FlowKind::ALL {
             let (flow, _) = small(kind).fit(&rows, Some(&valid), Seed(3)).unwrap();
-            flow.save(&path).unwrap();
+            flow.save(&path, &rows).unwrap();
             let loaded = FlowModel::load(&path).unwrap();
             assert_eq!(loaded.to_string(), flow.to_string());
             let evidence = flow.evidence(&valid).unwrap();
@@ -256,12 +273,13 @@ mod tests {
         let rows = Oracle::Ring.sample(100, Seed(1)).unwrap();
         let message_of = |kind, change: &dyn Fn(&mut serde_json::Value, &mut Vec<NamedArray>)| {
             let (flow, _) = small(kind).fit(&rows, None, Seed(3)).unwrap();
-            flow.save(&path).unwrap();
+            flow.save(&path, &rows).unwrap();
             let archive = Archive::load(&path).unwrap();
             let mut header: serde_json::Value = archive.header().unwrap();
             let mut arrays = flow.flow.params();
             change(&mut header, &mut arrays);
             let mut changed = Archive::new(&header).unwrap();
+            crate::train::History::default().save(&mut changed);
             for (name, shape, values) in &arrays {
                 changed.put(&format!("flow/{name}"), shape, values);
             }
@@ -278,10 +296,16 @@ mod tests {
         assert!(message(&|_, arrays| arrays[0].2[1] = 3.0).contains("against the order of the coordinates"));
         assert!(message(&|_, arrays| arrays[1].2[0] = f32::NAN).contains("NaN at element 0"));
         assert!(message(&|_, arrays| drop(arrays.pop())).contains("no array called flow/network.third.bias"));
-        assert!(message(&|header, _| header["hidden"] = 1_000_000_000.into()).contains("the file holds"));
-        assert!(message(&|header, _| header["layers"] = 0.into()).contains("layers ≥ 1"));
-        assert!(message(&|header, _| header["frame"] = serde_json::json!([[0.0, 1.0]])).contains("the flow is of 2"));
-        assert!(message(&|header, _| header["model"] = "circuit".into()).contains("a model of another kind"));
+        assert!(message(&|header, _| header["body"]["hidden"] = 1_000_000_000.into()).contains("the file holds"));
+        assert!(message(&|header, _| header["body"]["layers"] = 0.into()).contains("layers ≥ 1"));
+        assert!(
+            message(&|header, _| header["body"]["frame"] = serde_json::json!([[0.0, 1.0]])).contains("a frame of 1")
+        );
+        assert!(message(&|header, _| header["family"] = "circuit".into()).contains("flow is expected"));
+        assert!(
+            message(&|header, _| header["schema"]["shape"] = serde_json::json!([1_u64 << 40]))
+                .contains("2 columns for rows")
+        );
         assert!(small(FlowKind::Nice).fit(&rows.columns(&[0]), None, Seed(1)).is_err());
     }
 }

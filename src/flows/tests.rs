@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     archive::Archive,
-    data::{Oracle, Table},
+    data::{Continuous, Oracle},
     nn::{
         Real, Tanh, load_params,
         ops::testing::{assert_close, numbers, numeric_gradient},
@@ -356,9 +356,10 @@ fn a_flow_learns_a_density_and_never_beats_its_entropy() {
     let oracle = Oracle::Moons;
     let (rows, test) = (oracle.sample(2000, Seed(1)).unwrap(), oracle.sample(4000, Seed(2)).unwrap());
     let adam = AdamConfig { rate: Schedule::constant(3e-3), clip: Some(5.0), ..Default::default() };
-    let mut learner = FlowLearner::new(Flow::normal((pair(), pair(), pair())), Const::<2>, &rows, None, adam).unwrap();
+    let mut learner =
+        FlowLearner::new(&d, Flow::normal((pair(), pair(), pair())), Const::<2>, &rows, None, adam).unwrap();
     let before = oracle.gap(&learner.model().evidence(&test).unwrap());
-    train(&mut learner, rows.len(), &Plan::new(40, 200, Seed(3)), &mut quiet).unwrap();
+    train(&mut learner, &Plan::new(40, 200, Seed(3)), &mut quiet).unwrap();
     let evidence = learner.model().evidence(&test).unwrap();
     let gap = oracle.gap(&evidence);
     assert!(gap < 0.25 && gap < before / 3.0, "{before} before, {gap} after");
@@ -375,7 +376,7 @@ fn a_run_that_is_taken_up_again_ends_where_the_whole_one_does() {
             BatchNorm::<D2>::new(&device, Const).unwrap(),
             Permute::<D2>::reversed(&device, Const).unwrap(),
         ));
-        FlowLearner::new(flow, Const::<2>, &rows, None, AdamConfig::default()).unwrap()
+        FlowLearner::new(&device, flow, Const::<2>, &rows, None, AdamConfig::default()).unwrap()
     };
     let batch: Vec<usize> = (0..100).collect();
     let clock = |step| Clock { step, steps: 40, epoch: 1, seed: Seed(1) };
@@ -386,11 +387,12 @@ fn a_run_that_is_taken_up_again_ends_where_the_whole_one_does() {
     let mut archive = Archive::default();
     Learner::save(&whole, &mut archive);
     // A look at the model in between settles its statistics; the step after is one of learning all the same.
-    again.model();
+    again.end().unwrap();
     again.load(&archive).unwrap();
-    whole.model();
+    whole.end().unwrap();
     for learner in [&mut whole, &mut again] {
         learner.step(&batch, &clock(21)).unwrap();
+        learner.end().unwrap();
     }
     assert_eq!(params(&whole.model().flow().bijection), params(&again.model().flow().bijection));
     assert_eq!(whole.model().evidence(&rows).unwrap().mean(), again.model().evidence(&rows).unwrap().mean());
@@ -400,7 +402,9 @@ fn a_run_that_is_taken_up_again_ends_where_the_whole_one_does() {
 fn what_a_flow_cannot_read_is_named() {
     let flow = || Flow::normal(Maf::<D2>::new(&device(), Const, 8).unwrap());
     let rows = Oracle::Ring.sample(20, Seed(5)).unwrap();
-    let learn = |rows: &Table| FlowLearner::new(flow(), Const::<2>, rows, None, AdamConfig::default()).map(|_| ());
+    let learn = |rows: &Continuous| {
+        FlowLearner::new(&device(), flow(), Const::<2>, rows, None, AdamConfig::default()).map(|_| ())
+    };
     let error = learn(&rows.columns(&[0])).unwrap_err().to_string();
     assert_eq!(error, "a table of 1 columns; the flow is of 2");
     let error = learn(&rows.mask(|row, column| (row, column) == (3, 1))).unwrap_err().to_string();

@@ -106,6 +106,11 @@ impl<A, E: Dtype, D: Storage<E>> Perceptron<A, E, D> {
         [first.shape().1, first.shape().0, second.shape().0, third.shape().0]
     }
 
+    /// Where its weights are.
+    pub(crate) fn device(&self) -> &D {
+        self.weights[0].device()
+    }
+
     /// Coordinates of an autoregressive perceptron; 0 for a dense one.
     pub fn dims(&self) -> usize {
         self.dims

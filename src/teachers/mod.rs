@@ -4,4 +4,4 @@ mod likelihood;
 mod vae;
 
 pub use likelihood::{Bernoulli, DiscretisedLogistic, Grey, Likelihood};
-pub use vae::{Vae, VaeLearner};
+pub use vae::{NegativeElbo, Vae, VaeLearner};

@@ -20,7 +20,7 @@ use dfdx::{
     dtypes::Dtype,
     nn::{ModuleVisitor, TensorCollection},
     shapes::HasShape,
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape, TensorFromVec},
+    tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
     tensor_ops::Device as Plain,
 };
 use rayon::prelude::*;
@@ -28,7 +28,7 @@ use std::{marker::PhantomData, sync::Arc};
 
 mod learn;
 
-pub use learn::VaeLearner;
+pub use learn::{NegativeElbo, VaeLearner};
 
 /// A variational autoencoder with a normal prior and a normal posterior whose coordinates are independent.
 ///
@@ -208,18 +208,19 @@ impl<L, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Vae<L, E, Dev> {
 /// Rows that one call of the networks works on.
 const BLOCK: usize = 1024;
 
-impl<L: Likelihood> Vae<L> {
-    /// Values of rows as numbers, row after row.
-    fn read(&self, rows: &dyn Rows) -> Result<Vec<f32>> {
-        complete(rows, self.dims())
+impl<L: Likelihood, Dev: Device<f32>> Vae<L, f32, Dev> {
+    /// Values of the rows with these indices as numbers.
+    fn read(&self, rows: &dyn Rows, which: &[usize]) -> Result<Batch<usize, f32, Dev>> {
+        Ok(self.tensor(complete(rows, which, self.dims())?, self.dims()))
     }
 
-    fn tensor(values: &[f32], width: usize) -> Batch<usize, f32, Cpu> {
-        Cpu::default().tensor_from_vec(values.to_vec(), (values.len() / width, width))
+    fn tensor(&self, values: Vec<f32>, width: usize) -> Batch<usize, f32, Dev> {
+        let rows = values.len() / width;
+        self.decoder.device().tensor_from_vec(values, (rows, width))
     }
 
-    fn noise(&self, rows: usize, seed: Seed, draw: u64) -> Batch<usize, f32, Cpu> {
-        Normal.sample((rows, self.latents()), &Cpu::default(), &mut seed.stream("vae", draw))
+    fn noise(&self, rows: usize, seed: Seed, draw: u64) -> Batch<usize, f32, Dev> {
+        Normal.sample((rows, self.latents()), self.decoder.device(), &mut seed.stream("vae", draw))
     }
 
     /// The ELBO of rows, the mean of `draws` draws of the noise.
@@ -227,19 +228,16 @@ impl<L: Likelihood> Vae<L> {
     /// # Errors
     /// When the rows have other variables, or a value is missing.
     pub fn elbo_of(&self, rows: &dyn Rows, draws: usize, seed: Seed) -> Result<Evidence<L::Bound>> {
-        let values = self.read(rows)?;
-        let dims = self.dims();
-        let mut elbos = Vec::with_capacity(rows.len());
-        for (b, block) in values.chunks(BLOCK * dims).enumerate() {
-            let mut sums = vec![0.0; block.len() / dims];
+        self.in_blocks(rows, |x, b| {
+            let n = x.shape().0;
+            let mut sums = vec![0.0; n];
             for draw in 0..draws.max(1) {
-                let noise = self.noise(sums.len(), seed.child("block", b as u64), draw as u64);
-                let elbo = self.elbo(Self::tensor(block, dims), noise).as_vec();
+                let noise = self.noise(n, seed.child("block", b), draw as u64);
+                let elbo = self.elbo(x.clone(), noise).as_vec();
                 sums.iter_mut().zip(elbo).for_each(|(sum, e)| *sum += f64::from(e) / draws.max(1) as f64);
             }
-            elbos.extend(sums);
-        }
-        Ok(Evidence::new(elbos, Space::Raw, dims)?.of_rows(fingerprint(rows)?))
+            sums
+        })
     }
 
     /// The importance-weighted bound with `k` draws. With more draws it is tighter.
@@ -247,27 +245,37 @@ impl<L: Likelihood> Vae<L> {
     /// # Errors
     /// As [`Self::elbo_of`].
     pub fn iwae_of(&self, rows: &dyn Rows, k: usize, seed: Seed) -> Result<Evidence<L::Bound>> {
-        let values = self.read(rows)?;
-        let dims = self.dims();
-        let mut bounds = Vec::with_capacity(rows.len());
-        for (b, block) in values.chunks(BLOCK * dims).enumerate() {
-            let n = block.len() / dims;
+        self.in_blocks(rows, |x, b| {
+            let n = x.shape().0;
             let draws: Vec<Vec<f32>> = (0..k.max(1))
                 .map(|draw| {
-                    let noise = self.noise(n, seed.child("block", b as u64), draw as u64);
-                    self.log_weights(Self::tensor(block, dims), noise).as_vec()
+                    let noise = self.noise(n, seed.child("block", b), draw as u64);
+                    self.log_weights(x.clone(), noise).as_vec()
                 })
                 .collect();
             let of = |i: usize| log_sum_exp(draws.iter().map(|d| f64::from(d[i]))) - (draws.len() as f64).ln();
-            bounds.extend((0..n).map(of));
+            (0..n).map(of).collect()
+        })
+    }
+
+    /// A bound of every row, computed block by block of rows.
+    fn in_blocks(
+        &self,
+        rows: &dyn Rows,
+        bound: impl Fn(Batch<usize, f32, Dev>, u64) -> Vec<f64>,
+    ) -> Result<Evidence<L::Bound>> {
+        let all: Vec<usize> = (0..rows.len()).collect();
+        let mut bounds = Vec::with_capacity(all.len());
+        for (b, block) in all.chunks(BLOCK).enumerate() {
+            bounds.extend(bound(self.read(rows, block)?, b as u64));
         }
-        Ok(Evidence::new(bounds, Space::Raw, dims)?.of_rows(fingerprint(rows)?))
+        Ok(Evidence::new(bounds, Space::Raw, self.dims())?.of_rows(fingerprint(rows)?))
     }
 
     /// `n` rows drawn from the prior: the outputs of the decoder, `WIDTH` for each value.
     pub fn decode(&self, z: &[Vec<f32>]) -> Vec<Vec<f32>> {
         let width = self.latents();
-        let outputs = self.decoder.forward(Self::tensor(&z.concat(), width)).as_vec();
+        let outputs = self.decoder.forward(self.tensor(z.concat(), width)).as_vec();
         outputs.chunks(self.dims() * L::WIDTH).map(<[f32]>::to_vec).collect()
     }
 
@@ -276,14 +284,19 @@ impl<L: Likelihood> Vae<L> {
     /// # Errors
     /// As [`Self::elbo_of`].
     pub fn encode(&self, rows: &dyn Rows) -> Result<Vec<Vec<f32>>> {
-        let values = self.read(rows)?;
-        let outputs = self.encoder.forward(Self::tensor(&values, self.dims())).as_vec();
-        let row = |row: &[f32]| row.chunks_exact(2).map(|p| p[1]).collect();
-        Ok(outputs.chunks(2 * self.latents()).map(row).collect())
+        let all: Vec<usize> = (0..rows.len()).collect();
+        let (start, width) = (self.latents() * Scale::WIDTH, self.encoder.sizes()[3]);
+        let row = |row: &[f32]| row[..start].chunks_exact(2).map(|p| p[1]).collect();
+        let mut encoded = Vec::with_capacity(all.len());
+        for block in all.chunks(BLOCK) {
+            // Beside the start of its posterior the encoder says what the steps of a flow are told.
+            encoded.extend(self.encoder.forward(self.read(rows, block)?).as_vec().chunks(width).map(row));
+        }
+        Ok(encoded)
     }
 }
 
-impl<L: Likelihood<Bound = LowerBound>> Vae<L> {
+impl<L: Likelihood<Bound = LowerBound>, Dev: Device<f32>> Vae<L, f32, Dev> {
     /// `log p(x)` itself, by quadrature over a latent space of one or two dimensions: `side` points each way between −7 and 7.
     ///
     /// # Errors
@@ -297,7 +310,7 @@ impl<L: Likelihood<Bound = LowerBound>> Vae<L> {
         if side < 2 {
             return Err(Error::out_of_range("side", side, "side ≥ 2"));
         }
-        let values = self.read(rows)?;
+        let values = complete(rows, &(0..rows.len()).collect::<Vec<_>>(), dims)?;
         let step = 2.0 * REACH / (side - 1) as f64;
         let at = |i: usize| (step * i as f64 - REACH) as f32;
         let points = side.pow(latents as u32);
@@ -338,7 +351,7 @@ mod tests {
     use dfdx::{
         prelude::{Backward, SumTo},
         shapes::Rank0,
-        tensor::{AsArray, Trace},
+        tensor::{AsArray, TensorFromVec, Trace},
     };
 
     fn binary(rows: Vec<u16>, dims: usize) -> Discrete {
@@ -393,8 +406,8 @@ mod tests {
     fn in_order(vae: Vae<Bernoulli>, rows: &Discrete) {
         let adam = AdamConfig { rate: Schedule::constant(5e-3), ..Default::default() };
         let mut learner = VaeLearner::new(vae, rows, None, adam, Seed(0)).unwrap();
-        train(&mut learner, rows.len(), &Plan::new(30, 50, Seed(0)), &mut quiet).unwrap();
-        let vae = learner.into_vae();
+        train(&mut learner, &Plan::new(30, 50, Seed(0)), &mut quiet).unwrap();
+        let vae = learner.into_model();
         let every = binary((0..8_u16).flat_map(|x| [x & 1, x >> 1 & 1, x >> 2 & 1]).collect(), 3);
         let exact = vae.exact(&every, 400).unwrap();
         let total: f64 = exact.log_probs().iter().map(|l| l.exp()).sum();
@@ -416,8 +429,8 @@ mod tests {
         let vae = Vae::<DiscretisedLogistic<17>>::new(&Cpu::seed_from_u64(1), 64, 64, 8).unwrap();
         let before = vae.elbo_of(&test, 1, Seed(1)).unwrap().bits_per_dim().unwrap();
         let mut learner = VaeLearner::new(vae, &rows, Some(&test), adam, Seed(0)).unwrap();
-        train(&mut learner, rows.len(), &Plan::new(15, 64, Seed(0)), &mut quiet).unwrap();
-        let after = learner.vae().elbo_of(&test, 1, Seed(1)).unwrap().bits_per_dim().unwrap();
+        train(&mut learner, &Plan::new(15, 64, Seed(0)), &mut quiet).unwrap();
+        let after = learner.model().elbo_of(&test, 1, Seed(1)).unwrap().bits_per_dim().unwrap();
         assert!(after < 3.2 && after < before - 0.5, "{before} before, {after} after");
         let mut archive = Archive::default();
         Learner::save(&learner, &mut archive);

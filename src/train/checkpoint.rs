@@ -1,7 +1,7 @@
 //! A run on disk, complete enough to go on bit for bit.
 
 use super::{History, Learner, Plan};
-use crate::{Error, Result, archive::Archive};
+use crate::{Error, Result, archive::Archive, evidence::Fingerprint};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -9,12 +9,26 @@ use std::path::Path;
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     limbeck: String,
-    learner: String,
-    rows: usize,
-    batch: usize,
-    seed: u64,
+    /// What makes a run the run that it is, by name.
+    run: Vec<(String, String)>,
     step: u64,
     done: bool,
+}
+
+/// All that a run which goes on must have in common with the one that was stopped.
+fn identity(learner: &impl Learner, plan: &Plan) -> Result<Vec<(String, String)>> {
+    let [rows, valid] = learner.data()?;
+    let hash = |rows: Option<Fingerprint>| rows.map_or("none".into(), |rows| rows.to_string());
+    let named = [
+        ("model and settings", learner.describe()),
+        ("training rows", hash(rows)),
+        ("validation rows", hash(valid)),
+        ("length", format!("{:?}", plan.length)),
+        ("batch", plan.batch.to_string()),
+        ("patience", plan.patience.map_or("none".into(), |p| p.to_string())),
+        ("seed", plan.seed.0.to_string()),
+    ];
+    Ok(named.into_iter().map(|(name, value)| (name.into(), value)).collect())
 }
 
 /// The state of a run between two steps.
@@ -29,13 +43,10 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn save(&self, path: &Path, learner: &impl Learner, plan: &Plan, rows: usize) -> Result<()> {
+    pub(super) fn save(&self, path: &Path, learner: &impl Learner, plan: &Plan) -> Result<()> {
         let mut archive = Archive::new(&Header {
             limbeck: env!("CARGO_PKG_VERSION").into(),
-            learner: learner.describe(),
-            rows,
-            batch: plan.batch,
-            seed: plan.seed.0,
+            run: identity(learner, plan)?,
             step: self.step,
             done: self.done,
         })?;
@@ -51,27 +62,20 @@ impl State {
     }
 
     /// Puts the learner where the checkpoint left it.
-    pub(super) fn load(path: &Path, learner: &mut impl Learner, plan: &Plan, rows: usize) -> Result<Self> {
+    pub(super) fn load(path: &Path, learner: &mut impl Learner, plan: &Plan) -> Result<Self> {
         let archive = Archive::load(path)?;
         let header: Header = archive.header()?;
-        let ours = [
-            learner.describe(),
-            format!("{rows} rows"),
-            format!("batch {}", plan.batch),
-            format!("seed {}", plan.seed.0),
-        ];
-        let theirs = [
-            header.learner,
-            format!("{} rows", header.rows),
-            format!("batch {}", header.batch),
-            format!("seed {}", header.seed),
-        ];
-        if let Some((found, expected)) = theirs.iter().zip(&ours).find(|(a, b)| a != b) {
-            let remedy = "continue it with the settings it began with, or begin anew without --resume";
-            return Err(Error::file(
-                path,
-                format!("a checkpoint of another run ({found}; this one: {expected}); {remedy}"),
-            ));
+        let ours = identity(learner, plan)?;
+        let differs: Vec<String> = ours
+            .iter()
+            .filter_map(|(name, ours)| {
+                let theirs = header.run.iter().find(|(n, _)| n == name).map_or("nothing", |(_, value)| value);
+                (theirs != ours).then(|| format!("{name}: {theirs} there, {ours} here"))
+            })
+            .collect();
+        if !differs.is_empty() {
+            let remedy = "continue it with the data and settings it began with, or begin anew without --resume";
+            return Err(Error::file(path, format!("a checkpoint of another run ({}); {remedy}", differs.join("; "))));
         }
         let damaged = || Error::file(path, "a checkpoint without a learner");
         learner.load(&archive.nested("learner").ok_or_else(damaged)?)?;

@@ -18,10 +18,14 @@ pub struct Record {
     pub seconds: f64,
 }
 
+/// Numbers of a record in a file.
+const COLUMNS: usize = 6;
+
 /// One record a step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     records: Vec<Record>,
+    notes: Vec<String>,
 }
 
 impl History {
@@ -33,6 +37,11 @@ impl History {
     /// The last record, if any step was made.
     pub fn last(&self) -> Option<&Record> {
         self.records.last()
+    }
+
+    /// Something that the reader of the model should know.
+    pub(crate) fn note(&mut self, note: String) {
+        self.notes.push(note);
     }
 
     pub(super) fn push(&mut self, record: Record) {
@@ -48,6 +57,30 @@ impl History {
                 (steps[0].epoch, mean, steps[steps.len() - 1].valid)
             })
             .collect()
+    }
+
+    /// The same without times, which differ from run to run.
+    pub fn untimed(mut self) -> Self {
+        self.records.iter_mut().for_each(|record| record.seconds = 0.0);
+        self
+    }
+
+    /// What went otherwise than it should, in words.
+    pub fn warnings(&self) -> Vec<String> {
+        self.notes.iter().cloned().chain(self.infinite()).collect()
+    }
+
+    /// Whether validation losses were infinite.
+    fn infinite(&self) -> Option<String> {
+        let losses: Vec<(u64, f64)> = self.records.iter().filter_map(|r| Some((r.epoch, r.valid?))).collect();
+        let infinite: Vec<u64> = losses.iter().filter(|(_, loss)| !loss.is_finite()).map(|(epoch, _)| *epoch).collect();
+        let first = infinite.first()?;
+        Some(format!(
+            "the validation loss was infinite at {} of {} epochs, first at epoch {first}: some validation row was impossible \
+             under the model; such epochs are never the best",
+            infinite.len(),
+            losses.len()
+        ))
     }
 
     /// One row a step: `step`, `epoch`, `loss`, `valid`, `seconds`.
@@ -66,24 +99,27 @@ impl History {
         DataFrame::new(self.records.len(), columns).expect("columns of one length and different names")
     }
 
-    pub(super) fn save(&self, archive: &mut Archive) {
+    pub(crate) fn save(&self, archive: &mut Archive) {
         let rows: Vec<f64> = self
             .records
             .iter()
-            .flat_map(|r| [r.step as f64, r.epoch as f64, r.loss, r.valid.unwrap_or(f64::NAN), r.seconds])
+            .flat_map(|r| {
+                let (validated, valid) = r.valid.map_or((0.0, 0.0), |valid| (1.0, valid));
+                [r.step as f64, r.epoch as f64, r.loss, validated, valid, r.seconds]
+            })
             .collect();
-        archive.put("history", &[self.records.len(), 5], &rows);
+        archive.put("history", &[self.records.len(), COLUMNS], &rows);
     }
 
-    pub(super) fn load(archive: &Archive) -> Result<Self> {
+    pub(crate) fn load(archive: &Archive) -> Result<Self> {
         let rows: Vec<f64> = archive.get_all("history")?;
         let record = |r: &[f64]| Record {
             step: r[0] as u64,
             epoch: r[1] as u64,
             loss: r[2],
-            valid: (!r[3].is_nan()).then_some(r[3]),
-            seconds: r[4],
+            valid: (r[3] != 0.0).then_some(r[4]),
+            seconds: r[5],
         };
-        Ok(Self { records: rows.chunks_exact(5).map(record).collect() })
+        Ok(Self { notes: vec![], records: rows.chunks_exact(COLUMNS).map(record).collect() })
     }
 }

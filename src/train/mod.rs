@@ -1,12 +1,19 @@
-//! The one training loop: batches, steps, a record of each, early stopping, checkpoints, and resuming bit for bit.
+//! The one training loop: batches, steps, a record of each, early stopping, checkpoints, and resuming bit for bit. What learns by
+//! gradients is an [`Objective`]; settings that become a model are a [`Fit`].
 
 mod checkpoint;
+mod fit;
+mod gradient;
 mod history;
-mod module;
+mod learner;
+mod plan;
 mod progress;
 mod run;
 
+pub use fit::{Fit, Reads, Run};
+pub use gradient::{GradientLearner, Loss, Objective, Phase, Trained};
 pub use history::{History, Record};
-pub(crate) use module::{put_module, take_module};
+pub use learner::{Clock, Learner};
+pub use plan::{Checkpoint, Length, Plan};
 pub use progress::{Bar, Progress, quiet};
-pub use run::{Checkpoint, Clock, Learner, Plan, train};
+pub use run::train;

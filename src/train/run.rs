@@ -1,152 +1,47 @@
 //! The loop itself.
 
-use super::{History, Progress, Record, checkpoint::State};
-use crate::{Error, Result, archive::Archive, data::Batches, random::Seed};
-use std::{
-    ops::ControlFlow,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use super::{Checkpoint, Clock, History, Learner, Plan, Progress, Record, checkpoint::State};
+use crate::{Error, Result, archive::Archive, data::Batches};
+use std::{ops::ControlFlow, time::Instant};
 
-/// When a step happens.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    /// Counted from 1.
-    pub step: u64,
-    /// Steps in all, if nothing ends the training early.
-    pub steps: u64,
-    /// Counted from 1.
-    pub epoch: u64,
-    /// Root of the randomness of this step: `clock.seed.stream(purpose, clock.step)`.
-    pub seed: Seed,
-}
-
-impl Clock {
-    /// How much of the training has passed before this step, from 0 to below 1.
-    pub fn progress(&self) -> f64 {
-        (self.step - 1) as f64 / self.steps.max(1) as f64
-    }
-}
-
-/// A model and its optimiser, as the training loop sees them.
+/// Trains `learner`. `watch` hears of every step and may end the training; a checkpoint is kept then too.
 ///
-/// All randomness of a step comes from its [`Clock`], and all state is in [`Self::save`]: then a resumed run ends
-/// where the uninterrupted one does, bit for bit.
-pub trait Learner {
-    /// The model and its settings, to tell a checkpoint of another run.
-    fn describe(&self) -> String;
-
-    /// Learns from the rows with these indices; returns their mean loss before the update, nats a row.
-    ///
-    /// # Errors
-    /// When a row cannot be read, or a number stops being finite.
-    fn step(&mut self, rows: &[usize], clock: &Clock) -> Result<f64>;
-
-    /// Called after the last step of each epoch.
-    ///
-    /// # Errors
-    /// As [`Self::step`].
-    fn end_epoch(&mut self, _clock: &Clock) -> Result<()> {
-        Ok(())
-    }
-
-    /// Mean loss on the validation rows, nats a row; `None` where there are none.
-    ///
-    /// # Errors
-    /// As [`Self::step`].
-    fn validate(&mut self) -> Result<Option<f64>>;
-
-    /// Puts everything that the next step depends on into the archive.
-    fn save(&self, archive: &mut Archive);
-
-    /// Takes it back.
-    ///
-    /// # Errors
-    /// When an array is missing or of another shape.
-    fn load(&mut self, archive: &Archive) -> Result<()>;
-}
-
-/// How long to train, in what batches, and what to keep.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// Passes over the training rows.
-    pub epochs: u64,
-    /// Rows in a batch.
-    pub batch: usize,
-    /// Root of all randomness.
-    pub seed: Seed,
-    /// Epochs without a lower validation loss before training ends; the learner goes back to its best epoch.
-    pub patience: Option<u64>,
-    /// Where to keep a checkpoint, if anywhere.
-    pub checkpoint: Option<Checkpoint>,
-}
-
-/// A file that a run can be continued from.
-#[derive(Clone, Debug)]
-pub struct Checkpoint {
-    /// The file.
-    pub path: PathBuf,
-    /// The least time between two writes; the last step is always written.
-    pub every: Duration,
-    /// Whether to go on from the file, if there is one.
-    pub resume: bool,
-}
-
-impl Plan {
-    /// `epochs` passes in batches of `batch` rows, without early stopping or checkpoints.
-    pub fn new(epochs: u64, batch: usize, seed: Seed) -> Self {
-        Self { epochs, batch, seed, patience: None, checkpoint: None }
-    }
-}
-
-/// Trains `learner` on `rows` rows. `watch` hears of every step and may end the training; a checkpoint is kept then too.
-///
-/// With a [`Plan::patience`], the learner ends as it was at its best epoch.
+/// With a [`Plan::patience`], the learner ends as it was at its best epoch. A validation loss that is infinite is recorded, and
+/// never the best; [`History::warnings`] then says so.
 ///
 /// # Errors
 /// Those of the learner; [`Error::NotFinite`] when a loss is NaN; also when a checkpoint cannot be written,
 /// or the one to resume from is of another run.
 pub fn train(
     learner: &mut impl Learner,
-    rows: usize,
     plan: &Plan,
     watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<History> {
-    if rows == 0 {
-        return Err(Error::invalid("there is no row to learn from"));
-    }
-    if plan.epochs == 0 {
-        return Err(Error::out_of_range("epochs", 0, "1 ≤ epochs"));
-    }
-    if plan.batch == 0 {
-        return Err(Error::out_of_range("batch", 0, "1 ≤ batch"));
-    }
-    let in_epoch = Batches::count(rows, plan.batch) as u64;
-    let steps = in_epoch * plan.epochs;
+    let rows = learner.rows();
+    let (in_epoch, steps) = plan.count(rows)?;
     let mut state = match &plan.checkpoint {
-        Some(c) if c.resume && c.path.exists() => State::load(&c.path, learner, plan, rows)?,
+        Some(c) if c.resume && c.path.exists() => State::load(&c.path, learner, plan)?,
         _ => State::default(),
     };
     let before = state.history.last().map_or(0.0, |r| r.seconds);
     let began = Instant::now();
     let mut saved = Instant::now();
     let mut valid = state.history.records().iter().rev().find_map(|r| r.valid);
-    'epochs: for epoch in state.step / in_epoch + 1..=plan.epochs {
+    'epochs: for epoch in state.step / in_epoch + 1..=steps.div_ceil(in_epoch) {
         if state.done {
             break;
         }
         let skip = (state.step - (epoch - 1) * in_epoch) as usize;
-        for batch in Batches::new(rows, plan.batch, plan.seed, epoch).skip(skip) {
+        for batch in Batches::new(rows.unwrap_or(plan.batch), plan.batch, plan.seed, epoch).skip(skip) {
             let step = state.step + 1;
             let clock = Clock { step, steps, epoch, seed: plan.seed };
-            let loss = learner.step(&batch, &clock)?;
-            if loss.is_nan() {
-                let batch =
-                    format!("batch {} of epoch {epoch}, which begins with row {}", (step - 1) % in_epoch + 1, batch[0]);
-                return Err(Error::NotFinite { step, problem: format!("the loss is NaN in {batch}") });
-            }
+            let loss = learner.step(&batch, &clock).and_then(|loss| match loss.is_nan() {
+                true => Err(Error::NotFinite { step, problem: "the loss is NaN".into() }),
+                false => Ok(loss),
+            });
+            let loss = loss.map_err(|error| diverged(error, &state, plan, (step - 1) % in_epoch + 1, epoch))?;
             let mut record = Record { step, epoch, loss, valid: None, seconds: 0.0 };
-            if step % in_epoch == 0 {
+            if step % in_epoch == 0 || step == steps {
                 learner.end_epoch(&clock)?;
                 record.valid = learner.validate()?;
                 valid = record.valid.or(valid);
@@ -160,7 +55,7 @@ pub fn train(
             if let Some(Checkpoint { path, every, .. }) = &plan.checkpoint
                 && (saved.elapsed() >= *every || state.done || flow.is_break())
             {
-                state.save(path, learner, plan, rows)?;
+                state.save(path, learner, plan)?;
                 saved = Instant::now();
             }
             if state.done || flow.is_break() {
@@ -171,12 +66,13 @@ pub fn train(
     if let (Some(_), Some((_, _, best))) = (plan.patience, &state.best) {
         learner.load(best)?;
     }
+    learner.end()?;
     Ok(state.history)
 }
 
 /// Keeps the learner when it is better than ever; says whether patience is at its end.
 fn remember(state: &mut State, record: &Record, learner: &impl Learner, patience: u64) -> bool {
-    let Some(loss) = record.valid else { return false };
+    let Some(loss) = record.valid.filter(|loss| loss.is_finite()) else { return false };
     if state.best.as_ref().is_none_or(|(lowest, _, _)| loss < *lowest) {
         let mut archive = Archive::default();
         learner.save(&mut archive);
@@ -185,10 +81,25 @@ fn remember(state: &mut State, record: &Record, learner: &impl Learner, patience
     state.best.as_ref().is_some_and(|(_, epoch, _)| record.epoch - epoch >= patience)
 }
 
+/// A number that stopped being one: where, after what, what was kept, and what to change.
+fn diverged(error: Error, state: &State, plan: &Plan, batch: u64, epoch: u64) -> Error {
+    let Error::NotFinite { step, problem } = error else { return error };
+    let before = state.history.last().map_or("the first step".into(), |r| format!("a loss of {:.4} before", r.loss));
+    let kept = match &plan.checkpoint {
+        Some(c) if c.path.exists() => format!("; {} is as it was last written", c.path.display()),
+        _ => String::new(),
+    };
+    let place = format!("batch {batch} of epoch {epoch}, {before}");
+    let remedy = "a smaller rate, a smaller norm to clip gradients at, or larger batches may help";
+    Error::NotFinite { step, problem: format!("{problem} ({place}); {remedy}{kept}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{evidence::Fingerprint, random::Seed, train::Length};
     use rand::RngExt;
+    use std::time::Duration;
 
     /// Moves a number towards the rows it sees, with noise: any lost or repeated step shows.
     struct Wanderer {
@@ -199,6 +110,12 @@ mod tests {
     impl Learner for Wanderer {
         fn describe(&self) -> String {
             "wanderer".into()
+        }
+        fn rows(&self) -> Option<usize> {
+            Some(10)
+        }
+        fn data(&self) -> Result<[Option<Fingerprint>; 2]> {
+            Ok([None, None])
         }
         fn step(&mut self, rows: &[usize], clock: &Clock) -> Result<f64> {
             let noise: f64 = clock.seed.stream("noise", clock.step).random();
@@ -235,15 +152,15 @@ mod tests {
     fn a_run_stopped_after_any_step_ends_where_the_whole_one_does() {
         let folder = tempfile::tempdir().unwrap();
         let mut whole = Wanderer { at: 0.0, validations: 0.0 };
-        let history = train(&mut whole, 10, &Plan { checkpoint: None, ..plan(&folder) }, &mut quiet_watch).unwrap();
+        let history = train(&mut whole, &Plan { checkpoint: None, ..plan(&folder) }, &mut quiet_watch).unwrap();
         for stop in 1..18 {
             let folder = tempfile::tempdir().unwrap();
             let mut first = Wanderer { at: 0.0, validations: 0.0 };
             let mut until =
                 |p: &Progress| if p.step == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-            train(&mut first, 10, &plan(&folder), &mut until).unwrap();
+            train(&mut first, &plan(&folder), &mut until).unwrap();
             let mut second = Wanderer { at: 99.0, validations: 99.0 };
-            let resumed = train(&mut second, 10, &plan(&folder), &mut quiet_watch).unwrap();
+            let resumed = train(&mut second, &plan(&folder), &mut quiet_watch).unwrap();
             assert_eq!(losses(&resumed), losses(&history), "stopped after step {stop}");
             assert_eq!(second.at.to_bits(), whole.at.to_bits());
         }
@@ -257,7 +174,7 @@ mod tests {
     fn patience_ends_training_and_goes_back_to_the_best_epoch() {
         let mut learner = Wanderer { at: 0.0, validations: 0.0 };
         let plan = Plan { patience: Some(2), ..Plan::new(100, 4, Seed(5)) };
-        let history = train(&mut learner, 10, &plan, &mut quiet_watch).unwrap();
+        let history = train(&mut learner, &plan, &mut quiet_watch).unwrap();
         assert_eq!(history.last().unwrap().epoch, 5);
         assert_eq!(learner.validations, 3.0);
     }
@@ -266,10 +183,13 @@ mod tests {
     fn a_checkpoint_of_another_run_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let mut learner = Wanderer { at: 0.0, validations: 0.0 };
-        train(&mut learner, 10, &plan(&folder), &mut quiet_watch).unwrap();
+        train(&mut learner, &plan(&folder), &mut quiet_watch).unwrap();
         let other = Plan { seed: Seed(6), ..plan(&folder) };
-        let error = train(&mut learner, 10, &other, &mut quiet_watch).unwrap_err().to_string();
-        assert!(error.contains("seed 5") && error.contains("seed 6"), "{error}");
+        let error = train(&mut learner, &other, &mut quiet_watch).unwrap_err().to_string();
+        assert!(error.contains("(seed: 5 there, 6 here)"), "{error}");
+        let longer = Plan { length: Length::Epochs(7), ..plan(&folder) };
+        let error = train(&mut learner, &longer, &mut quiet_watch).unwrap_err().to_string();
+        assert!(error.contains("length: Epochs(6) there, Epochs(7) here"), "{error}");
     }
 
     #[test]
@@ -278,6 +198,12 @@ mod tests {
         impl Learner for Broken {
             fn describe(&self) -> String {
                 "broken".into()
+            }
+            fn rows(&self) -> Option<usize> {
+                Some(10)
+            }
+            fn data(&self) -> Result<[Option<Fingerprint>; 2]> {
+                Ok([None, None])
             }
             fn step(&mut self, _: &[usize], clock: &Clock) -> Result<f64> {
                 Ok(if clock.step == 4 { f64::NAN } else { 1.0 })
@@ -290,7 +216,97 @@ mod tests {
                 Ok(())
             }
         }
-        let error = train(&mut Broken, 10, &Plan::new(2, 4, Seed(0)), &mut quiet_watch).unwrap_err().to_string();
-        assert!(error.starts_with("training stopped at step 4: the loss is NaN in batch 1 of epoch 2"), "{error}");
+        let error = train(&mut Broken, &Plan::new(2, 4, Seed(0)), &mut quiet_watch).unwrap_err().to_string();
+        assert!(
+            error.starts_with(
+                "training stopped at step 4: the loss is NaN (batch 1 of epoch 2, a loss of 1.0000 before)"
+            ),
+            "{error}"
+        );
+    }
+
+    /// Loses what it is told to at each validation.
+    struct Scripted(Vec<f64>);
+
+    impl Learner for Scripted {
+        fn describe(&self) -> String {
+            "scripted".into()
+        }
+        fn rows(&self) -> Option<usize> {
+            Some(1)
+        }
+        fn data(&self) -> Result<[Option<Fingerprint>; 2]> {
+            Ok([None, None])
+        }
+        fn step(&mut self, _: &[usize], _: &Clock) -> Result<f64> {
+            Ok(1.0)
+        }
+        fn validate(&mut self) -> Result<Option<f64>> {
+            Ok(Some(self.0.remove(0)))
+        }
+        fn save(&self, archive: &mut Archive) {
+            archive.put("left", &[1], &[self.0.len() as f64]);
+        }
+        fn load(&mut self, archive: &Archive) -> Result<()> {
+            self.0 = vec![archive.get::<f64>("left", &[1])?[0]];
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_infinite_validation_loss_is_never_the_best_and_ends_nothing() {
+        let plan = Plan { patience: Some(2), ..Plan::new(6, 1, Seed(0)) };
+        for odd in [f64::INFINITY, f64::NAN, f64::NEG_INFINITY] {
+            let mut learner = Scripted(vec![odd, odd, odd, 3.0, odd, 2.0]);
+            let history = train(&mut learner, &plan, &mut quiet_watch).unwrap();
+            assert_eq!(history.epochs().len(), 6, "{odd}");
+            // Back to the last epoch, after which no loss was left.
+            assert_eq!(learner.0, [0.0]);
+            assert!(
+                history.warnings()[0]
+                    .starts_with("the validation loss was infinite at 4 of 6 epochs, first at epoch 1")
+            );
+        }
+    }
+
+    #[test]
+    fn steps_are_counted_where_there_are_no_rows() {
+        struct Counter(Vec<(u64, u64)>);
+        impl Learner for Counter {
+            fn describe(&self) -> String {
+                "counter".into()
+            }
+            fn rows(&self) -> Option<usize> {
+                None
+            }
+            fn data(&self) -> Result<[Option<Fingerprint>; 2]> {
+                Ok([None, None])
+            }
+            fn step(&mut self, rows: &[usize], clock: &Clock) -> Result<f64> {
+                assert_eq!(rows.len(), 32);
+                self.0.push((clock.step, clock.steps));
+                Ok(0.0)
+            }
+            fn validate(&mut self) -> Result<Option<f64>> {
+                Ok(None)
+            }
+            fn save(&self, _: &mut Archive) {}
+            fn load(&mut self, _: &Archive) -> Result<()> {
+                Ok(())
+            }
+        }
+        let mut counter = Counter(vec![]);
+        train(&mut counter, &Plan::steps(3, 32, Seed(0)), &mut quiet_watch).unwrap();
+        assert_eq!(counter.0, [(1, 3), (2, 3), (3, 3)]);
+        let error = train(&mut counter, &Plan::new(3, 32, Seed(0)), &mut quiet_watch).unwrap_err().to_string();
+        assert!(error.contains("plan steps"), "{error}");
+        let most = Plan::new(6_148_914_691_236_517_206, 3, Seed(0));
+        let error =
+            train(&mut Wanderer { at: 0.0, validations: 0.0 }, &most, &mut quiet_watch).unwrap_err().to_string();
+        assert!(error.contains("more than can be counted"), "{error}");
+        // Part of a pass is validated at its end.
+        let history = train(&mut Wanderer { at: 0.0, validations: 0.0 }, &Plan::steps(5, 4, Seed(0)), &mut quiet_watch);
+        let valid: Vec<bool> = history.unwrap().records().iter().map(|r| r.valid.is_some()).collect();
+        assert_eq!(valid, [false, false, true, false, true]);
     }
 }

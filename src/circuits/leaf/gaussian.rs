@@ -1,69 +1,104 @@
-//! Gaussian leaves: densities of real numbers, learned from their first two moments.
+//! A normal distribution of a real number, learned from its first two moments.
 //!
-//! They compute with `z = (x − shift) / scale`, where shift and scale are those of the column: then a column's units do not
-//! matter to single precision.
+//! It computes with `z = (x − shift) / scale`, where shift and scale are those of the column: then a column's units do not
+//! matter to single precision. Its statistics are taken about the unit's own mean, so that a narrow unit far from the middle of
+//! its column keeps its digits.
 
-use crate::circuits::{Real, leaf::Leaves, pass::kernels::TILE};
-use crate::math::mean_and_deviation;
+use super::{
+    Leaves,
+    family::{Density, Family},
+};
+use crate::{
+    circuits::{Real, pass::kernels::TILE},
+    random::Stream,
+};
 use rand::RngExt;
+use rand_distr::StandardNormal;
 use std::f64::consts::{LN_2, TAU};
 
-/// The smallest standard deviation, in standard deviations of the column.
-const FLOOR: f64 = 0.01;
+pub(super) struct Gaussian;
 
-/// Statistics of a unit: `Σ F`, `Σ F z`, `Σ F z²`, and `Σ F` over missing values.
-pub(crate) const STATISTICS: usize = 4;
+/// Statistics of a unit: `Σ F`, `Σ F (z − μ)`, `Σ F (z − μ)²`, and `Σ F` over missing values.
+const STATISTICS: usize = 4;
 
-/// The column's own centre and spread.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Frame {
-    pub(crate) shift: f64,
-    pub(crate) scale: f64,
-}
-
-impl Default for Frame {
-    fn default() -> Self {
-        Self { shift: 0.0, scale: 1.0 }
+impl<T: Real> Family<T> for Gaussian {
+    fn unfit(&self, _: usize, _: usize) -> Option<String> {
+        None
     }
-}
 
-impl Frame {
-    /// Of values; a column whose values are all the same has scale one.
-    pub(crate) fn of(values: &[f64]) -> Self {
-        let (shift, scale) = mean_and_deviation(values);
-        Self { shift, scale }
+    fn numbers(&self) -> usize {
+        2
     }
-}
 
-impl<T: Real> Leaves<T> {
+    fn statistics(&self, leaves: &Leaves<T>) -> usize {
+        STATISTICS * leaves.units
+    }
+
     /// Means near the middle of the column, and the spread of the column.
-    pub(crate) fn random_gaussians(&mut self, rng: &mut impl rand::Rng) {
-        self.numbers = (0..self.units).flat_map(|_| [2.0 * rng.random::<f64>() - 1.0, 1.0]).collect();
+    fn randomise(&self, leaves: &mut Leaves<T>, rng: &mut Stream) {
+        leaves.numbers = (0..leaves.units).flat_map(|_| [2.0 * rng.random::<f64>() - 1.0, 1.0]).collect();
     }
 
-    /// Mean and standard deviation of a unit, in the units of the data.
-    pub(crate) fn mean_and_deviation(&self, unit: usize) -> (f64, f64) {
-        let Frame { shift, scale } = self.frame;
-        (shift + scale * self.numbers[2 * unit], scale * self.numbers[2 * unit + 1])
+    fn maximise(&self, leaves: &mut Leaves<T>, flows: &[T], pseudocount: f64, step: f64) {
+        let flows: Vec<f64> = flows.iter().map(|f| f.f64()).collect();
+        self.maximise_expected(leaves, &self.expected(leaves, &flows), pseudocount, step);
     }
 
-    pub(crate) fn log_density(&self, unit: usize, x: f64) -> f64 {
-        let (mean, deviation) = self.mean_and_deviation(unit);
+    /// The pseudocount is of the column's own mean and spread, which here are 0 and 1.
+    fn maximise_expected(&self, leaves: &mut Leaves<T>, counts: &[f64], pseudocount: f64, step: f64) {
+        let (units, floor) = (leaves.units, leaves.frame.floor);
+        for (unit, numbers) in leaves.numbers.chunks_exact_mut(2).enumerate() {
+            let total = counts[unit] + pseudocount;
+            if total <= 0.0 {
+                continue;
+            }
+            let (mean, square) = (counts[units + unit] / total, (counts[2 * units + unit] + pseudocount) / total);
+            let (old_mean, old_square) = (numbers[0], numbers[0].powi(2) + numbers[1].powi(2));
+            let mean = old_mean + step * (mean - old_mean);
+            let square = old_square + step * (square - old_square);
+            let deviation = (square - mean * mean).max(0.0).sqrt();
+            numbers.copy_from_slice(&[mean, deviation.max(floor)]);
+        }
+    }
+
+    fn is_valid(&self, leaves: &Leaves<T>) -> bool {
+        let frame = leaves.frame;
+        let deviations = leaves.numbers.iter().skip(1).step_by(2);
+        frame.is_valid() && deviations.copied().all(|s| s > 0.0) && leaves.numbers.iter().all(|x| x.is_finite())
+    }
+
+    fn at_floor(&self, leaves: &Leaves<T>) -> usize {
+        leaves.numbers.iter().skip(1).step_by(2).filter(|s| **s <= leaves.frame.floor).count()
+    }
+
+    fn density(&self) -> Option<&dyn Density<T>> {
+        Some(self)
+    }
+}
+
+/// Mean and standard deviation of a unit, in the units of the data.
+fn mean_and_deviation<T: Real>(leaves: &Leaves<T>, unit: usize) -> (f64, f64) {
+    let frame = leaves.frame;
+    (frame.shift + frame.scale * leaves.numbers[2 * unit], frame.scale * leaves.numbers[2 * unit + 1])
+}
+
+impl<T: Real> Density<T> for Gaussian {
+    fn log_density(&self, leaves: &Leaves<T>, unit: usize, x: f64) -> f64 {
+        let (mean, deviation) = mean_and_deviation(leaves, unit);
         -0.5 * ((x - mean) / deviation).powi(2) - deviation.ln() - 0.5 * TAU.ln()
     }
 
-    /// Densities of every unit, each column divided by a power of two that is added to `exponents`; one where a value is missing.
-    pub(crate) fn densities(&self, values: &[f64], block: &mut [T], exponents: &mut [i32]) {
-        let constants: Vec<[f64; 3]> = (0..self.units)
+    fn fill(&self, leaves: &Leaves<T>, values: &[f64], block: &mut [T], exponents: &mut [i32]) {
+        let constants: Vec<[f64; 3]> = (0..leaves.units)
             .map(|unit| {
-                let (mean, deviation) = self.mean_and_deviation(unit);
+                let (mean, deviation) = mean_and_deviation(leaves, unit);
                 [mean, 1.0 / deviation, -deviation.ln() - 0.5 * TAU.ln()]
             })
             .collect();
-        let mut logs = vec![0.0; self.units];
+        let mut logs = vec![0.0; leaves.units];
         for ((b, x), exponent) in values.iter().enumerate().zip(exponents) {
             if x.is_nan() {
-                block[b..].iter_mut().step_by(TILE).take(self.units).for_each(|value| *value = T::ONE);
+                block[b..].iter_mut().step_by(TILE).take(leaves.units).for_each(|value| *value = T::ONE);
                 continue;
             }
             let mut largest = f64::NEG_INFINITY;
@@ -79,54 +114,64 @@ impl<T: Real> Leaves<T> {
         }
     }
 
-    /// The statistics of one value: their rows, and what each flow adds.
-    pub(crate) fn statistics_of(&self, x: f64) -> impl Iterator<Item = (usize, f64)> {
-        let z = (x - self.frame.shift) / self.frame.scale;
-        let known = [(0, 1.0), (1, z), (2, z * z)];
-        let count = if x.is_nan() { 0 } else { 3 };
-        known.into_iter().take(count).chain((count == 0).then_some((3, 1.0)))
-    }
-
-    pub(crate) fn count_reals(&self, values: &[f64], flows: &[T], sums: &mut [T]) {
+    fn count(&self, leaves: &Leaves<T>, values: &[f64], flows: &[T], sums: &mut [T]) {
+        let units = leaves.units;
         for (b, x) in values.iter().enumerate() {
-            for (row, statistic) in self.statistics_of(*x) {
-                let sums = &mut sums[row * self.units..(row + 1) * self.units];
-                let statistic = T::of(statistic);
-                sums.iter_mut().zip(flows[b..].iter().step_by(TILE)).for_each(|(s, f)| *s += statistic * *f);
+            let flows = flows[b..].iter().step_by(TILE).take(units);
+            if x.is_nan() {
+                sums[3 * units..].iter_mut().zip(flows).for_each(|(sum, flow)| *sum += *flow);
+                continue;
+            }
+            let z = (x - leaves.frame.shift) / leaves.frame.scale;
+            for (unit, flow) in flows.enumerate() {
+                let away = T::of(z - leaves.numbers[2 * unit]);
+                sums[unit] += *flow;
+                sums[units + unit] += away * *flow;
+                sums[2 * units + unit] += away * away * *flow;
             }
         }
     }
 
-    /// The statistics with missing values counted as what their unit expects.
-    pub(crate) fn expected_statistics(&self, flows: &[f64]) -> Vec<f64> {
-        let units = self.units;
-        let mut counts = flows.to_vec();
+    fn count_one(&self, leaves: &Leaves<T>, unit: usize, x: f64, flow: f64, add: &mut dyn FnMut(usize, f64)) {
+        let units = leaves.units;
+        if x.is_nan() {
+            return add(3 * units + unit, flow);
+        }
+        let away = (x - leaves.frame.shift) / leaves.frame.scale - leaves.numbers[2 * unit];
+        add(unit, flow);
+        add(units + unit, flow * away);
+        add(2 * units + unit, flow * away * away);
+    }
+
+    /// Moments about the middle of the column, in double precision: `Σ F`, `Σ F z`, `Σ F z²`, and nothing.
+    fn expected(&self, leaves: &Leaves<T>, flows: &[f64]) -> Vec<f64> {
+        let units = leaves.units;
+        let mut counts = vec![0.0; STATISTICS * units];
         for unit in 0..units {
-            let (mean, deviation) = (self.numbers[2 * unit], self.numbers[2 * unit + 1]);
-            let missing = std::mem::take(&mut counts[3 * units + unit]);
-            counts[unit] += missing;
-            counts[units + unit] += missing * mean;
-            counts[2 * units + unit] += missing * (mean * mean + deviation * deviation);
+            let (mean, deviation) = (leaves.numbers[2 * unit], leaves.numbers[2 * unit + 1]);
+            let [known, away, square, missing] = std::array::from_fn(|i| flows[i * units + unit]);
+            counts[unit] = known + missing;
+            counts[units + unit] = away + mean * known + mean * missing;
+            counts[2 * units + unit] =
+                square + 2.0 * mean * away + mean * mean * known + missing * (mean * mean + deviation * deviation);
         }
         counts
     }
 
-    /// The M-step, on the first two moments; the pseudocount is of the column's own mean and spread.
-    pub(crate) fn maximise_gaussians(&mut self, flows: &[T], pseudocount: f64, step: f64) {
-        let flows: Vec<f64> = flows.iter().map(|f| f.f64()).collect();
-        let counts = self.expected_statistics(&flows);
-        let units = self.units;
-        for (unit, numbers) in self.numbers.chunks_exact_mut(2).enumerate() {
-            let total = counts[unit] + pseudocount;
-            if total <= 0.0 {
-                continue;
-            }
-            let (mean, square) = (counts[units + unit] / total, (counts[2 * units + unit] + pseudocount) / total);
-            let (old_mean, old_square) = (numbers[0], numbers[0].powi(2) + numbers[1].powi(2));
-            let mean = old_mean + step * (mean - old_mean);
-            let square = old_square + step * (square - old_square);
-            let deviation = (square - mean * mean).max(0.0).sqrt();
-            numbers.copy_from_slice(&[mean, deviation.max(FLOOR)]);
-        }
+    fn missing(&self, leaves: &Leaves<T>, mass: &[f64]) -> Vec<f64> {
+        let mut flows = vec![0.0; STATISTICS * leaves.units];
+        flows[3 * leaves.units..].copy_from_slice(mass);
+        self.expected(leaves, &flows)
+    }
+
+    fn moments(&self, leaves: &Leaves<T>, unit: usize) -> [f64; 2] {
+        let (mean, deviation) = mean_and_deviation(leaves, unit);
+        [mean, mean * mean + deviation * deviation]
+    }
+
+    fn draw(&self, leaves: &Leaves<T>, unit: usize, rng: &mut Stream) -> f64 {
+        let (mean, deviation) = mean_and_deviation(leaves, unit);
+        let z: f64 = rng.sample(StandardNormal);
+        mean + deviation * z
     }
 }

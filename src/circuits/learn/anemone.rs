@@ -1,7 +1,7 @@
 //! Anemone: a step that is smaller for nodes the batch uses less than the circuit expects.
 
 use super::counts::{Counts, set_row};
-use crate::circuits::{Circuit, Leaf, Real};
+use crate::circuits::{Circuit, Real};
 use rayon::prelude::*;
 
 impl<T: Real> Circuit<T> {
@@ -36,21 +36,20 @@ impl<T: Real> Circuit<T> {
         self.leaves.par_iter_mut().zip(&average.leaves).enumerate().for_each(|(set, (leaves, flows))| {
             let mass = total(&mut uses.leaves[set].iter().map(|(_, b)| *b), leaves.units);
             let units = leaves.units;
-            if leaves.kind == Leaf::Gaussian {
+            if let Some(density) = leaves.density() {
                 // What the unit expects of a row, as often as the circuit goes there.
-                let mut stay = vec![0.0; flows.len()];
-                stay[3 * units..].iter_mut().zip(&mass).for_each(|(s, m)| *s = (1.0 - step) * m);
-                let counts = flows.iter().zip(leaves.expected_statistics(&stay)).map(|(f, s)| T::of(scale * f + s));
-                return leaves.maximise(&counts.collect::<Vec<_>>(), pseudocount, 1.0);
+                let mass: Vec<f64> = mass.iter().map(|m| (1.0 - step) * m).collect();
+                let counts = flows.iter().zip(density.missing(leaves, &mass)).map(|(f, stay)| scale * f + stay);
+                return leaves.maximise_expected(&counts.collect::<Vec<_>>(), pseudocount, 1.0);
             }
-            let mut counts: Vec<T> = vec![T::ZERO; leaves.table.len()];
+            let mut counts = vec![0.0; leaves.table.len()];
             let rows = leaves.table.chunks_exact(units).zip(flows.chunks_exact(units)).take(leaves.categories());
             for (counts, (table, flows)) in counts.chunks_exact_mut(units).zip(rows) {
                 for (unit, count) in counts.iter_mut().enumerate() {
-                    *count = T::of(scale * flows[unit] + (1.0 - step) * mass[unit] * table[unit].f64());
+                    *count = scale * flows[unit] + (1.0 - step) * mass[unit] * table[unit].f64();
                 }
             }
-            leaves.maximise(&counts, pseudocount, 1.0);
+            leaves.maximise_expected(&counts, pseudocount, 1.0);
         });
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     Result,
     archive::Archive,
-    circuits::{Circuit, Leaf, Real, pass::downward::Flows, pass::weights::Matrix},
+    circuits::{Circuit, Real, pass::downward::Flows, pass::weights::Matrix},
 };
 use rayon::prelude::*;
 
@@ -41,9 +41,9 @@ impl Counts {
         let leaves = circuit.leaves.par_iter().zip(&flows.sums.leaves);
         self.leaves.par_iter_mut().zip(leaves).for_each(|(counts, (leaves, flows))| {
             let units = leaves.units;
-            if leaves.kind == Leaf::Gaussian {
+            if let Some(density) = leaves.density() {
                 let flows: Vec<f64> = flows.iter().map(|f| f.f64()).collect();
-                let expected = leaves.expected_statistics(&flows);
+                let expected = density.expected(leaves, &flows);
                 return counts.iter_mut().zip(expected).for_each(|(count, flow)| *count += scale * flow);
             }
             let (known, missing) = flows.split_at(leaves.categories() * units);
@@ -65,8 +65,7 @@ impl Counts {
             }
         });
         circuit.leaves.par_iter_mut().zip(&self.leaves).for_each(|(leaves, counts)| {
-            let counts: Vec<T> = counts.iter().map(|c| T::of(*c)).collect();
-            leaves.maximise(&counts, pseudocount, 1.0);
+            leaves.maximise_expected(counts, pseudocount, 1.0);
         });
     }
 

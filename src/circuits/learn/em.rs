@@ -10,7 +10,8 @@ use crate::{
         pass::upward::{Notes, Workspace},
         pass::weights::Matrix,
     },
-    data::Rows,
+    data::{Rows, fingerprint},
+    evidence::Fingerprint,
     train::{Clock, Learner},
 };
 use rayon::prelude::*;
@@ -40,7 +41,7 @@ pub enum Rule {
 /// ```
 /// Source: Peharz et al. 2016; the mini-batch step as in Juice.jl and PyJuice; Anemone: Liu et al. 2025.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(from = "Given")]
 pub struct Em {
     /// When, and from which flows.
     pub rule: Rule,
@@ -57,20 +58,48 @@ pub struct Em {
     pub momentum: f64,
 }
 
-impl Default for Em {
-    fn default() -> Self {
+/// What a file says of it: where it is silent, the usual value of its rule is taken.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Given {
+    rule: Rule,
+    pseudocount: Option<f64>,
+    first_step: Option<f64>,
+    last_step: Option<f64>,
+    memory: Option<f64>,
+    momentum: Option<f64>,
+}
+
+impl From<Given> for Em {
+    fn from(given: Given) -> Self {
+        let usual = Self::usual(given.rule);
         Self {
-            rule: Rule::MiniBatch,
-            pseudocount: 0.1,
-            first_step: 0.5,
-            last_step: 0.05,
-            memory: 10_000.0,
-            momentum: 0.9,
+            rule: given.rule,
+            pseudocount: given.pseudocount.unwrap_or(usual.pseudocount),
+            first_step: given.first_step.unwrap_or(usual.first_step),
+            last_step: given.last_step.unwrap_or(usual.last_step),
+            memory: given.memory.unwrap_or(usual.memory),
+            momentum: given.momentum.unwrap_or(usual.momentum),
         }
     }
 }
 
+impl Default for Em {
+    fn default() -> Self {
+        Self::usual(Rule::default())
+    }
+}
+
 impl Em {
+    /// The usual settings of a rule.
+    pub fn usual(rule: Rule) -> Self {
+        let steps = Self { rule, pseudocount: 0.1, first_step: 0.5, last_step: 0.05, memory: 10_000.0, momentum: 0.9 };
+        match rule {
+            Rule::Anemone => Self { pseudocount: 1e-6, first_step: 0.4, last_step: 0.4, ..steps },
+            _ => steps,
+        }
+    }
+
     /// Full batches without a pseudocount: EM as in the textbook.
     pub fn exact() -> Self {
         Self { rule: Rule::FullBatch, pseudocount: 0.0, ..Self::default() }
@@ -78,7 +107,7 @@ impl Em {
 
     /// Anemone with its authors' settings: step 0.4, momentum 0.9, pseudocount 10⁻⁶.
     pub fn anemone() -> Self {
-        Self { rule: Rule::Anemone, pseudocount: 1e-6, first_step: 0.4, last_step: 0.4, ..Self::default() }
+        Self::usual(Rule::Anemone)
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -153,7 +182,8 @@ impl<'a, T: Real> EmLearner<'a, T> {
         &self.circuit
     }
 
-    fn learn(&mut self, rows: &[usize], clock: &Clock) -> Result<f64> {
+    /// Adds the flows of rows; gives the sum of their log-likelihoods, and how many they are.
+    fn collect(&mut self, rows: &[usize]) -> Result<(f64, f64)> {
         let (circuit, flows, mut total) = (&self.circuit, &mut self.flows, 0.0);
         let before = flows.rows;
         self.workspace.for_each_block(circuit, self.train, rows, self.notes, |_, tiles| {
@@ -164,7 +194,11 @@ impl<'a, T: Real> EmLearner<'a, T> {
             flows.add(circuit, tiles);
             Ok(())
         })?;
-        let counted = flows.rows - before;
+        Ok((total, flows.rows - before))
+    }
+
+    fn learn(&mut self, rows: &[usize], clock: &Clock) -> Result<f64> {
+        let (total, counted) = self.collect(rows)?;
         // Rows of weight zero alone teach nothing.
         if counted <= 0.0 {
             return Ok(0.0);
@@ -236,6 +270,14 @@ impl<T: Real> Learner for EmLearner<'_, T> {
         format!("{}, {:?}", self.circuit, self.em)
     }
 
+    fn rows(&self) -> Option<usize> {
+        Some(self.train.len())
+    }
+
+    fn data(&self) -> Result<[Option<Fingerprint>; 2]> {
+        Ok([Some(fingerprint(self.train)?), self.valid.map(fingerprint).transpose()?])
+    }
+
     fn step(&mut self, rows: &[usize], clock: &Clock) -> Result<f64> {
         // Inside the pool once, rather than at every parallel loop.
         rayon::scope(|_| self.learn(rows, clock))
@@ -252,6 +294,27 @@ impl<T: Real> Learner for EmLearner<'_, T> {
         let Some(rows) = self.valid else { return Ok(None) };
         let (log_probs, _) = self.circuit.score(rows, Notes::default())?;
         Ok(Some(-log_probs.iter().sum::<f64>() / log_probs.len() as f64))
+    }
+
+    /// Mini-batches end with the noise of their last steps: a step from all rows follows, unless the validation rows are worse
+    /// off for it.
+    fn end(&mut self) -> Result<()> {
+        if self.em.rule != Rule::MiniBatch {
+            return Ok(());
+        }
+        let (before, rows) = (self.circuit.clone(), (0..self.train.len()).collect::<Vec<_>>());
+        let loss = self.validate()?;
+        self.flows.clear();
+        rayon::scope(|_| self.collect(&rows))?;
+        if self.flows.rows > 0.0 {
+            self.circuit.maximise(&self.flows, self.em.pseudocount, 1.0);
+        }
+        self.flows.clear();
+        let worse = loss.zip(self.validate()?).is_some_and(|(before, after)| !(after <= before));
+        if worse {
+            self.circuit = before;
+        }
+        Ok(())
     }
 
     fn save(&self, archive: &mut Archive) {

@@ -1,15 +1,13 @@
 //! From rows to a learned circuit.
 
 use crate::{
-    Result,
-    circuits::{Circuit, Em, EmLearner, Graph, Leaf, Structure},
-    data::{Discrete, Rows},
-    notebook::Job,
+    Error, Result,
+    circuits::{Circuit, Em, EmLearner, Graph, Leaf, RealCircuit, Structure, leaf::Leaves},
+    data::{Rows, binned},
     random::Seed,
-    train::{Checkpoint, History, Plan, Progress, train},
+    train::{Fit, History, Plan, Reads, Run, train},
 };
 use serde::{Deserialize, Serialize};
-use std::ops::ControlFlow;
 
 /// Everything `limbeck fit` can be told of a circuit.
 ///
@@ -34,6 +32,10 @@ pub struct FitCircuit {
     pub batch: usize,
     /// Epochs without improvement on the validation rows before training ends; 0 to train to the last epoch.
     pub patience: u64,
+    /// The least scale of a leaf, where 0 stands for the usual one. Of gaussians the least deviation, in deviations of the
+    /// column: one over the number of rows, at which a unit that has a single row of a column gains no more than its small
+    /// weight costs. Of discretised logistics the least scale, in categories: 0.02, at which all but 3·10⁻¹¹ lies in one.
+    pub least_scale: f64,
     /// How flows become parameters.
     pub em: Em,
 }
@@ -47,7 +49,15 @@ impl Default for FitCircuit {
 impl FitCircuit {
     /// The usual settings for a structure.
     pub fn new(structure: Structure) -> Self {
-        Self { structure, leaf: Leaf::Categorical, epochs: 60, batch: 128, patience: 10, em: Em::default() }
+        Self {
+            structure,
+            leaf: Leaf::Categorical,
+            epochs: 60,
+            batch: 128,
+            patience: 10,
+            least_scale: 0.0,
+            em: Em::default(),
+        }
     }
 
     /// The circuit before its parameters are learned: random, its leaves around how often each value is seen.
@@ -60,60 +70,122 @@ impl FitCircuit {
         self.begin(graph, rows, &kinds, seed)
     }
 
-    pub(crate) fn begin(&self, graph: Graph, rows: &dyn Rows, kinds: &[Leaf], seed: Seed) -> Result<Circuit> {
+    fn begin(&self, graph: Graph, rows: &dyn Rows, kinds: &[Leaf], seed: Seed) -> Result<Circuit> {
         let schema = rows.schema().clone();
         let mut circuit = Circuit::randomised(self.structure.name(), graph, schema, kinds, seed.child("circuit", 0))?;
-        circuit.begin_near(rows, seed.child("circuit", 1))?;
+        circuit.init_from_counts(rows, seed.child("circuit", 1))?;
+        if self.least_scale > 0.0 {
+            circuit.leaves.iter_mut().for_each(|leaves| leaves.frame.floor = self.least_scale);
+        }
         Ok(circuit)
     }
 
-    /// Learns the structure where it is learned, then the parameters. With no `valid` rows, training goes to its last epoch.
+    /// The same for columns of real numbers, with Gaussian leaves whatever [`Self::leaf`] says.
     ///
-    /// # Errors
-    /// As [`Self::start_circuit`] and [`train`].
-    pub fn fit(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, seed: Seed) -> Result<(Circuit, History)> {
-        self.fit_with(rows, valid, seed, None, &mut crate::train::quiet)
+    /// A structure that is learned is learned from the columns cut into eight bins.
+    pub fn reals(mut self) -> FitReals {
+        self.leaf = Leaf::Gaussian;
+        FitReals(self)
     }
 
-    /// As [`Self::fit`], with a checkpoint, and a watcher that hears of every step and may stop the training.
-    ///
-    /// # Errors
-    /// As [`Self::fit`].
-    pub fn fit_with(
-        &self,
-        rows: &dyn Rows,
-        valid: Option<&dyn Rows>,
-        seed: Seed,
-        checkpoint: Option<Checkpoint>,
-        watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<(Circuit, History)> {
-        let learner = EmLearner::new(self.start_circuit(rows, seed)?, rows, valid, self.em)?;
-        self.train(learner, rows.len(), seed, checkpoint, watch)
+    fn check_settings(&self) -> Result<()> {
+        for (name, value) in [("epochs", self.epochs), ("batch", self.batch as u64)] {
+            if value == 0 {
+                return Err(Error::out_of_range(name, value, "1 ≤ value"));
+            }
+        }
+        if !(self.least_scale >= 0.0 && self.least_scale.is_finite()) {
+            return Err(Error::out_of_range("least_scale", self.least_scale, "0 ≤ least_scale"));
+        }
+        self.structure.check()?;
+        self.em.check()
     }
 
-    pub(crate) fn train(
-        &self,
-        mut learner: EmLearner,
-        rows: usize,
-        seed: Seed,
-        checkpoint: Option<Checkpoint>,
-        watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<(Circuit, History)> {
+    fn train(&self, mut learner: EmLearner, run: Run) -> Result<(Circuit, History)> {
         let patience = (self.patience > 0 && learner.validates()).then_some(self.patience);
-        let plan = Plan { epochs: self.epochs, batch: self.batch, seed, patience, checkpoint };
-        let history = train(&mut learner, rows, &plan, watch)?;
-        Ok((learner.into_circuit(), history))
+        let Run { seed, checkpoint, watch } = run;
+        let plan = Plan { patience, checkpoint, ..Plan::new(self.epochs, self.batch, seed) };
+        let mut history = train(&mut learner, &plan, watch)?;
+        let circuit = learner.into_circuit();
+        let at_floor: usize = circuit.leaves.iter().map(Leaves::at_floor).sum();
+        if at_floor > 0 {
+            let units: usize = circuit.leaves.iter().map(|leaves| leaves.units).sum();
+            history.note(format!(
+                "{at_floor} of {units} units of leaves lie at the least scale: few distinct values, or a single row each; \
+                 least_scale sets it, and the likelihood may grow with any smaller one"
+            ));
+        }
+        Ok((circuit, history))
+    }
+}
+
+impl Fit for FitCircuit {
+    type Model = Circuit;
+
+    fn name(&self) -> &str {
+        self.structure.name()
     }
 
-    /// Starts the same in the background of a notebook, with its progress as the job's.
-    pub fn start(&self, rows: Discrete, valid: Option<Discrete>, seed: Seed) -> Job<Result<(Circuit, History)>> {
-        let settings = self.clone();
-        Job::spawn(settings.structure.name(), move |handle| {
-            let valid = valid.as_ref().map(|rows| rows as &dyn Rows);
-            settings.fit_with(&rows, valid, seed, None, &mut |progress| {
-                handle.report(progress.step as f64 / progress.steps as f64, progress.line());
-                if handle.should_stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
-        })
+    fn check(&self) -> Result<()> {
+        if self.leaf == Leaf::Gaussian {
+            let remedy = "`.reals()` of these settings fits columns of real numbers";
+            return Err(Error::Usage(format!("gaussian leaves have no categories: {remedy}")));
+        }
+        self.check_settings()
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::Categories
+    }
+
+    fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, run: Run) -> Result<(Circuit, History)> {
+        self.check()?;
+        let learner = EmLearner::new(self.start_circuit(rows, run.seed)?, rows, valid, self.em)?;
+        self.train(learner, run)
+    }
+}
+
+/// Settings of a circuit over columns of real numbers: [`FitCircuit::reals`].
+///
+/// ```
+/// # use limbeck::prelude::*;
+/// let rows = Oracle::Moons.sample(500, Seed(0))?;
+/// let settings: FitReals = FitCircuit { epochs: 5, ..FitCircuit::new(Structure::Mixture { components: 8 }) }.reals();
+/// let (circuit, _): (RealCircuit, History) = settings.fit(&rows, None, Seed(0))?;
+/// assert_eq!(circuit.evidence(&rows)?.space(), &Space::Continuous);
+/// # Ok::<(), limbeck::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FitReals(FitCircuit);
+
+/// Bins a column is cut into where a structure is learned from mutual information.
+const BINS: usize = 8;
+
+impl Fit for FitReals {
+    type Model = RealCircuit;
+
+    fn name(&self) -> &str {
+        self.0.structure.name()
+    }
+
+    fn check(&self) -> Result<()> {
+        if let Structure::ChowLiu | Structure::NaiveBayes { .. } = self.0.structure {
+            return Err(Error::invalid(format!("{} makes every value a node: it needs categories", self.name())));
+        }
+        self.0.check_settings()
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::Reals
+    }
+
+    fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, run: Run) -> Result<(RealCircuit, History)> {
+        self.check()?;
+        let graph = self.0.structure.graph(&binned(rows, BINS)?, run.seed)?;
+        let kinds = vec![Leaf::Gaussian; rows.schema().len()];
+        let circuit = self.0.begin(graph, rows, &kinds, run.seed)?;
+        let learner = EmLearner::new(circuit, rows, valid, self.0.em)?;
+        self.0.train(learner, run).map(|(circuit, history)| (RealCircuit(circuit), history))
     }
 }

@@ -293,6 +293,7 @@ impl<const IN: usize, const LOGITS: usize, B: Dim, T: Tape<f32, Cpu>> Module<Ten
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::Fit;
     use crate::{
         circuits::{FitCircuit, Structure},
         data::{MISSING, Schema},

@@ -7,5 +7,5 @@ mod fit;
 mod gradient;
 
 pub use em::{Em, EmLearner, Rule};
-pub use fit::FitCircuit;
+pub use fit::{FitCircuit, FitReals};
 pub use gradient::{CircuitLayer, Logits, Traced};

@@ -3,7 +3,7 @@
 use crate::{
     Result,
     circuits::{
-        Circuit, Leaf, Real,
+        Circuit, Real,
         leaf::Leaves,
         pass::kernels::{TILE, Then, View, divide, gather, outer, product, scatter},
     },
@@ -198,13 +198,13 @@ impl<T: Real> Circuit<T> {
     /// `log p(what the row says of the variable | unit)`.
     pub(crate) fn log_input(&self, row: &Row, variable: usize, leaf: usize, unit: usize) -> f64 {
         let leaves = &self.leaves[leaf];
-        if leaves.kind == Leaf::Gaussian {
-            return row.reals.get(variable).filter(|x| !x.is_nan()).map_or(0.0, |x| leaves.log_density(unit, *x));
+        if let Some(density) = leaves.density() {
+            let known = row.reals.get(variable).filter(|x| !x.is_nan());
+            return known.map_or(0.0, |x| density.log_density(leaves, unit, *x));
         }
-        match (row.soft(variable), row.codes[variable]) {
-            (Some(logs), _) => log_sum_exp(leaves.distribution(unit).zip(logs).map(|(p, l)| p.ln() + l)),
-            (None, MISSING) => 0.0,
-            (None, code) => leaves.prob(unit, code).ln(),
+        match row.soft(variable) {
+            Some(logs) => log_sum_exp(leaves.log_probs(unit).zip(logs).map(|(p, l)| p + l)),
+            None => leaves.log_prob(unit, row.codes[variable]),
         }
     }
 
@@ -219,11 +219,18 @@ impl<T: Real> Circuit<T> {
         exponents: &mut [i32],
     ) {
         let leaves = &self.leaves[leaf];
-        if leaves.kind == Leaf::Gaussian {
-            return leaves.densities(inputs.reals(variable, n), block, exponents);
+        if let Some(density) = leaves.density() {
+            return density.fill(leaves, inputs.reals(variable, n), block, exponents);
         }
         match inputs.soft(variable) {
-            None => gather(&leaves.table, leaves.units, inputs.codes(variable, n), block),
+            None => {
+                let (codes, (table, powers)) = (inputs.codes(variable, n), leaves.lookup());
+                gather(table, leaves.units, codes, block);
+                if let Some(powers) = powers {
+                    let power = |code: &u16| powers[(*code as usize).min(powers.len() - 1)];
+                    exponents.iter_mut().zip(codes).for_each(|(e, code)| *e += power(code));
+                }
+            }
             Some(soft) => leaves.expect(soft, n, block),
         }
     }
@@ -239,8 +246,8 @@ impl<T: Real> Circuit<T> {
         sums: &mut [T],
     ) {
         let leaves = &self.leaves[leaf];
-        if leaves.kind == Leaf::Gaussian {
-            return leaves.count_reals(inputs.reals(variable, n), flows, sums);
+        if let Some(density) = leaves.density() {
+            return density.count(leaves, inputs.reals(variable, n), flows, sums);
         }
         match inputs.soft(variable) {
             None => scatter(sums, leaves.units, inputs.codes(variable, n), flows),
@@ -252,13 +259,14 @@ impl<T: Real> Circuit<T> {
     pub(crate) fn count_row(&self, (variable, leaf): (usize, usize), row: &Row, flows: &[f64], sums: &mut [T]) {
         let leaves = &self.leaves[leaf];
         for (unit, flow) in flows.iter().enumerate().filter(|(_, flow)| **flow != 0.0) {
-            let mut add = |row: usize, flow: f64| sums[row * leaves.units + unit] += T::of(flow);
-            match (row.soft(variable), leaves.kind) {
-                (_, Leaf::Gaussian) => leaves.statistics_of(row.reals[variable]).for_each(|(i, s)| add(i, flow * s)),
-                (Some(_), _) => {
-                    self.posterior(row, variable, leaf, unit).enumerate().for_each(|(a, p)| add(a, flow * p))
+            let mut add = |place: usize, amount: f64| sums[place] += T::of(amount);
+            let place = |a: usize| a * leaves.units + unit;
+            match (leaves.density(), row.soft(variable)) {
+                (Some(density), _) => density.count_one(leaves, unit, row.reals[variable], *flow, &mut add),
+                (None, Some(_)) => {
+                    self.posterior(row, variable, leaf, unit).enumerate().for_each(|(a, p)| add(place(a), flow * p))
                 }
-                (None, _) => add((row.codes[variable] as usize).min(leaves.categories()), *flow),
+                (None, None) => add(place((row.codes[variable] as usize).min(leaves.categories())), *flow),
             }
         }
     }
@@ -272,9 +280,13 @@ impl<T: Real> Circuit<T> {
         unit: usize,
     ) -> impl Iterator<Item = f64> + Clone + 'a {
         let total = self.log_input(row, variable, leaf, unit);
-        let logs = row.soft(variable);
-        let share = move |a: usize| logs.map_or(1.0, |logs| (logs[a] - total).exp());
-        self.leaves[leaf].distribution(unit).enumerate().map(move |(a, p)| if p > 0.0 { p * share(a) } else { 0.0 })
+        let soft = row.soft(variable);
+        let share = move |(a, log): (usize, f64)| match soft {
+            None => log.exp(),
+            Some(_) if log == f64::NEG_INFINITY => 0.0,
+            Some(soft) => (log + soft[a] - total).exp(),
+        };
+        self.leaves[leaf].log_probs(unit).enumerate().map(share)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     circuits::{
-        Circuit, Leaf, Real,
+        Circuit, Real,
         pass::inputs::Row,
         pass::kernels::TILE,
         pass::upward::{Notes, Tile, Workspace},
@@ -121,12 +121,11 @@ impl<T: Real> Circuit<T> {
     ) {
         let leaves = &self.leaves[set];
         let soft = row.filter(|row| row.soft(variable).is_some());
-        match (leaves.kind, soft) {
-            (Leaf::Gaussian, _) => {
+        match (leaves.density(), soft) {
+            (Some(density), _) => {
                 for (unit, flow) in flows.iter().enumerate() {
-                    let (mean, deviation) = leaves.mean_and_deviation(unit);
-                    let moments = [1.0, mean, mean * mean + deviation * deviation];
-                    target.iter_mut().zip(moments).for_each(|(t, m)| *t += flow * m);
+                    let [mean, square] = density.moments(leaves, unit);
+                    target.iter_mut().zip([1.0, mean, square]).for_each(|(t, m)| *t += flow * m);
                 }
             }
             (_, Some(row)) => {

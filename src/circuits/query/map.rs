@@ -26,12 +26,12 @@ impl<T: Real> Circuit<T> {
 
     fn best_row(&self, codes: &[u16]) -> Option<Vec<u16>> {
         let most = |leaf: usize, unit: usize| {
-            let p = self.leaves[leaf].distribution(unit).enumerate();
-            p.fold((0, f64::NEG_INFINITY), |best, (a, p)| if p > best.1 { (a as u16, p) } else { best })
+            let logs = self.leaves[leaf].log_probs(unit).enumerate();
+            logs.fold((0, f64::NEG_INFINITY), |best, (a, log)| if log > best.1 { (a as u16, log) } else { best })
         };
         let values = self.log_values_by(Mixing::Max, |variable, leaf, unit| match codes[variable] {
-            MISSING => most(leaf, unit).1.ln(),
-            code => self.leaves[leaf].prob(unit, code).ln(),
+            MISSING => most(leaf, unit).1,
+            code => self.leaves[leaf].log_prob(unit, code),
         });
         let mut row = codes.to_vec();
         let mut left = vec![(self.graph.root(), 0)];

@@ -9,4 +9,3 @@ mod sample;
 
 pub use conditional::Conditionals;
 pub use deterministic::Deterministic;
-pub use moments::Moments;

@@ -4,16 +4,8 @@ use crate::{
     Error, Result,
     circuits::{Circuit, Conditionals, Real},
     data::{Discrete, MISSING, Rows},
+    model::Moments,
 };
-
-/// Mean and variance of a variable given what its row knows, categories counting as numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Moments {
-    /// `E[x_v | e]`.
-    pub mean: f64,
-    /// `E[x_v² | e] − E[x_v | e]²`.
-    pub variance: f64,
-}
 
 impl Conditionals {
     /// `E[f(x_v) | the values of the row]`.

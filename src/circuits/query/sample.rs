@@ -3,7 +3,7 @@
 use crate::{
     Result,
     circuits::{
-        Circuit, Leaf, Real,
+        Circuit, Real,
         graph::Kind,
         pass::inputs::{Read, Row},
         pass::log_space::{LogValues, branches},
@@ -12,8 +12,6 @@ use crate::{
     data::{Discrete, Rows},
     random::{Seed, Stream, categorical},
 };
-use rand::RngExt;
-use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
 impl<T: Real> Circuit<T> {
@@ -44,9 +42,8 @@ impl<T: Real> Circuit<T> {
             match &self.graph.blocks()[b].kind {
                 Kind::Input { variable, leaf } if row.hides(*variable) => {
                     let leaves = &self.leaves[*leaf];
-                    if leaves.kind == Leaf::Gaussian {
-                        let (mean, deviation) = leaves.mean_and_deviation(unit);
-                        drawn.reals[*variable] = mean + deviation * rng.sample::<f64, _>(StandardNormal);
+                    if let Some(density) = leaves.density() {
+                        drawn.reals[*variable] = density.draw(leaves, unit, rng);
                     } else {
                         drawn.codes[*variable] = categorical(self.posterior(&row, *variable, *leaf, unit), rng)? as u16;
                     }

@@ -1,16 +1,13 @@
 //! What a circuit is made of, to read.
 
 use crate::{
-    Result,
-    archive::Archive,
-    circuits::{Circuit, Kind, Layout, Leaf, file::Header, pass::weights::Matrix},
+    circuits::{Circuit, Kind, Layout, Leaf, pass::weights::Matrix},
     data::Variable,
-    evidence::Fingerprint,
 };
 use serde::Serialize;
-use std::{fmt, path::Path};
+use std::fmt;
 
-/// What a circuit, or its file, is made of. Prints itself as text.
+/// What a circuit is made of. Prints itself as text.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     /// The structure's name.
@@ -31,21 +28,6 @@ pub struct Summary {
     pub parameters: usize,
     /// Roots.
     pub heads: usize,
-    /// Hash of the rows it was fitted to, where it comes from a file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<Fingerprint>,
-}
-
-impl Summary {
-    /// Of the circuit in a file.
-    ///
-    /// # Errors
-    /// As [`Circuit::load`].
-    pub fn of_file(path: impl AsRef<Path>) -> Result<Self> {
-        let summary = Circuit::load_any(path.as_ref())?.summary();
-        let header: Header = Archive::load(path.as_ref())?.header()?;
-        Ok(Self { data: Some(header.data), ..summary })
-    }
 }
 
 impl Circuit {
@@ -66,7 +48,6 @@ impl Circuit {
             edges: self.weights.iter().flatten().map(Matrix::edges).sum(),
             parameters: self.parameters(),
             heads: self.graph.heads(),
-            data: None,
         }
     }
 }
@@ -93,6 +74,6 @@ impl fmt::Display for Summary {
         if self.variables.len() > LISTED {
             write!(f, "\n  … and {} more", self.variables.len() - LISTED)?;
         }
-        self.data.as_ref().map_or(Ok(()), |hash| write!(f, "\nfitted to rows with the hash {hash}"))
+        Ok(())
     }
 }

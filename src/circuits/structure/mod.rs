@@ -136,12 +136,12 @@ impl Structure {
     /// The structure of that name with settings for a start.
     ///
     /// # Errors
-    /// When there is none; the message lists those there are. Also for `naive-bayes`, which needs its class.
+    /// When there is none; the message lists those there are.
     pub fn named(name: &str) -> Result<Self> {
         let (units, layer) = (16, Layer::Cp);
         Ok(match name {
             "mixture" => Self::Mixture { components: units },
-            "naive-bayes" => return Err(Error::invalid("naive-bayes needs the variable that is the class")),
+            "naive-bayes" => Self::NaiveBayes { class: String::new() },
             "hmm" => Self::Hmm { states: units, homogeneous: false },
             "hclt" => Self::hclt(units),
             "chow-liu" => Self::ChowLiu,
@@ -155,6 +155,32 @@ impl Structure {
                 return Err(Error::invalid(format!("no structure called {name}; there are {known}")));
             }
         })
+    }
+
+    /// What the structure of that name is, in one line.
+    pub(super) fn about(name: &str) -> &'static str {
+        match name {
+            "mixture" => "one latent for all variables",
+            "naive-bayes" => "all variables independent given one of them, the class (deterministic)",
+            "hmm" => "a chain of latents in the order of the variables",
+            "hclt" => "a hidden Chow-Liu tree: a latent for each variable, in the tree of most mutual information",
+            "chow-liu" => "the tree of most mutual information over the variables themselves (deterministic)",
+            "rat-spn" => "random splits, several times over, mixed at the root",
+            "poon-domingos" => "all rectangles of a picture on a grid, each split in every way",
+            "quad-tree" => "a picture in quadrants, down to its pixels",
+            "quad-graph" => "a picture in halves by rows and by columns",
+            _ => "random halves, down to single variables",
+        }
+    }
+
+    /// Refuses settings that no data could fit.
+    pub(super) fn check(&self) -> Result<()> {
+        match self {
+            Self::NaiveBayes { class } if class.is_empty() => {
+                Err(Error::Usage("naive-bayes needs the variable that is its class: --class NAME".into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The name, as `limbeck fit` knows it.

@@ -95,7 +95,7 @@ fn em_never_lowers_the_likelihood_of_any_structure() {
     let rows = draw(&truth, 80, 3).mask(|row, v| (row * 5 + v) % 7 == 0);
     for structure in all() {
         let mut learner = EmLearner::of(build::<f64>(&structure), &rows, None, Notes::default(), Em::exact()).unwrap();
-        let history = train(&mut learner, 80, &Plan::new(6, 80, Seed(0)), &mut quiet).unwrap();
+        let history = train(&mut learner, &Plan::new(6, 80, Seed(0)), &mut quiet).unwrap();
         let losses: Vec<f64> = history.records().iter().map(|r| r.loss).collect();
         assert!(losses.windows(2).all(|pair| pair[1] <= pair[0] + 1e-10), "{structure:?}: {losses:?}");
     }
@@ -173,7 +173,7 @@ fn entropies_and_divergences_of_deterministic_circuits_are_those_of_enumeration(
         let mut q = p.clone();
         let mut learner =
             EmLearner::of(p.clone(), &rows, None, Notes::default(), Em { pseudocount: 9.0, ..Em::exact() }).unwrap();
-        train(&mut learner, rows.len(), &Plan::new(1, 9, Seed(0)), &mut quiet).unwrap();
+        train(&mut learner, &Plan::new(1, 9, Seed(0)), &mut quiet).unwrap();
         q.weights.clone_from(&learner.model().weights);
         q.leaves.clone_from(&learner.model().leaves);
         let (a, b) = (log_prob(&p, &rows), log_prob(&q, &rows));
@@ -219,7 +219,7 @@ fn pruning_by_flow_costs_less_than_at_random() {
     let rows = draw(&c, 500, 9);
     let learned = {
         let mut learner = EmLearner::of(c, &rows, None, Notes::default(), Em::exact()).unwrap();
-        train(&mut learner, 500, &Plan::new(20, 500, Seed(0)), &mut quiet).unwrap();
+        train(&mut learner, &Plan::new(20, 500, Seed(0)), &mut quiet).unwrap();
         learner.into_circuit()
     };
     let [flow, random] = [PruneBy::Flow, PruneBy::Random].map(|by| learned.prune(0.6, by, &rows, Seed(1)).unwrap());

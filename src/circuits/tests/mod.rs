@@ -61,7 +61,7 @@ fn sharpened<T: Real>(graph: Graph, categories: usize, leaf: Leaf, seed: u64) ->
 /// The likelihood of a row by the definition of a circuit, node by node.
 pub(super) fn recursive<T: Real>(c: &Circuit<T>, b: usize, unit: usize, x: &[u16]) -> f64 {
     match &c.graph.blocks()[b].kind {
-        Kind::Input { variable, leaf } => c.leaves[*leaf].prob(unit, x[*variable]),
+        Kind::Input { variable, leaf } => c.leaves[*leaf].log_prob(unit, x[*variable]).exp(),
         Kind::Product { children } => children.iter().map(|child| recursive(c, *child, unit, x)).product(),
         Kind::Kronecker { left, right } => {
             let units = c.units(*right);

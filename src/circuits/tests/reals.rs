@@ -1,7 +1,7 @@
 //! Gaussian leaves: against closed forms of normal distributions.
 
 use super::*;
-use crate::data::Table;
+use crate::{circuits::leaf::Leaves, data::Continuous, train::Fit};
 use rand_distr::{Distribution, Normal, StandardNormal};
 
 fn names(n: usize) -> Vec<String> {
@@ -13,7 +13,7 @@ fn schema(vars: usize) -> Schema {
 }
 
 /// Two clusters in three dimensions, far from zero and on different scales.
-fn clusters(n: usize, seed: u64) -> Table {
+fn clusters(n: usize, seed: u64) -> Continuous {
     let mut rng = Seed(seed).stream("clusters", 0);
     let mut values = Vec::new();
     for _ in 0..n {
@@ -23,7 +23,7 @@ fn clusters(n: usize, seed: u64) -> Table {
             values.push(Normal::new(mean, spread).unwrap().sample(&mut rng));
         }
     }
-    Table::new(names(3), values).unwrap()
+    Continuous::new(names(3), values).unwrap()
 }
 
 fn mixture<T: Real>(vars: usize, units: usize, seed: u64) -> Circuit<T> {
@@ -39,16 +39,22 @@ fn density<T: Real>(c: &Circuit<T>, x: &[f64]) -> f64 {
     let weights = &c.weights[0][0].values;
     let of = |unit: usize| -> f64 {
         let known = x.iter().zip(&c.leaves).filter(|(x, _)| !x.is_nan());
-        known.map(|(x, leaves)| leaves.log_density(unit, *x)).sum::<f64>().exp()
+        known.map(|(x, leaves)| leaves.density().unwrap().log_density(leaves, unit, *x)).sum::<f64>().exp()
     };
     weights.iter().enumerate().map(|(unit, w)| w.f64() * of(unit)).sum()
+}
+
+/// Of a unit, in the units of the data.
+fn mean_and_deviation(leaves: &Leaves<f64>, unit: usize) -> (f64, f64) {
+    let [mean, square] = leaves.density().unwrap().moments(leaves, unit);
+    (mean, (square - mean * mean).sqrt())
 }
 
 #[test]
 fn densities_are_those_of_the_mixture() {
     let (wide, narrow) = (mixture::<f64>(3, 4, 1), mixture::<f32>(3, 4, 1));
     let values = vec![0.3, -1.0, 2.0, f64::NAN, 0.0, 9.0, 0.1, f64::NAN, f64::NAN];
-    let rows = Table::new(names(3), values).unwrap();
+    let rows = Continuous::new(names(3), values).unwrap();
     for (row, (wide_found, narrow_found)) in log_prob(&wide, &rows).iter().zip(log_prob(&narrow, &rows)).enumerate() {
         let want = density(&wide, rows.row(row)).ln();
         assert!((wide_found - want).abs() < 1e-12, "{wide_found} for {want}");
@@ -57,7 +63,7 @@ fn densities_are_those_of_the_mixture() {
     // A density integrates to one.
     let step = 0.02;
     let grid: Vec<f64> = (-1000..1000).map(|i| f64::from(i) * step).flat_map(|x| [x, f64::NAN, f64::NAN]).collect();
-    let grid = Table::new(names(3), grid).unwrap();
+    let grid = Continuous::new(names(3), grid).unwrap();
     let total: f64 = log_prob(&wide, &grid).iter().map(|p| p.exp() * step).sum();
     assert!((total - 1.0).abs() < 1e-9, "{total}");
 }
@@ -65,7 +71,7 @@ fn densities_are_those_of_the_mixture() {
 #[test]
 fn rows_far_out_have_the_likelihood_of_log_space() {
     let c = mixture::<f32>(3, 4, 2);
-    let rows = Table::new(names(3), vec![1e3, -2e4, 5.0, 3e9, 0.0, 0.0]).unwrap();
+    let rows = Continuous::new(names(3), vec![1e3, -2e4, 5.0, 3e9, 0.0, 0.0]).unwrap();
     let mut read = pass::inputs::Read::default();
     read.read(&rows, &[0, 1]).unwrap();
     for (row, found) in log_prob(&c, &rows).iter().enumerate() {
@@ -79,16 +85,16 @@ fn em_is_monotone_and_finds_the_clusters() {
     let rows = clusters(2000, 3).mask(|row, column| (row + column) % 9 == 0);
     for em in [Em::exact(), Em { pseudocount: 1e-3, ..Em::default() }, Em::anemone()] {
         let mut c = mixture::<f64>(3, 2, 4);
-        c.begin_near(&rows, Seed(5)).unwrap();
+        c.init_from_counts(&rows, Seed(5)).unwrap();
         let mut learner = EmLearner::of(c, &rows, None, Notes::default(), em).unwrap();
         let batch = if em.rule == Rule::FullBatch { 2000 } else { 250 };
-        let history = train(&mut learner, 2000, &Plan::new(60, batch, Seed(0)), &mut quiet).unwrap();
+        let history = train(&mut learner, &Plan::new(60, batch, Seed(0)), &mut quiet).unwrap();
         let losses: Vec<f64> = history.epochs().iter().map(|e| e.1).collect();
         if em.rule == Rule::FullBatch {
             assert!(losses.windows(2).all(|pair| pair[1] <= pair[0] + 1e-10), "{losses:?}");
         }
         let learned = learner.model();
-        let mut found: Vec<(f64, f64)> = (0..2).map(|unit| learned.leaves[0].mean_and_deviation(unit)).collect();
+        let mut found: Vec<(f64, f64)> = (0..2).map(|unit| mean_and_deviation(&learned.leaves[0], unit)).collect();
         found.sort_by(|a, b| a.0.total_cmp(&b.0));
         for ((mean, deviation), want) in found.into_iter().zip([1000.0, 1010.0]) {
             assert!((mean - want).abs() < 0.2 && (deviation - 1.0).abs() < 0.1, "{:?}: {mean} ± {deviation}", em.rule);
@@ -98,14 +104,16 @@ fn em_is_monotone_and_finds_the_clusters() {
 
 #[test]
 fn a_unit_on_a_single_value_keeps_its_floor() {
-    let rows = Table::new(names(1), (0..50).map(|i| if i < 40 { 7.0 } else { f64::from(i) }).collect()).unwrap();
+    let rows = Continuous::new(names(1), (0..50).map(|i| if i < 40 { 7.0 } else { f64::from(i) }).collect()).unwrap();
     let mut c = mixture::<f64>(1, 3, 6);
-    c.begin_near(&rows, Seed(1)).unwrap();
+    c.init_from_counts(&rows, Seed(1)).unwrap();
     let mut learner = EmLearner::of(c, &rows, None, Notes::default(), Em::exact()).unwrap();
-    train(&mut learner, 50, &Plan::new(200, 50, Seed(0)), &mut quiet).unwrap();
+    train(&mut learner, &Plan::new(200, 50, Seed(0)), &mut quiet).unwrap();
     let leaves = &learner.model().leaves[0];
-    let least = (0..3).map(|unit| leaves.mean_and_deviation(unit).1).fold(f64::INFINITY, f64::min);
-    assert!((least / leaves.frame.scale - 0.01).abs() < 1e-12, "{least}");
+    let least = (0..3).map(|unit| mean_and_deviation(leaves, unit).1).fold(f64::INFINITY, f64::min);
+    // One over the rows, in deviations of the column.
+    assert!((least / leaves.frame.scale - 0.02).abs() < 1e-9, "{least}");
+    assert!(leaves.at_floor() >= 1);
     assert!(log_prob(learner.model(), &rows).iter().all(|p| p.is_finite()));
 }
 
@@ -121,7 +129,7 @@ fn every_structure_over_reals_is_fitted_asked_drawn_from_and_saved() {
         Structure::RatSpn { depth: 1, replicas: 2, units: 3, layer: Layer::Tucker },
     ] {
         let settings = FitCircuit { epochs: 30, ..FitCircuit::new(structure.clone()) };
-        let (c, _) = settings.fit_reals(&rows, None, Seed(1)).unwrap();
+        let (c, _) = settings.reals().fit(&rows, None, Seed(1)).unwrap();
         let evidence = c.evidence(&test).unwrap();
         // The clusters' own density: the entropy of which, and of three normal distributions.
         let own = -(0.3_f64 * 0.3_f64.ln() + 0.7 * 0.7_f64.ln());
@@ -150,9 +158,30 @@ fn every_structure_over_reals_is_fitted_asked_drawn_from_and_saved() {
         assert_eq!(RealCircuit::load(&path).unwrap(), c);
         assert!(Circuit::load(&path).unwrap_err().to_string().contains("RealCircuit"));
     }
-    assert!(FitCircuit::new(Structure::ChowLiu).fit_reals(&rows, None, Seed(0)).is_err());
+    assert!(FitCircuit::new(Structure::ChowLiu).reals().fit(&rows, None, Seed(0)).is_err());
     let mut rng = Seed(1).stream("x", 0);
-    let noise = Table::new(names(2), (0..20).map(|_| StandardNormal.sample(&mut rng)).collect()).unwrap();
-    let (c, _) = FitCircuit::new(Structure::Mixture { components: 2 }).fit_reals(&noise, None, Seed(0)).unwrap();
+    let noise = Continuous::new(names(2), (0..20).map(|_| StandardNormal.sample(&mut rng)).collect()).unwrap();
+    let (c, _) = FitCircuit::new(Structure::Mixture { components: 2 }).reals().fit(&noise, None, Seed(0)).unwrap();
     assert!(c.log_prob(&rows).is_err());
+}
+
+/// `exp(1.5 N)`: narrow where most of the rows are, in deviations of a column that its tail has made wide.
+#[test]
+fn a_heavy_tail_does_not_widen_the_bulk() {
+    let mut rng = Seed(4).stream("tail", 0);
+    let mut lognormal = |_| -> f64 { (1.5 * rng.sample::<f64, _>(StandardNormal)).exp() };
+    let rows = Continuous::new(names(1), (0..2000).map(&mut lognormal).collect()).unwrap();
+    let test = Continuous::new(names(1), (0..2000).map(&mut lognormal).collect()).unwrap();
+    let settings = FitCircuit { epochs: 60, ..FitCircuit::new(Structure::Mixture { components: 8 }) };
+    let loss = |settings: &FitCircuit| -> f64 {
+        let (c, _) = settings.clone().reals().fit(&rows, None, Seed(1)).unwrap();
+        -c.evidence(&test).unwrap().mean()
+    };
+    // The entropy of a lognormal distribution: μ + ½ log(2πe σ²).
+    let entropy = 0.5 * (std::f64::consts::TAU * std::f64::consts::E * 2.25).ln();
+    let (usual, wide) = (loss(&settings), loss(&FitCircuit { least_scale: 0.05, ..settings.clone() }));
+    assert!(usual < entropy + 0.25, "{usual} for an entropy of {entropy}");
+    assert!(wide > usual + 0.05, "{wide} with a floor that binds, {usual} without");
+    let floored = FitCircuit { least_scale: 0.05, ..settings }.reals().fit(&rows, None, Seed(1)).unwrap().1;
+    assert!(floored.warnings()[0].contains("lie at the least scale"), "{:?}", floored.warnings());
 }

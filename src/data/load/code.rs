@@ -5,6 +5,7 @@ use crate::{
     Error, Result,
     data::{Coding, Discrete, MISSING, Schema, Variable},
 };
+use std::collections::{HashMap, HashSet};
 
 /// The most categories that are learned without being asked for.
 const MOST_CATEGORIES: usize = 4096;
@@ -27,6 +28,14 @@ impl Loaded {
             Self::Array(array) => array.discrete(coding),
             Self::Columns(frame) => frame.discrete(coding),
         }
+    }
+
+    /// Columns that a model with that schema has no use for.
+    pub fn unused(&self, schema: &Schema) -> Vec<&str> {
+        let Self::Columns(frame) = self else { return vec![] };
+        let used: HashSet<&str> = schema.variables.iter().map(|v| v.name.as_str()).collect();
+        let by_name = frame.names.iter().any(|name| used.contains(name.as_str()));
+        frame.names.iter().map(String::as_str).filter(|name| by_name && !used.contains(name)).collect()
     }
 
     /// The file it came from.
@@ -64,13 +73,13 @@ fn outside(origin: &str, place: String, variable: &Variable, found: usize) -> Er
 }
 
 /// The place of a cell of a CSV file, whose first line is the header.
-fn line(row: usize, variable: &str) -> String {
+pub(super) fn line(row: usize, variable: &str) -> String {
     format!("line {}, column {variable}", row + 2)
 }
 
 impl Array {
     /// The number at `i`; NaN where it is missing.
-    fn value(&self, i: usize) -> f64 {
+    pub(super) fn value(&self, i: usize) -> f64 {
         match &self.values {
             Values::Bytes(v) => v[i].into(),
             Values::Integers(v) if v[i] == -1 => f64::NAN,
@@ -149,8 +158,9 @@ impl Frame {
     }
 
     /// The column of each variable: by name where the names agree, else by position.
-    fn order(&self, schema: &Schema) -> Result<Vec<usize>> {
-        let by_name = |v: &Variable| self.names.iter().position(|name| *name == v.name);
+    pub(super) fn order(&self, schema: &Schema) -> Result<Vec<usize>> {
+        let places: HashMap<&str, usize> = self.names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+        let by_name = |v: &Variable| places.get(v.name.as_str()).copied();
         if let Some(columns) = schema.variables.iter().map(by_name).collect() {
             return Ok(columns);
         }

@@ -5,6 +5,7 @@ mod csv;
 mod folder;
 mod idx;
 mod npy;
+mod reals;
 
 pub use csv::{Column, Frame};
 pub(crate) use folder::load_image;

@@ -1,15 +1,15 @@
 //! Data sets with their shapes in their types.
 
+mod continuous;
 mod images;
 mod maps;
 mod sound;
-mod table;
 mod text;
 
+pub use continuous::{Continuous, binned};
 pub use images::Images;
 pub use maps::LabelMaps;
 pub use sound::Sound;
-pub use table::Table;
 pub use text::Text;
 
 /// Codes of bytes, checked against a number of categories by [`super::Discrete::new`].

@@ -1,6 +1,6 @@
 //! Sounds.
 
-use crate::{Error, Result, archive::write_atomically, data::Table, random::Seed};
+use crate::{Error, Result, archive::write_atomically, data::Continuous, random::Seed};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::{io, path::Path};
@@ -103,13 +103,13 @@ impl Sound {
     ///
     /// # Errors
     /// When a number is 0, or the sound is shorter than a piece.
-    pub fn pieces(&self, length: usize, step: usize) -> Result<Table> {
+    pub fn pieces(&self, length: usize, step: usize) -> Result<Continuous> {
         if length == 0 || step == 0 || length > self.samples.len() {
             let sound = format!("a sound of {} samples", self.samples.len());
             return Err(Error::invalid(format!("{sound} has no pieces of {length}, one every {step}")));
         }
         let rows = self.samples.windows(length).step_by(step);
-        Table::new((0..length).map(|t| format!("t{t}")).collect(), rows.flatten().copied().collect())
+        Continuous::new((0..length).map(|t| format!("t{t}")).collect(), rows.flatten().copied().collect())
     }
 }
 

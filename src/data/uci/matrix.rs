@@ -1,6 +1,6 @@
 //! Rows of numbers, cut and put into units of deviations.
 
-use super::{Splits, Table};
+use super::{Continuous, Splits};
 use crate::{Error, Result, math::mean_and_deviation};
 use std::path::Path;
 
@@ -94,9 +94,9 @@ impl Matrix {
         Ok(Parts { train, valid, test })
     }
 
-    fn table(self, path: &Path) -> Result<Table> {
+    fn table(self, path: &Path) -> Result<Continuous> {
         let names = (0..self.width).map(|c| format!("x{c}")).collect();
-        Table::new(names, self.values).map_err(|e| Error::file(path, e))
+        Continuous::new(names, self.values).map_err(|e| Error::file(path, e))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Source: Papamakarios, Pavlakou and Murray 2017, appendix D, and the code that goes with it. Where the paper shuffles or adds
 //! noise, the random numbers are other ones. Every table leaves in units of deviations, as all published numbers are.
 
-use super::Table;
+use super::Continuous;
 use crate::{
     Error, Result,
     random::{Seed, permutation},
@@ -22,11 +22,11 @@ mod tests;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Splits {
     /// Training rows.
-    pub train: Table,
+    pub train: Continuous,
     /// Validation rows.
-    pub valid: Table,
+    pub valid: Continuous,
     /// Test rows.
-    pub test: Table,
+    pub test: Continuous,
 }
 
 /// POWER, 6 columns: `data.npy` of the MAF paper's archive, or `household_power_consumption.txt` as UCI has it (rows with missing

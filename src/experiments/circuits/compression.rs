@@ -6,6 +6,7 @@ use crate::{
     circuits::{FitCircuit, Structure},
     experiments::Lab,
     plot::Table,
+    train::Fit,
 };
 use image::{ExtendedColorType, ImageEncoder, codecs::png};
 use lzma_rust2::{XzOptions, XzWriter};

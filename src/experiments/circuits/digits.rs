@@ -7,14 +7,14 @@ use crate::{
     data::{Rows, Split, shipped},
     experiments::Lab,
     plot::{Axis, Lines, Series, Table, TreeMap},
+    train::Fit,
 };
-use std::f64::consts::LN_2;
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let digits = shipped::digits()?.discrete();
     let split = Split::random(digits.len(), 0.1, 0.2, lab.seed);
     let [train, valid, test] = [&split.train, &split.valid, &split.test].map(|rows| digits.select(rows));
-    let dims = train.schema().len() as f64;
+    let dims = train.schema().len();
 
     let sizes = [1, 2, 4, 8, 16, 32, 64];
     let mut results = Vec::new();
@@ -24,7 +24,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         let settings = FitCircuit { epochs, ..FitCircuit::new(Structure::hclt(states)) };
         let (circuit, history) = settings.fit(&train, Some(&valid), lab.seed)?;
         let evidence = circuit.evidence(&test)?;
-        let error = evidence.standard_error() / (dims * LN_2);
+        let error = evidence.bits_per_dim_error()?;
         results.push((states, circuit.parameters(), evidence.bits_per_dim()?, error));
         if states == 16 {
             let information = mutual_information(&train, lab.seed)?;

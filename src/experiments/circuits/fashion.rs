@@ -8,8 +8,8 @@ use crate::{
     experiments::{Lab, published},
     notebook::Scale,
     plot::Table,
+    train::Fit,
 };
-use std::f64::consts::LN_2;
 
 type Fashion = Images<1, 28, 28>;
 
@@ -22,7 +22,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let split = Split::random(rows.len(), 0.1, 0.0, lab.seed);
     let (train, valid) = (Subset::new(&rows, split.train), Subset::new(&rows, split.valid));
     let units = lab.scale.pick(16, 64);
-    let dims = rows.schema().len() as f64;
+    let dims = rows.schema().len();
     let em = Em { pseudocount: 0.01, first_step: 0.8, last_step: 0.02, ..Em::default() };
     let mut found = Vec::new();
     for structure in [Structure::hclt(units), Structure::QuadTree { units, layer: Layer::Cp, tied: false }] {
@@ -32,7 +32,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         let settings = FitCircuit { epochs, batch: 256, patience: 5, em, ..FitCircuit::new(structure) };
         let (circuit, history) = settings.fit(&train, Some(&valid), lab.seed)?;
         let evidence = circuit.evidence(&test)?;
-        let error = evidence.standard_error() / (dims * LN_2);
+        let error = evidence.bits_per_dim_error()?;
         let images = train.len().to_string();
         found.push((name.to_string(), images, circuit.parameters().to_string(), evidence.bits_per_dim()?, error));
         if found.len() == 1 {

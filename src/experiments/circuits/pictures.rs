@@ -4,15 +4,15 @@ use crate::{
     Result,
     circuits::Circuit,
     data::Discrete,
+    evidence::bits_per_dim,
     plot::{Lines, Series, Tiles},
     random::Seed,
     train::History,
 };
-use std::f64::consts::LN_2;
 
 /// Loss on the training and the validation rows by epoch, in bits per dimension.
-pub(super) fn learning(title: &str, history: &History, dims: f64) -> Lines {
-    let bits = |nats: f64| nats / (dims * LN_2);
+pub(super) fn learning(title: &str, history: &History, dims: usize) -> Lines {
+    let bits = |nats: f64| bits_per_dim(nats, dims);
     let epochs = history.epochs();
     Lines::new(title, "epoch", "bits per dimension")
         .with(Series::new("train", epochs.iter().map(|e| (e.0 as f64, bits(e.1)))))

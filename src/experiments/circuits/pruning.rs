@@ -6,6 +6,7 @@ use crate::{
     circuits::{FitCircuit, PruneBy, Structure},
     experiments::Lab,
     plot::{Axis, Lines, Series},
+    train::Fit,
 };
 
 /// What is drawn for a loss of nothing, or less.

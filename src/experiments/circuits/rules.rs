@@ -5,15 +5,15 @@ use crate::{
     Result,
     circuits::{Em, FitCircuit, Rule, Structure},
     data::Rows,
+    evidence::bits_per_dim,
     experiments::Lab,
     plot::{Lines, Series},
-    train::History,
+    train::{Fit, History},
 };
-use std::f64::consts::LN_2;
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let [train, valid, _] = digits(lab)?;
-    let dims = train.schema().len() as f64;
+    let dims = train.schema().len();
     let rules = [
         ("full batch", Em::exact()),
         ("mini-batch", Em::default()),
@@ -27,7 +27,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         let epochs = lab.scale.pick(40, 200);
         let settings = FitCircuit { epochs, patience: 0, em, ..FitCircuit::new(Structure::hclt(16)) };
         let (_, history): (_, History) = settings.fit(&train, Some(&valid), lab.seed)?;
-        let points = history.epochs().into_iter().filter_map(|e| Some((e.0 as f64, e.2? / (dims * LN_2))));
+        let points = history.epochs().into_iter().filter_map(|e| Some((e.0 as f64, bits_per_dim(e.2?, dims))));
         lines = lines.with(Series::new(name, points.skip(1)));
     }
     lab.figure("circuits-em", &lines)

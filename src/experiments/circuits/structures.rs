@@ -4,15 +4,13 @@ use super::digits;
 use crate::{
     Result,
     circuits::{FitCircuit, Layer, Structure},
-    data::Rows,
     experiments::{Lab, published},
     plot::{Axis, Lines, Series, Table},
+    train::Fit,
 };
-use std::f64::consts::LN_2;
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let [train, valid, test] = digits(lab)?;
-    let dims = train.schema().len() as f64;
     let sizes: &[usize] = &[4, 8, 16, 32];
     let of = |make: &dyn Fn(usize) -> Structure| sizes.iter().map(|units| make(*units)).collect::<Vec<_>>();
     let tucker = |units: usize| units / 2;
@@ -42,7 +40,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
             let evidence = circuit.evidence(&test)?;
             let bits = evidence.bits_per_dim()?;
             points.push((circuit.parameters() as f64, bits));
-            rows.push((name, units, circuit.parameters(), bits, evidence.standard_error() / (dims * LN_2)));
+            rows.push((name, units, circuit.parameters(), bits, evidence.bits_per_dim_error()?));
         }
         lines = lines.with(Series::new(name, points));
     }

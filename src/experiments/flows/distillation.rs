@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    data::{Oracle, Table as Rows},
+    data::{Continuous, Oracle},
     distill::{Divergence, FlowDistiller, divergence},
     experiments::{Claim, Lab},
     flows::{Autoregressive, Bounded, Flow, FlowLearner, Inverse, Permute, Stack, TableFlow},
@@ -32,10 +32,11 @@ fn adam(steps: u64) -> AdamConfig {
 }
 
 /// A teacher that has learned these rows.
-pub(super) fn teacher(rows: &Rows, flow: Mafs, steps: u64, seed: Seed) -> Result<TableFlow<usize, Mafs>> {
-    let mut learner = FlowLearner::new(Flow::normal(flow), rows.names().len(), rows, None, adam(steps))?;
+pub(super) fn teacher(rows: &Continuous, flow: Mafs, steps: u64, seed: Seed) -> Result<TableFlow<usize, Mafs>> {
+    let mut learner =
+        FlowLearner::new(&Cpu::default(), Flow::normal(flow), rows.names().len(), rows, None, adam(steps))?;
     let epochs = steps.div_ceil(rows.len().div_ceil(256) as u64);
-    train(&mut learner, rows.len(), &Plan::new(epochs, 256, seed), &mut quiet)?;
+    train(&mut learner, &Plan::new(epochs, 256, seed), &mut quiet)?;
     Ok(learner.into_model())
 }
 
@@ -52,14 +53,15 @@ pub(super) fn student(
 ) -> Result<Distilled> {
     const BATCH: usize = 256;
     let start = Flow::normal(Inverse(mafs(d, layers, hidden, seed.child("student", 0))?));
-    let mut distiller = FlowDistiller::new(teacher, start, d, by, adam(steps))?;
-    let kl = |student: &Flow<_>| divergence(student, teacher, (2000, d), seed.child("divergence", 0)).0;
-    let mut curve = vec![(1.0, kl(distiller.student()))];
+    let mut distiller = FlowDistiller::new(&Cpu::default(), teacher, start, d, by, adam(steps))?;
+    let kl =
+        |student: &Flow<_>| divergence(&Cpu::default(), student, teacher, (2000, d), seed.child("divergence", 0)).0;
+    let mut curve = vec![(1.0, kl(distiller.model()))];
     for round in 0..steps / every {
-        train(&mut distiller, BATCH, &Plan::new(every, BATCH, seed.child("round", round)), &mut quiet)?;
-        curve.push((((round + 1) * every) as f64, kl(distiller.student())));
+        train(&mut distiller, &Plan::steps(every, BATCH, seed.child("round", round)), &mut quiet)?;
+        curve.push((((round + 1) * every) as f64, kl(distiller.model())));
     }
-    Ok((distiller.into_student(), curve))
+    Ok((distiller.into_model(), curve))
 }
 
 /// What a student has come to.
@@ -78,7 +80,7 @@ impl Reached {
 }
 
 /// Of the eight modes, those that have a quarter of their share at least.
-fn covered(points: &Rows) -> usize {
+fn covered(points: &Continuous) -> usize {
     let mut counts = [0_usize; 8];
     for i in 0..points.len() {
         let row = points.row(i);
@@ -112,7 +114,8 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
             teachers.push((oracle.gap(&teacher.evidence(&test)?), covered(&teacher.sample(4000, seed)?)));
             for ((_, by), reached) in ways.iter().zip(&mut reached) {
                 let (student, curve) = student(teacher.flow(), (2, 5, 64), *by, (steps, every), seed)?;
-                let student = TableFlow::framed(student, 2, rows.names().to_vec(), teacher.frame().to_vec())?;
+                let student =
+                    TableFlow::framed(&Cpu::default(), student, 2, rows.schema().clone(), teacher.frame().to_vec())?;
                 let gap = oracle.gap(&student.evidence(&test)?);
                 reached.push(Reached { curve, gap, modes: covered(&student.sample(4000, seed)?) });
             }

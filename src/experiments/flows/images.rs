@@ -113,18 +113,17 @@ where
     lab.say(format!("{name}, {}, λ = {lambda}", set.name));
     let [rows, valid, test] = &set.parts;
     let parameters = bijection.num_trainable_params();
-    let model = ImageFlow::new(bijection, lambda, rows.levels())?;
+    let model = ImageFlow::new(&Cpu::default(), bijection, lambda, rows.levels())?;
     let steps = set.epochs * rows.len().div_ceil(64) as u64;
     let rate = Schedule::constant(if name.starts_with("Gauss") { 1e-2 } else { 1e-3 }).cosine(steps, 0.02);
     let adam = AdamConfig { rate, clip: Some(5.0), ..AdamConfig::default() };
-    let mut learner = ImageLearner::new(model, rows.clone(), Some(valid.clone()), adam, lab.seed.child("noise", 0))?;
+    let mut learner = ImageLearner::new(model, rows, Some(valid), adam, lab.seed.child("noise", 0))?;
     let plan = Plan { patience: Some(20), ..Plan::new(set.epochs, 64, lab.seed) };
-    train(&mut learner, rows.len(), &plan, &mut quiet)?;
+    train(&mut learner, &plan, &mut quiet)?;
     let (model, seed) = (learner.into_model(), Seed(1));
     let evidence = model.evidence(test, seed)?;
     let logits = evidence.mean();
     let bits = evidence.into_dequantised(&model.logits(test, seed)?.1)?;
-    let scale = (C * H * W) as f64 * std::f64::consts::LN_2;
     found.push(Found {
         images: set.name,
         flow: name,
@@ -132,7 +131,7 @@ where
         lambda,
         logits,
         bits: bits.bits_per_dim()?,
-        error: bits.standard_error() / scale,
+        error: bits.bits_per_dim_error()?,
     });
     tiles.with(&format!("{name}, λ = {lambda}"), &model.sample(12, lab.seed)?.discrete())
 }

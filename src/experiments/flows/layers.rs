@@ -31,8 +31,8 @@ where
     lab.say(title);
     let rows = Oracle::Moons.sample(lab.scale.pick(3000, 20_000), lab.seed)?;
     let adam = AdamConfig { rate: Schedule::constant(2e-3), clip: Some(5.0), ..AdamConfig::default() };
-    let mut learner = FlowLearner::new(Flow::normal(stack), Const::<2>, &rows, None, adam)?;
-    train(&mut learner, rows.len(), &Plan::new(lab.scale.pick(40, 300), 128, lab.seed), &mut quiet)?;
+    let mut learner = FlowLearner::new(&Cpu::default(), Flow::normal(stack), Const::<2>, &rows, None, adam)?;
+    train(&mut learner, &Plan::new(lab.scale.pick(40, 300), 128, lab.seed), &mut quiet)?;
     let model = learner.into_model();
     let layers = model.flow().bijection.layers();
     let frame = model.frame();

@@ -37,11 +37,10 @@ fn learned(lab: &Lab, seed: Seed) -> Result<Learned> {
     let part = |range: std::ops::Range<usize>| -> Images<1, 8, 8> { images.select(&range.collect::<Vec<_>>()) };
     let (rows, test) = (part(0..lab.scale.pick(600, 1500)), part(1500..1532));
     let device = Cpu::seed_from_u64(seed.0);
-    let model = ImageFlow::new(mint_net(&device, DIGITS, 2, HIDDEN)?, 0.05, images.levels())?;
+    let model = ImageFlow::new(&device, mint_net(&device, DIGITS, 2, HIDDEN)?, 0.05, images.levels())?;
     let adam = AdamConfig { clip: Some(5.0), ..AdamConfig::default() };
-    let n = rows.len();
-    let mut learner = ImageLearner::new(model, rows, None, adam, seed)?;
-    train(&mut learner, n, &Plan::new(lab.scale.pick(5, 30), 50, seed), &mut quiet)?;
+    let mut learner = ImageLearner::new(model, &rows, None, adam, seed)?;
+    train(&mut learner, &Plan::new(lab.scale.pick(5, 30), 50, seed), &mut quiet)?;
     let model = learner.into_model();
     let mut layer = Mint::new(&device, DIGITS.dims(), DIGITS, 3, HIDDEN, false)?;
     load_params(&mut layer, &params(&model.flow().bijection.0.layers()[0].0))?;

@@ -13,7 +13,7 @@ mod tables;
 use super::{Experiment, Lab};
 use crate::{
     Result,
-    data::{Oracle, Table as Rows},
+    data::{Continuous, Oracle},
     flows::FlowModel,
     random::Seed,
 };
@@ -42,7 +42,7 @@ fn reach(oracle: Oracle) -> f64 {
 }
 
 /// Training, validation and test rows.
-fn rows(lab: &Lab, oracle: Oracle, seed: Seed) -> Result<[Rows; 3]> {
+fn rows(lab: &Lab, oracle: Oracle, seed: Seed) -> Result<[Continuous; 3]> {
     let train = lab.scale.pick(3000, 20_000);
     Ok([
         oracle.sample(train, seed.child("train", 0))?,
@@ -52,7 +52,7 @@ fn rows(lab: &Lab, oracle: Oracle, seed: Seed) -> Result<[Rows; 3]> {
 }
 
 /// How far a flow is from the entropy of what it has learned, and the standard error of that.
-fn gap(oracle: Oracle, flow: &FlowModel, test: &Rows) -> Result<(f64, f64)> {
+fn gap(oracle: Oracle, flow: &FlowModel, test: &Continuous) -> Result<(f64, f64)> {
     let evidence = flow.evidence(test)?;
     Ok((oracle.gap(&evidence), evidence.standard_error()))
 }

@@ -3,11 +3,12 @@
 use super::{gap, reach, rows};
 use crate::{
     Result,
-    data::{Oracle, Table as Rows},
+    data::{Continuous, Oracle},
     experiments::{Claim, Lab},
     flows::{FitFlow, FlowKind},
     plot::{Axis, Lines, Planes, Series, Table},
     random::Seed,
+    train::Fit,
 };
 
 fn settings(lab: &Lab, kind: FlowKind) -> FitFlow {
@@ -30,7 +31,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
             let (flow, _) = settings(lab, kind).fit(&train, Some(&valid), lab.seed)?;
             let (gap, error) = gap(oracle, &flow, &test)?;
             found.push((kind.name(), oracle.name(), flow.parameters(), oracle.entropy(), gap, error));
-            let cells = Rows::new(flow.names().to_vec(), Planes::cells(reach(oracle)).concat())?;
+            let cells = Continuous::new(flow.names().to_vec(), Planes::cells(reach(oracle)).concat())?;
             let log_probs = flow.evidence(&cells)?.log_probs().to_vec();
             pictures = pictures.density(kind.name(), reach(oracle), |_| log_probs);
         }

@@ -39,9 +39,9 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     lab.say("a teacher of a sound");
     let steps = lab.scale.pick(200, 4000);
     let flow = Flow::normal(waves(2, 16, lab.seed.child("teacher", 0))?);
-    let mut learner = FlowLearner::new(flow, PIECE, &rows, None, adam(steps))?;
+    let mut learner = FlowLearner::new(&Cpu::default(), flow, PIECE, &rows, None, adam(steps))?;
     let epochs = steps.div_ceil(rows.len().div_ceil(32) as u64);
-    train(&mut learner, rows.len(), &Plan::new(epochs, 32, lab.seed), &mut quiet)?;
+    train(&mut learner, &Plan::new(epochs, 32, lab.seed), &mut quiet)?;
     let teacher = learner.into_model();
     let mut lines =
         Lines::new("A student of a sound, by draws inside", "steps", "KL(student ‖ teacher), nats a moment")
@@ -52,19 +52,19 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     for draws in [1, 8] {
         lab.say(format!("a student, draws inside: {draws}"));
         let start = Flow { bijection: Inverse(waves(4, 16, lab.seed.child("student", 0))?), base: Logistic };
-        let mut distiller = ParallelDistiller::new(teacher.flow(), start, PIECE, draws, adam(steps))?;
+        let mut distiller = ParallelDistiller::new(&Cpu::default(), teacher.flow(), start, PIECE, draws, adam(steps))?;
         let judge =
             |student: &ParallelDistiller<'_, usize, Waves, Waves>| mean_and_deviation(&student.estimates(200, Seed(1)));
         let mut curve = vec![(1.0, judge(&distiller).0 / PIECE as f64)];
         let every = steps / 5;
         for round in 0..5 {
-            train(&mut distiller, 16, &Plan::new(every, 16, lab.seed.child("round", round)), &mut quiet)?;
+            train(&mut distiller, &Plan::steps(every, 16, lab.seed.child("round", round)), &mut quiet)?;
             curve.push((((round + 1) * every) as f64, judge(&distiller).0 / PIECE as f64));
         }
         let (mean, deviation) = judge(&distiller);
         found.push((draws, mean / PIECE as f64, deviation / PIECE as f64));
         lines = lines.with(Series::new(&format!("draws: {draws}"), curve));
-        students.push(distiller.into_student());
+        students.push(distiller.into_model());
     }
     lab.figure("flows-sound", &lines)?;
     let heard = |name: &str, values: Vec<f64>, at: f64| {
@@ -82,8 +82,12 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         .with(heard("the student", drawn, -2.0));
     lab.figure("flows-sound-pieces", &pictures)?;
     let own = teacher.evidence(&test)?;
-    let plain =
-        TableFlow::started(Flow { bijection: Stack::<Wave<usize, Bounded>>::new(vec![]), base: Normal }, PIECE, &rows)?;
+    let plain = TableFlow::started(
+        &Cpu::default(),
+        Flow { bijection: Stack::<Wave<usize, Bounded>>::new(vec![]), base: Normal },
+        PIECE,
+        &rows,
+    )?;
     let nats = |mean: f64| mean / PIECE as f64;
     let table = Table::new()
         .text("flow", ["independent moments", "teacher", "student, 1 draw", "student, 8 draws"])?

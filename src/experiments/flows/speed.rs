@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Result,
-    data::{Table as Rows, shipped},
+    data::{Continuous, shipped},
     distill::Divergence,
     experiments::{Claim, Lab},
     flows::Bijection,
@@ -19,7 +19,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     const ROWS: usize = 100;
     let images = shipped::digits()?;
     let pixels = images.pixels().iter().map(|p| f64::from(*p)).collect();
-    let rows = Rows::new((0..D).map(|i| format!("pixel {i}")).collect(), pixels)?.dequantised(lab.seed);
+    let rows = Continuous::new((0..D).map(|i| format!("pixel {i}")).collect(), pixels)?.dequantised(lab.seed);
     let steps = lab.scale.pick(600, 4000);
     let mut found = Vec::new();
     for i in 0..5 {

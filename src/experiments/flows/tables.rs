@@ -2,12 +2,13 @@
 
 use crate::{
     Error, Result,
-    data::{Split, Table as Rows, shipped},
+    data::{Continuous, Split, shipped},
     evidence::{Evidence, Exact, Space},
     experiments::{Lab, published},
     flows::{FitFlow, FlowKind},
     notebook::Scale,
     plot::{Dots, Table},
+    train::Fit,
 };
 use rand::RngExt;
 
@@ -52,7 +53,7 @@ fn is_quick(kind: FlowKind) -> bool {
 }
 
 /// Spectral values of the satellite table with uniform noise, as they are whole numbers; its training and test rows.
-fn satellite(lab: &Lab) -> Result<(&'static str, Rows, Rows)> {
+fn satellite(lab: &Lab) -> Result<(&'static str, Continuous, Continuous)> {
     let all = shipped::satellite()?;
     let spectral = all.columns(&(0..36).collect::<Vec<_>>()).dequantised(lab.seed);
     let rows = |range: std::ops::Range<usize>| spectral.select(&range.collect::<Vec<_>>());
@@ -61,8 +62,8 @@ fn satellite(lab: &Lab) -> Result<(&'static str, Rows, Rows)> {
 
 /// Grey patches of 8 × 8 pixels in the manner of BSDS300: uniform noise, values in 0 to 1, the mean of a patch subtracted, the
 /// last pixel left out. Patches of one photograph are for training, of the other for testing.
-fn patches(lab: &Lab) -> Result<(&'static str, Rows, Rows)> {
-    let of = |photo: &str| -> Result<Rows> {
+fn patches(lab: &Lab) -> Result<(&'static str, Continuous, Continuous)> {
+    let of = |photo: &str| -> Result<Continuous> {
         let images = shipped::photo_patches::<8>(photo)?;
         let mut rng = lab.seed.stream(photo, 0);
         let mut values = Vec::new();
@@ -73,13 +74,13 @@ fn patches(lab: &Lab) -> Result<(&'static str, Rows, Rows)> {
             let mean = patch.iter().sum::<f64>() / 64.0;
             values.extend(patch[..63].iter().map(|x| x - mean));
         }
-        Rows::new((0..63).map(|i| format!("pixel {i}")).collect(), values)
+        Continuous::new((0..63).map(|i| format!("pixel {i}")).collect(), values)
     };
     Ok(("patches (63 columns)", of("chelsea")?, of("coffee")?))
 }
 
 /// Densities of `test` under the normal distribution with the mean and the covariance of `train`.
-fn gaussian(train: &Rows, test: &Rows) -> Result<Evidence<Exact>> {
+fn gaussian(train: &Continuous, test: &Continuous) -> Result<Evidence<Exact>> {
     use nalgebra::{DMatrix, DVector};
     let (n, d) = (train.len(), train.names().len());
     let x = DMatrix::from_fn(n, d, |i, j| train.row(i)[j]);

@@ -2,27 +2,22 @@
 
 use crate::{
     Error, Result,
-    archive::Archive,
     data::{self, Discrete, Schema, complete, fingerprint},
-    evidence::{Evidence, Exact, Space},
+    evidence::{Evidence, Exact, Fingerprint, Space},
     flows::{PerRow, Rows},
-    nn::{
-        Activation, Device, Perceptron, Real, Relu,
-        ops::rowwise,
-        optim::{Adam, AdamConfig},
-    },
+    nn::{Activation, Device, Perceptron, Real, Relu, ops::rowwise, optim::AdamConfig},
     random::Seed,
-    train::{Clock, Learner, put_module, take_module},
+    train::{Clock, GradientLearner, Loss, Objective, Trained},
 };
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, TensorCollection, ZeroGrads},
-    prelude::{Backward, MeanTo},
-    tensor::{Cpu, Storage, Tape, TensorFromVec, Trace},
+    nn::{ModuleVisitor, TensorCollection},
+    prelude::MeanTo,
+    tensor::{Cpu, Gradients, Storage, Tape, Trace},
     tensor_ops::Device as Plain,
 };
 use rand::RngExt;
-use std::{cell::RefCell, sync::Arc};
+use std::{marker::PhantomData, sync::Arc};
 
 /// A distribution of rows of zeros and ones, each value given those before it.
 ///
@@ -87,16 +82,18 @@ impl<A: Activation, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Bernou
     }
 }
 
-impl<A: Activation> BernoulliMade<A> {
+impl<A: Activation, Dev: Device<f32>> BernoulliMade<A, f32, Dev> {
     /// Exact log-probabilities of rows.
     ///
     /// # Errors
     /// When the rows have other variables, a value is missing, or is neither 0 nor 1.
     pub fn evidence(&self, rows: &dyn data::Rows) -> Result<Evidence<Exact>> {
-        let values = self.read(rows)?;
-        let dims = self.dims();
-        let blocks = values.chunks(1024 * dims).flat_map(|block| self.log_prob(Self::tensor(block, dims)).as_vec());
-        Ok(Evidence::new(blocks.map(f64::from).collect(), Space::Raw, dims)?.of_rows(fingerprint(rows)?))
+        let all: Vec<usize> = (0..rows.len()).collect();
+        let mut log_probs = Vec::with_capacity(all.len());
+        for block in all.chunks(1024) {
+            log_probs.extend(self.log_prob(self.read(rows, block)?).as_vec().into_iter().map(f64::from));
+        }
+        Ok(Evidence::new(log_probs, Space::Raw, self.dims())?.of_rows(fingerprint(rows)?))
     }
 
     /// `n` independent rows.
@@ -107,7 +104,7 @@ impl<A: Activation> BernoulliMade<A> {
         let (dims, mut rng) = (self.dims(), seed.stream("made", 0));
         let mut values = vec![0.0; n * dims];
         for i in 0..dims {
-            let logits = self.network.forward(Self::tensor(&values, dims)).as_vec();
+            let logits = self.network.forward(self.tensor(values.clone())).as_vec();
             for row in 0..n {
                 let one = Real::sigmoid(logits[row * dims + i]);
                 values[row * dims + i] = f32::from(u8::from(rng.random::<f32>() < one));
@@ -116,75 +113,84 @@ impl<A: Activation> BernoulliMade<A> {
         Discrete::new(Schema::uniform(&[dims], 2), values.into_iter().map(|x| x as u16).collect())
     }
 
-    fn tensor(values: &[f32], dims: usize) -> Rows<usize, f32, Cpu> {
-        Cpu::default().tensor_from_vec(values.to_vec(), (values.len() / dims, dims))
+    fn tensor(&self, values: Vec<f32>) -> Rows<usize, f32, Dev> {
+        let rows = values.len() / self.dims();
+        self.network.device().tensor_from_vec(values, (rows, self.dims()))
     }
 
-    fn read(&self, rows: &dyn data::Rows) -> Result<Vec<f32>> {
-        let (dims, values) = (self.dims(), complete(rows, self.dims())?);
+    /// The rows with these indices.
+    fn read(&self, rows: &dyn data::Rows, which: &[usize]) -> Result<Rows<usize, f32, Dev>> {
+        let (dims, values) = (self.dims(), complete(rows, which, self.dims())?);
         if let Some(at) = values.iter().position(|x| *x > 1.0) {
-            let place = format!("row {}, variable {}", at / dims, at % dims);
+            let place = format!("row {}, variable {}", which[at / dims], at % dims);
             return Err(Error::invalid(format!("{place}: {} is neither 0 nor 1", values[at])));
         }
-        Ok(values)
+        Ok(self.tensor(values))
     }
 }
 
-/// A MADE of zeros and ones that learns by maximum likelihood with Adam; a [`Learner`] for [`train`](crate::train::train).
-pub struct MadeLearner<A = Relu> {
-    made: BernoulliMade<A>,
-    adam: RefCell<Adam<Cpu>>,
-    train: Vec<f32>,
-    valid: Option<Discrete>,
+/// The mean negative log-probability of rows of zeros and ones.
+pub struct MadeLikelihood<'a, A = Relu, Dev = Cpu> {
+    train: &'a dyn data::Rows,
+    valid: Option<&'a dyn data::Rows>,
+    model: PhantomData<fn() -> (A, Dev)>,
 }
 
-impl<A: Activation> MadeLearner<A> {
+/// A MADE of zeros and ones that learns by maximum likelihood with Adam; a [`Learner`](crate::train::Learner) for
+/// [`train`](crate::train::train()).
+pub type MadeLearner<'a, A = Relu, Dev = Cpu> = GradientLearner<MadeLikelihood<'a, A, Dev>, Dev>;
+
+impl<'a, A: Activation, Dev: Device<f32>> MadeLearner<'a, A, Dev> {
     /// `valid` decides when to stop, if the plan has a patience.
     ///
     /// # Errors
-    /// As [`BernoulliMade::evidence`]; also when a setting of Adam is out of range.
+    /// When rows have other variables, or a setting of Adam is out of range.
     pub fn new(
-        made: BernoulliMade<A>,
-        train: &dyn data::Rows,
-        valid: Option<Discrete>,
+        made: BernoulliMade<A, f32, Dev>,
+        train: &'a dyn data::Rows,
+        valid: Option<&'a dyn data::Rows>,
         adam: AdamConfig,
     ) -> Result<Self> {
-        let train = made.read(train)?;
-        valid.as_ref().map(|valid| made.read(valid)).transpose()?;
-        Ok(Self { made, adam: RefCell::new(Adam::new(adam)?), train, valid })
-    }
-
-    /// The distribution as it is now.
-    pub fn made(&self) -> &BernoulliMade<A> {
-        &self.made
+        made.read(train, &[])?;
+        valid.map(|valid| made.read(valid, &[])).transpose()?;
+        let valid = valid.filter(|valid| !valid.is_empty());
+        Self::of(MadeLikelihood { train, valid, model: PhantomData }, made, adam)
     }
 }
 
-impl<A: Activation> Learner for MadeLearner<A> {
-    fn describe(&self) -> String {
-        format!("MADE of zeros and ones, {:?} units", self.made.network.sizes())
+impl<A: Activation, Dev: Device<f32>> Objective<Dev> for MadeLikelihood<'_, A, Dev> {
+    type Model = BernoulliMade<A, f32, Dev>;
+
+    fn describe(&self, made: &Self::Model) -> String {
+        format!("MADE of zeros and ones, {:?} units", made.network.sizes())
     }
 
-    fn step(&mut self, rows: &[usize], _: &Clock) -> Result<f64> {
-        let dims = self.made.dims();
-        let values: Vec<f32> = rows.iter().flat_map(|row| &self.train[row * dims..(row + 1) * dims]).copied().collect();
-        let x = BernoulliMade::<A>::tensor(&values, dims).traced(self.made.alloc_grads());
-        let loss = -self.made.log_prob(x).mean();
-        let value = f64::from(loss.as_vec()[0]);
-        self.adam.get_mut().update(&mut self.made, &mut loss.backward())?;
-        Ok(value)
+    fn rows(&self) -> Option<usize> {
+        Some(self.train.len())
     }
 
-    fn validate(&mut self) -> Result<Option<f64>> {
-        self.valid.as_ref().map(|valid| Ok(-self.made.evidence(valid)?.mean())).transpose()
+    fn data(&self) -> Result<[Option<Fingerprint>; 2]> {
+        Ok([Some(fingerprint(self.train)?), self.valid.map(fingerprint).transpose()?])
     }
 
-    fn save(&self, archive: &mut Archive) {
-        put_module(archive, "made", &self.made, &mut self.adam.borrow_mut());
+    fn loss(&self, made: &Self::Model, grads: Gradients<f32, Dev>, rows: &[usize], _: &Clock) -> Result<Loss<Dev>> {
+        Ok(-made.log_prob(made.read(self.train, rows)?.traced(grads)).mean())
     }
 
-    fn load(&mut self, archive: &Archive) -> Result<()> {
-        take_module(archive, "made", &mut self.made, self.adam.get_mut())
+    fn validate(&self, made: &Self::Model) -> Result<Option<f64>> {
+        self.valid.map(|valid| Ok(-made.evidence(valid)?.mean())).transpose()
+    }
+}
+
+impl<A: Activation, Dev: Device<f32>> Trained<Dev> for BernoulliMade<A, f32, Dev> {
+    type Module = Self;
+
+    fn module(&self) -> &Self {
+        self
+    }
+
+    fn module_mut(&mut self) -> &mut Self {
+        self
     }
 }
 
@@ -192,8 +198,9 @@ impl<A: Activation> Learner for MadeLearner<A> {
 mod tests {
     use super::*;
     use crate::{
+        archive::Archive,
         data::{MISSING, shipped},
-        train::{Plan, quiet, train},
+        train::{Learner, Plan, quiet, train},
     };
 
     #[test]
@@ -226,15 +233,15 @@ mod tests {
         let part = |range: std::ops::Range<usize>| bits.select(&range.collect::<Vec<_>>());
         let made = BernoulliMade::new(&Cpu::seed_from_u64(1), 64, 128).unwrap();
         let (rows, valid) = (part(0..1400), part(1400..1797));
-        let mut learner = MadeLearner::<Relu>::new(made, &rows, Some(valid), AdamConfig::default()).unwrap();
+        let mut learner = MadeLearner::<Relu>::new(made, &rows, Some(&valid), AdamConfig::default()).unwrap();
         let before = learner.validate().unwrap().unwrap();
-        train(&mut learner, 1400, &Plan::new(12, 50, Seed(2)), &mut quiet).unwrap();
+        train(&mut learner, &Plan::new(12, 50, Seed(2)), &mut quiet).unwrap();
         let after = learner.validate().unwrap().unwrap();
         assert!(before > 40.0 && after < 24.0, "{before} nats, then {after}");
         let mut archive = Archive::default();
         Learner::save(&learner, &mut archive);
         let fresh = BernoulliMade::new(&Cpu::seed_from_u64(9), 64, 128).unwrap();
-        let mut again = MadeLearner::<Relu>::new(fresh, &rows, Some(part(1400..1797)), AdamConfig::default()).unwrap();
+        let mut again = MadeLearner::<Relu>::new(fresh, &rows, Some(&valid), AdamConfig::default()).unwrap();
         again.load(&archive).unwrap();
         assert_eq!(again.validate().unwrap(), learner.validate().unwrap());
     }

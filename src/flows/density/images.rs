@@ -5,9 +5,10 @@ use crate::{
     data::{Images, fingerprint},
     evidence::{Evidence, Exact, Space},
     flows::{Bijection, Flow, Logit, bijection::Rows},
+    nn::Device,
     random::Seed,
 };
-use dfdx::tensor::{Cpu, TensorFromVec};
+use dfdx::tensor::Cpu;
 use rand::RngExt;
 
 mod learn;
@@ -15,7 +16,7 @@ mod multi_scale;
 #[cfg(test)]
 mod tests;
 
-pub use learn::ImageLearner;
+pub use learn::{ImageLearner, ImageLikelihood};
 pub use multi_scale::{MultiScale, mint_net, multi_scale};
 
 /// A density over images of whole-number pixels: uniform noise is added, the sum is divided by the number of levels, and what the
@@ -27,8 +28,9 @@ pub use multi_scale::{MultiScale, mint_net, multi_scale};
 ///
 /// Source: Dinh, Sohl-Dickstein and Bengio 2017, §4.1; Papamakarios et al. 2017, appendix C.
 #[derive(Clone, Debug)]
-pub struct ImageFlow<const C: usize, const H: usize, const W: usize, B> {
+pub struct ImageFlow<const C: usize, const H: usize, const W: usize, B, Dev = Cpu> {
     flow: Flow<B>,
+    device: Dev,
     logit: Logit,
     levels: usize,
 }
@@ -36,20 +38,23 @@ pub struct ImageFlow<const C: usize, const H: usize, const W: usize, B> {
 /// Images that one call of the flow works on.
 const BLOCK: usize = 256;
 
-impl<const C: usize, const H: usize, const W: usize, B: Bijection<usize, f32, Cpu>> ImageFlow<C, H, W, B> {
+impl<const C: usize, const H: usize, const W: usize, B, Dev: Device<f32>> ImageFlow<C, H, W, B, Dev>
+where
+    B: Bijection<usize, f32, Dev>,
+{
     /// A flow of images with `levels` levels, whose pixels keep `lambda` away from 0 and 1.
     ///
     /// # Errors
     /// When `lambda` is out of range, there are no levels, or the bijection has statistics of batches, which one with fresh
     /// noise in every batch has no use for.
-    pub fn new(bijection: B, lambda: f64, levels: usize) -> Result<Self> {
+    pub fn new(device: &Dev, bijection: B, lambda: f64, levels: usize) -> Result<Self> {
         if bijection.has_statistics() {
             return Err(Error::invalid("batch norm in a flow of images; ActNorm is there for that"));
         }
         if !(1..=256).contains(&levels) {
             return Err(Error::out_of_range("levels", levels, "1 ≤ levels ≤ 256"));
         }
-        Ok(Self { flow: Flow::normal(bijection), logit: Logit::new(lambda)?, levels })
+        Ok(Self { flow: Flow::normal(bijection), device: device.clone(), logit: Logit::new(lambda)?, levels })
     }
 
     /// The flow of logits.
@@ -61,7 +66,7 @@ impl<const C: usize, const H: usize, const W: usize, B: Bijection<usize, f32, Cp
     ///
     /// # Errors
     /// When the images have another number of levels.
-    pub fn logits(&self, images: &Images<C, H, W>, seed: Seed) -> Result<(Rows<usize, f32, Cpu>, Vec<f64>)> {
+    pub fn logits(&self, images: &Images<C, H, W>, seed: Seed) -> Result<(Rows<usize, f32, Dev>, Vec<f64>)> {
         if images.levels() != self.levels {
             let (found, wanted) = (images.levels(), self.levels);
             return Err(Error::invalid(format!("images of {found} levels; the flow is of {wanted}")));
@@ -72,7 +77,7 @@ impl<const C: usize, const H: usize, const W: usize, B: Bijection<usize, f32, Cp
         let value =
             |p: &u8| ((f32::from(*p) + noise.random::<f32>()) / self.levels as f32).clamp(f32::EPSILON, below_one);
         let values = images.pixels().iter().map(value).collect();
-        let cube: Rows<usize, f32, Cpu> = Cpu::default().tensor_from_vec(values, (images.len(), C * H * W));
+        let cube: Rows<usize, f32, Dev> = self.device.tensor_from_vec(values, (images.len(), C * H * W));
         let (logits, log_det) = self.logit.forward(cube);
         let stretch = (C * H * W) as f64 * (self.levels as f64).ln();
         Ok((logits, log_det.as_vec().into_iter().map(|l| f64::from(l) - stretch).collect()))
@@ -87,7 +92,7 @@ impl<const C: usize, const H: usize, const W: usize, B: Bijection<usize, f32, Cp
         let values = self.logits(images, seed)?.0.as_vec();
         let mut log_probs = Vec::with_capacity(images.len());
         for block in values.chunks(BLOCK * C * H * W) {
-            let rows = Cpu::default().tensor_from_vec(block.to_vec(), (block.len() / (C * H * W), C * H * W));
+            let rows = self.device.tensor_from_vec(block.to_vec(), (block.len() / (C * H * W), C * H * W));
             log_probs.extend(self.flow.sequential().log_prob(rows).as_vec().into_iter().map(f64::from));
         }
         let space = Space::Logit { lambda: self.logit.lambda(), levels: self.levels as u32 };
@@ -107,14 +112,14 @@ impl<const C: usize, const H: usize, const W: usize, B: Bijection<usize, f32, Cp
     /// # Errors
     /// When `n` is 0, or a coordinate of a sample is NaN.
     pub fn sample(&self, n: usize, seed: Seed) -> Result<Images<C, H, W>> {
-        self.images(&self.flow.sequential().sample((n, C * H * W), &Cpu::default(), seed))
+        self.images(&self.flow.sequential().sample((n, C * H * W), &self.device, seed))
     }
 
     /// The images whose logits these are.
     ///
     /// # Errors
     /// When there is no row, or a number is NaN.
-    pub fn images(&self, logits: &Rows<usize, f32, Cpu>) -> Result<Images<C, H, W>> {
+    pub fn images(&self, logits: &Rows<usize, f32, Dev>) -> Result<Images<C, H, W>> {
         let values = self.logit.inverse(logits.clone()).0.as_vec();
         if let Some(i) = values.iter().position(|x| x.is_nan()) {
             return Err(Error::invalid(format!("image {}: a logit is NaN", i / (C * H * W))));

@@ -6,8 +6,8 @@ mod learn;
 mod points;
 mod table;
 
-pub use bernoulli::{BernoulliMade, MadeLearner};
-pub use images::{ImageFlow, ImageLearner, MultiScale, mint_net, multi_scale};
-pub use learn::FlowLearner;
+pub use bernoulli::{BernoulliMade, MadeLearner, MadeLikelihood};
+pub use images::{ImageFlow, ImageLearner, ImageLikelihood, MultiScale, mint_net, multi_scale};
+pub use learn::{FlowLearner, TableLikelihood};
 pub use points::{to_points, to_rows};
 pub use table::TableFlow;

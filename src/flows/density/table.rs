@@ -2,22 +2,22 @@
 
 use crate::{
     Error, Result,
-    data::{Table, fingerprint},
+    data::{Continuous, Rows, Schema, fingerprint},
     evidence::{Evidence, Exact, Space},
-    flows::{Base, Bijection, Flow, Normal, Phase, Rows},
-    math::mean_and_deviation,
+    flows::{self, Base, Bijection, Flow, Normal},
+    nn::Device,
     random::Seed,
+    train::{Phase, Trained},
 };
-use dfdx::{
-    shapes::Dim,
-    tensor::{Cpu, TensorFromVec},
-};
+use dfdx::{nn::TensorCollection, shapes::Dim, tensor::Cpu};
 
 /// A density over the columns of a table: a flow of `(x − mean) / deviation`, its densities given in the table's own units.
 #[derive(Clone, Debug)]
-pub struct TableFlow<D, B, P = Normal> {
+pub struct TableFlow<D, B, P = Normal, Dev = Cpu> {
     pub(crate) flow: Flow<B, P>,
     dims: D,
+    device: Dev,
+    schema: Schema,
     names: Vec<String>,
     /// Mean and deviation of each column.
     frame: Vec<(f64, f64)>,
@@ -26,44 +26,52 @@ pub struct TableFlow<D, B, P = Normal> {
 /// Rows that one call of the flow works on.
 const BLOCK: usize = 4096;
 
-impl<D: Dim, B: Bijection<D, f32, Cpu>, P: Base> TableFlow<D, B, P> {
+/// Rows that statistics are taken of, at most: their standard error is below a hundredth of a deviation, and memory stays flat.
+const SHOWN: usize = 16_384;
+
+impl<D: Dim, B, P: Base, Dev: Device<f32>> TableFlow<D, B, P, Dev>
+where
+    B: Bijection<D, f32, Dev>,
+{
     /// The columns are standardised as those of `rows`.
     ///
     /// # Errors
-    /// When the table has another number of columns than the flow.
-    pub fn new(flow: Flow<B, P>, dims: D, rows: &Table) -> Result<Self> {
-        let column = |c: usize| {
-            let values = (0..rows.len()).map(|row| rows.row(row)[c]).filter(|x| !x.is_nan());
-            mean_and_deviation(&values.collect::<Vec<f64>>())
-        };
-        let frame = (0..rows.names().len()).map(column).collect();
-        Self::framed(flow, dims, rows.names().to_vec(), frame)
+    /// When the rows have another number of columns than the flow, or one of categories, or cannot be read.
+    pub fn new(device: &Dev, flow: Flow<B, P>, dims: D, rows: &dyn Rows) -> Result<Self> {
+        let frame = frame(rows)?;
+        Self::framed(device, flow, dims, rows.schema().clone(), frame)
     }
 
     /// As [`Self::new`], and the bijection is shown the rows: [`Phase::Start`]. No more is learned.
     ///
     /// # Errors
     /// As [`Self::new`]; also when a value is missing.
-    pub fn started(flow: Flow<B, P>, dims: D, rows: &Table) -> Result<Self> {
-        let mut model = Self::new(flow, dims, rows)?;
-        let values = model.standardised(rows)?;
-        model.adapt(&values, Phase::Start);
+    pub fn started(device: &Dev, flow: Flow<B, P>, dims: D, rows: &dyn Rows) -> Result<Self> {
+        let mut model = Self::new(device, flow, dims, rows)?;
+        model.adapt(rows, Phase::Start)?;
         Ok(model)
     }
 
-    /// With columns of these names, means and deviations.
+    /// With columns of that schema, means and deviations.
     ///
     /// # Errors
-    /// When their number is not that of the flow's coordinates, or a deviation is not positive.
-    pub fn framed(flow: Flow<B, P>, dims: D, names: Vec<String>, frame: Vec<(f64, f64)>) -> Result<Self> {
+    /// When their number is not that of the flow's coordinates, a column is of categories, or a deviation is not positive.
+    pub fn framed(device: &Dev, flow: Flow<B, P>, dims: D, schema: Schema, frame: Vec<(f64, f64)>) -> Result<Self> {
+        let names: Vec<String> = schema.variables.iter().map(|v| v.name.clone()).collect();
         if names.len() != dims.size() || frame.len() != dims.size() {
-            return Err(Error::invalid(format!("a table of {} columns; the flow is of {}", names.len(), dims.size())));
+            let (columns, frame, dims) = (names.len(), frame.len(), dims.size());
+            return Err(Error::invalid(format!(
+                "a table of {columns} columns and a frame of {frame}; the flow is of {dims}"
+            )));
+        }
+        if let Some(v) = schema.variables.iter().find(|v| v.categories > 0) {
+            return Err(Error::invalid(format!("column {} is of categories; a flow is of real numbers", v.name)));
         }
         let fits = |(mean, deviation): &(f64, f64)| mean.is_finite() && deviation.is_finite() && *deviation > 0.0;
         if let Some(i) = frame.iter().position(|column| !fits(column)) {
             return Err(Error::invalid(format!("column {}: mean and deviation are {:?}", names[i], frame[i])));
         }
-        Ok(Self { flow, dims, names, frame })
+        Ok(Self { flow, dims, device: device.clone(), schema, names, frame })
     }
 
     /// The flow, of standardised columns.
@@ -76,6 +84,11 @@ impl<D: Dim, B: Bijection<D, f32, Cpu>, P: Base> TableFlow<D, B, P> {
         &self.names
     }
 
+    /// What the columns are.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
     /// Mean and deviation of each column.
     pub fn frame(&self) -> &[(f64, f64)] {
         &self.frame
@@ -85,11 +98,10 @@ impl<D: Dim, B: Bijection<D, f32, Cpu>, P: Base> TableFlow<D, B, P> {
     /// single precision, far from all data, counts as impossible: −∞.
     ///
     /// # Errors
-    /// When the table has another number of columns than the flow, or a value is missing.
-    pub fn evidence(&self, rows: &Table) -> Result<Evidence<Exact>> {
+    /// When the rows have other columns than the flow, or a value is missing.
+    pub fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>> {
         let stretch: f64 = self.frame.iter().map(|(_, deviation)| deviation.ln()).sum();
-        let log_probs = self.log_probs(&self.standardised(rows)?);
-        let log_probs = log_probs.into_iter().map(|p| p - stretch).collect();
+        let log_probs = self.log_probs(rows)?.into_iter().map(|p| p - stretch).collect();
         Ok(Evidence::new(log_probs, Space::Continuous, self.dims.size())?.of_rows(fingerprint(rows)?))
     }
 
@@ -97,49 +109,101 @@ impl<D: Dim, B: Bijection<D, f32, Cpu>, P: Base> TableFlow<D, B, P> {
     ///
     /// # Errors
     /// When `n` is 0, or a sample is infinite.
-    pub fn sample(&self, n: usize, seed: Seed) -> Result<Table> {
+    pub fn sample(&self, n: usize, seed: Seed) -> Result<Continuous> {
         let mut values = Vec::with_capacity(n * self.dims.size());
         for (block, from) in (0..n).step_by(BLOCK).enumerate() {
             let rows = (BLOCK.min(n - from), self.dims);
-            let x = self.flow.sequential().sample(rows, &Cpu::default(), seed.child("block", block as u64)).as_vec();
+            let x = self.flow.sequential().sample(rows, &self.device, seed.child("block", block as u64)).as_vec();
             values.extend(x.iter().zip(self.frame.iter().cycle()).map(|(x, (mean, d))| mean + d * f64::from(*x)));
         }
-        Table::new(self.names.clone(), values)
+        Continuous::new(self.names.clone(), values)?.shaped(&self.schema.shape)
     }
 
-    /// The values as the flow sees them, row after row.
-    pub(crate) fn standardised(&self, rows: &Table) -> Result<Vec<f32>> {
-        if rows.names().len() != self.dims.size() {
-            let (found, wanted) = (rows.names().len(), self.dims.size());
-            return Err(Error::invalid(format!("a table of {found} columns; the flow is of {wanted}")));
-        }
-        let mut values = Vec::with_capacity(rows.len() * self.frame.len());
-        for row in 0..rows.len() {
-            for ((x, (mean, deviation)), name) in rows.row(row).iter().zip(&self.frame).zip(rows.names()) {
+    /// The rows with these indices as the flow sees them.
+    ///
+    /// # Errors
+    /// As [`Self::evidence`].
+    pub fn standardised(&self, rows: &dyn Rows, which: &[usize]) -> Result<flows::Rows<D, f32, Dev>> {
+        self.check(rows)?;
+        let mut reals = Vec::new();
+        rows.read_reals(which, &mut reals)?;
+        let mut values = Vec::with_capacity(reals.len());
+        for (row, of) in which.iter().zip(reals.chunks_exact(self.frame.len())) {
+            for ((x, (mean, deviation)), name) in of.iter().zip(&self.frame).zip(&self.names) {
                 if x.is_nan() {
                     return Err(Error::invalid(format!("row {row}, column {name}: a flow has no missing values")));
                 }
                 values.push(((x - mean) / deviation) as f32);
             }
         }
-        Ok(values)
+        Ok(self.device.tensor_from_vec(values, (which.len(), self.dims)))
     }
 
-    pub(crate) fn tensor(&self, values: Vec<f32>) -> Rows<D, f32, Cpu> {
-        let rows = values.len() / self.dims.size();
-        Cpu::default().tensor_from_vec(values, (rows, self.dims))
+    /// Refuses rows of other columns.
+    pub(super) fn check(&self, rows: &dyn Rows) -> Result<()> {
+        let theirs = &rows.schema().variables;
+        if theirs.len() != self.dims.size() {
+            let (found, wanted) = (theirs.len(), self.dims.size());
+            return Err(Error::invalid(format!("a table of {found} columns; the flow is of {wanted}")));
+        }
+        match theirs.iter().find(|v| v.categories > 0) {
+            Some(v) => Err(Error::invalid(format!("column {} is of categories; the flow is of real numbers", v.name))),
+            None => Ok(()),
+        }
     }
 
     /// Log-densities of standardised rows; −∞ where a row is so far out that a coordinate of it overflows on its way.
-    pub(crate) fn log_probs(&self, values: &[f32]) -> Vec<f64> {
-        let blocks = values.chunks(BLOCK * self.dims.size());
-        let each = blocks.flat_map(|block| self.flow.sequential().log_prob(self.tensor(block.to_vec())).as_vec());
-        each.map(|p| if p.is_nan() { f64::NEG_INFINITY } else { f64::from(p) }).collect()
+    pub(super) fn log_probs(&self, rows: &dyn Rows) -> Result<Vec<f64>> {
+        let all: Vec<usize> = (0..rows.len()).collect();
+        let mut log_probs = Vec::with_capacity(rows.len());
+        for block in all.chunks(BLOCK) {
+            let each = self.flow.sequential().log_prob(self.standardised(rows, block)?).as_vec();
+            log_probs.extend(each.into_iter().map(|p| if p.is_nan() { f64::NEG_INFINITY } else { f64::from(p) }));
+        }
+        Ok(log_probs)
     }
 
-    /// Shows the bijection these rows.
-    pub(crate) fn adapt(&mut self, values: &[f32], phase: Phase) {
-        let rows = self.tensor(values.to_vec());
+    /// Shows the bijection rows, spread evenly over all; of [`Phase::Learn`] none.
+    pub(super) fn adapt(&mut self, rows: &dyn Rows, phase: Phase) -> Result<()> {
+        let n = if phase == Phase::Learn { 0 } else { rows.len().min(SHOWN) };
+        let shown: Vec<usize> = (0..n).map(|i| i * rows.len() / n).collect();
+        let rows = self.standardised(rows, &shown)?;
         self.flow.bijection.adapt(rows, phase);
+        Ok(())
+    }
+}
+
+/// Mean and deviation of each column, missing values left out; in two passes over the rows.
+fn frame(rows: &dyn Rows) -> Result<Vec<(f64, f64)>> {
+    let (width, mut reals) = (rows.schema().len(), Vec::new());
+    let all: Vec<usize> = (0..rows.len()).collect();
+    let mut sums = |of: &dyn Fn(usize, f64) -> f64| -> Result<Vec<(f64, f64)>> {
+        let mut sums = vec![(0.0, 0.0); width];
+        for block in all.chunks(BLOCK) {
+            rows.read_reals(block, &mut reals)?;
+            for row in reals.chunks_exact(width) {
+                for (c, x) in row.iter().enumerate().filter(|(_, x)| !x.is_nan()) {
+                    sums[c].0 += of(c, *x);
+                    sums[c].1 += 1.0;
+                }
+            }
+        }
+        Ok(sums)
+    };
+    let means: Vec<f64> = sums(&|_, x| x)?.into_iter().map(|(sum, n)| sum / f64::max(n, 1.0)).collect();
+    let squares = sums(&|c, x| (x - means[c]).powi(2))?;
+    let deviations = squares.into_iter().map(|(sum, n)| (sum / f64::max(n, 1.0)).sqrt());
+    Ok(means.iter().copied().zip(deviations.map(|d| if d > 0.0 { d } else { 1.0 })).collect())
+}
+
+impl<D, B: TensorCollection<f32, Dev>, P, Dev: Device<f32>> Trained<Dev> for TableFlow<D, B, P, Dev> {
+    type Module = B;
+
+    fn module(&self) -> &B {
+        &self.flow.bijection
+    }
+
+    fn module_mut(&mut self) -> &mut B {
+        &mut self.flow.bijection
     }
 }

@@ -5,16 +5,15 @@ use super::{
     kind::{Learnable, Spec, Use},
 };
 use crate::{
-    Result,
-    data::{Table, fingerprint},
+    Error, Result,
+    data::Rows,
     flows::{Flow, FlowLearner, TableFlow},
+    model::{AnyFit, Entry, Setting},
     nn::optim::{AdamConfig, Schedule},
-    notebook::Job,
-    random::Seed,
-    train::{Checkpoint, History, Plan, Progress, quiet, train},
+    train::{Fit, History, Plan, Reads, Run, train},
 };
+use dfdx::tensor::Cpu;
 use serde::{Deserialize, Serialize};
-use std::ops::ControlFlow;
 
 /// Everything `limbeck fit` can be told of a flow.
 ///
@@ -55,32 +54,32 @@ impl Default for FitFlow {
 }
 
 /// Trains the bijection it is given.
-struct Learn<'a> {
+struct Learn<'a, 'r> {
     settings: &'a FitFlow,
-    rows: &'a Table,
-    valid: Option<&'a Table>,
-    seed: Seed,
-    checkpoint: Option<Checkpoint>,
-    watch: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    rows: &'a dyn Rows,
+    valid: Option<&'a dyn Rows>,
+    run: Run<'r>,
 }
 
-impl Use for Learn<'_> {
+impl Use for Learn<'_, '_> {
     type Output = (Box<dyn AnyFlow>, History);
 
     fn with<B: Learnable>(self, bijection: B) -> Result<Self::Output> {
-        let Self { settings, rows, valid, seed, checkpoint, watch } = self;
-        let d = rows.names().len();
+        let Self { settings, rows, valid, run } = self;
+        let (device, d) = (Cpu::default(), rows.schema().len());
         if settings.kind == FlowKind::Rbig {
-            let model = TableFlow::started(Flow::normal(bijection), d, rows)?;
+            let model = TableFlow::started(&device, Flow::normal(bijection), d, rows)?;
             return Ok((Box::new(model), History::default()));
         }
         let steps = settings.epochs.saturating_mul(rows.len().div_ceil(settings.batch.max(1)) as u64);
         let rate = Schedule::constant(settings.rate).cosine(steps.max(1), 0.01);
         let adam = AdamConfig { rate, clip: Some(settings.clip), ..AdamConfig::default() };
-        let mut learner = FlowLearner::new(Flow::normal(bijection), d, rows, valid, adam)?;
+        let valid = valid.filter(|valid| !valid.is_empty());
+        let mut learner = FlowLearner::new(&device, Flow::normal(bijection), d, rows, valid, adam)?;
         let patience = (settings.patience > 0 && valid.is_some()).then_some(settings.patience);
-        let plan = Plan { epochs: settings.epochs, batch: settings.batch, seed, patience, checkpoint };
-        let history = train(&mut learner, rows.len(), &plan, watch)?;
+        let Run { seed, checkpoint, watch } = run;
+        let plan = Plan { patience, checkpoint, ..Plan::new(settings.epochs, settings.batch, seed) };
+        let history = train(&mut learner, &plan, watch)?;
         Ok((Box::new(learner.into_model()), history))
     }
 }
@@ -92,43 +91,62 @@ impl FitFlow {
         let layers = if kind == FlowKind::Rbig { 20 } else { 5 };
         Self { kind, layers, hidden: 64, epochs: 200, batch: 128, patience: 30, rate, clip: 5.0 }
     }
+}
 
-    /// Learns the flow. With no `valid` rows, training goes to its last epoch.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, a value of the table is missing, or a number stops being finite.
-    pub fn fit(&self, rows: &Table, valid: Option<&Table>, seed: Seed) -> Result<(FlowModel, History)> {
-        self.fit_with(rows, valid, seed, None, &mut quiet)
+impl Fit for FitFlow {
+    type Model = FlowModel;
+
+    fn name(&self) -> &str {
+        self.kind.name()
     }
 
-    /// As [`Self::fit`], with a checkpoint, and a watcher that hears of every step and may stop the training.
-    ///
-    /// # Errors
-    /// As [`Self::fit`].
-    pub fn fit_with(
-        &self,
-        rows: &Table,
-        valid: Option<&Table>,
-        seed: Seed,
-        checkpoint: Option<Checkpoint>,
-        watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<(FlowModel, History)> {
+    fn check(&self) -> Result<()> {
+        let whole = [("layers", self.layers as u64), ("hidden", self.hidden as u64), ("epochs", self.epochs)];
+        for (name, value) in whole.into_iter().chain([("batch", self.batch as u64)]) {
+            if value == 0 {
+                return Err(Error::out_of_range(name, value, "1 ≤ value"));
+            }
+        }
+        for (name, value) in [("rate", self.rate), ("clip", self.clip)] {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(Error::out_of_range(name, value, "0 < value"));
+            }
+        }
+        Ok(())
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::Reals
+    }
+
+    fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, run: Run) -> Result<(FlowModel, History)> {
+        self.check()?;
         let Self { kind, hidden, .. } = *self;
         let layers = if kind == FlowKind::Made { 1 } else { self.layers };
-        let learn = Learn { settings: self, rows, valid, seed: seed.child("fit", 0), checkpoint, watch };
+        let seed = run.seed;
+        let learn = Learn { settings: self, rows, valid, run: Run { seed: seed.child("fit", 0), ..run } };
         let spec = Spec { kind, layers, hidden };
-        let (flow, history) = spec.build(rows.names().len(), seed.child("flow", 0), learn)?;
-        Ok((FlowModel { kind, layers, hidden, data: fingerprint(rows)?, flow }, history))
+        let (flow, history) = spec.build(rows.schema().len(), seed.child("flow", 0), learn)?;
+        Ok((FlowModel { kind, layers, hidden, flow }, history))
     }
+}
 
-    /// Starts the same in the background of a notebook, with its progress as the job's.
-    pub fn start(&self, rows: Table, valid: Option<Table>, seed: Seed) -> Job<Result<(FlowModel, History)>> {
-        let settings = self.clone();
-        Job::spawn(settings.kind.name(), move |handle| {
-            settings.fit_with(&rows, valid.as_ref(), seed, None, &mut |progress| {
-                handle.report(progress.step as f64 / progress.steps as f64, progress.line());
-                if handle.should_stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
-        })
-    }
+const SETTINGS: &[Setting] = &[
+    Setting { key: "layers", help: "layers; of couplings, pairs of them" },
+    Setting { key: "hidden", help: "units in each of the two hidden layers of a network" },
+    Setting { key: "epochs", help: "passes over the training rows" },
+    Setting { key: "batch", help: "rows in a batch" },
+    Setting { key: "patience", help: "epochs without improvement on the validation rows; 0: to the last epoch" },
+    Setting { key: "rate", help: "Adam's rate; it falls along a cosine to a hundredth" },
+    Setting { key: "clip", help: "the largest norm of a gradient" },
+];
+
+pub(super) fn entries() -> Vec<Entry> {
+    let entry = |kind: FlowKind| Entry::new(kind.name(), kind.about(), &FitFlow::new(kind), SETTINGS, parse);
+    FlowKind::ALL.into_iter().map(entry).collect()
+}
+
+fn parse(settings: toml::Table) -> Result<Box<dyn AnyFit>> {
+    let fit: FitFlow = settings.try_into().map_err(Error::invalid)?;
+    Ok(Box::new(fit))
 }

@@ -68,6 +68,22 @@ impl FlowKind {
         }
     }
 
+    /// What it is, in one line.
+    pub(super) fn about(self) -> &'static str {
+        match self {
+            Self::Made => "a single autoregressive layer with normal conditionals",
+            Self::Maf => "masked autoregressive layers, batch norm between them",
+            Self::MafMog => "the same, and mixtures of ten normal distributions for conditionals of the last",
+            Self::Nice => "additive couplings, and a rescaling at the end",
+            Self::RealNvp => "affine couplings with two networks each, batch norm between them",
+            Self::Spline => "autoregressive layers of rational-quadratic splines, linear layers between them",
+            Self::SplineCoupling => "couplings of rational-quadratic splines, linear layers between them",
+            Self::MintNet => "residual blocks of masked networks, in either order of the columns",
+            Self::Gaussianization => "mixtures of logistic distributions of each coordinate, rotations between them",
+            Self::Rbig => "the same with principal axes for rotations, and no learning",
+        }
+    }
+
     /// Whether its parameters come from networks.
     pub(super) fn has_networks(self) -> bool {
         !matches!(self, Self::Gaussianization | Self::Rbig)

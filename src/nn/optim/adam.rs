@@ -96,6 +96,11 @@ impl<D: Device<f32>> Adam<D> {
         Ok(Self { config, step: 0, first: Gradients::leaky(), second: Gradients::leaky() })
     }
 
+    /// What it was told.
+    pub fn config(&self) -> &AdamConfig {
+        &self.config
+    }
+
     /// Steps taken.
     pub fn step(&self) -> u64 {
         self.step

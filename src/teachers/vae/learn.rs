@@ -3,83 +3,90 @@
 use super::Vae;
 use crate::{
     Result,
-    archive::Archive,
-    data::Rows,
-    nn::optim::{Adam, AdamConfig},
+    data::{Rows, fingerprint},
+    evidence::Fingerprint,
+    nn::{Device, optim::AdamConfig},
     random::Seed,
     teachers::Likelihood,
-    train::{Clock, Learner, put_module, take_module},
+    train::{Clock, GradientLearner, Loss, Objective, Trained},
 };
 use dfdx::{
-    nn::ZeroGrads,
-    prelude::{Backward, MeanTo},
-    tensor::{Cpu, Trace},
+    prelude::MeanTo,
+    tensor::{Cpu, Gradients, Trace},
 };
-use std::cell::RefCell;
+use std::marker::PhantomData;
 
-/// An autoencoder that learns by the ELBO with Adam; a [`Learner`] for [`train`](crate::train::train).
-pub struct VaeLearner<L> {
-    vae: Vae<L>,
-    adam: RefCell<Adam<Cpu>>,
-    train: Vec<f32>,
-    valid: Vec<f32>,
+/// The mean negative ELBO of rows, for a draw of the noise each.
+pub struct NegativeElbo<'a, L, Dev = Cpu> {
+    train: &'a dyn Rows,
+    valid: Option<&'a dyn Rows>,
     seed: Seed,
+    model: PhantomData<fn() -> (L, Dev)>,
 }
 
-impl<L: Likelihood> VaeLearner<L> {
+/// An autoencoder that learns by the ELBO with Adam; a [`Learner`](crate::train::Learner) for [`train`](crate::train::train()).
+pub type VaeLearner<'a, L, Dev = Cpu> = GradientLearner<NegativeElbo<'a, L, Dev>, Dev>;
+
+impl<'a, L: Likelihood, Dev: Device<f32>> VaeLearner<'a, L, Dev> {
     /// `valid` decides when to stop, if the plan has a patience.
     ///
     /// # Errors
-    /// When rows have other variables than the autoencoder, a value is missing, or a setting of Adam is out of range.
-    pub fn new(vae: Vae<L>, train: &dyn Rows, valid: Option<&dyn Rows>, adam: AdamConfig, seed: Seed) -> Result<Self> {
-        let valid = valid.map(|valid| vae.read(valid)).transpose()?.unwrap_or_default();
-        Ok(Self { train: vae.read(train)?, valid, adam: RefCell::new(Adam::new(adam)?), vae, seed })
-    }
-
-    /// The autoencoder as it is now.
-    pub fn vae(&self) -> &Vae<L> {
-        &self.vae
-    }
-
-    /// The autoencoder.
-    pub fn into_vae(self) -> Vae<L> {
-        self.vae
+    /// When rows have other variables than the autoencoder, or a setting of Adam is out of range.
+    pub fn new(
+        vae: Vae<L, f32, Dev>,
+        train: &'a dyn Rows,
+        valid: Option<&'a dyn Rows>,
+        adam: AdamConfig,
+        seed: Seed,
+    ) -> Result<Self> {
+        vae.read(train, &[])?;
+        valid.map(|valid| vae.read(valid, &[])).transpose()?;
+        let valid = valid.filter(|valid| !valid.is_empty());
+        Self::of(NegativeElbo { train, valid, seed, model: PhantomData }, vae, adam)
     }
 }
 
-impl<L: Likelihood> Learner for VaeLearner<L> {
-    fn describe(&self) -> String {
-        format!("variational autoencoder, {}, {:?} units", L::NAME, self.vae.encoder.sizes())
+impl<L: Likelihood, Dev: Device<f32>> Objective<Dev> for NegativeElbo<'_, L, Dev> {
+    type Model = Vae<L, f32, Dev>;
+
+    fn describe(&self, vae: &Self::Model) -> String {
+        let (units, seed) = (vae.encoder.sizes(), self.seed.0);
+        format!("variational autoencoder, {}, {units:?} units, validation noise {seed}", L::NAME)
     }
 
-    fn step(&mut self, rows: &[usize], clock: &Clock) -> Result<f64> {
-        let dims = self.vae.dims();
-        let values: Vec<f32> = rows.iter().flat_map(|row| &self.train[row * dims..(row + 1) * dims]).copied().collect();
-        let x = Vae::<L>::tensor(&values, dims).traced(self.vae.alloc_grads());
-        let noise = self.vae.noise(rows.len(), clock.seed, clock.step);
-        let loss = -self.vae.elbo(x, noise).mean();
-        let value = f64::from(loss.as_vec()[0]);
-        let mut grads = loss.backward();
-        self.adam.get_mut().update(&mut self.vae, &mut grads)?;
-        Ok(value)
+    fn rows(&self) -> Option<usize> {
+        Some(self.train.len())
     }
 
-    fn validate(&mut self) -> Result<Option<f64>> {
-        if self.valid.is_empty() {
-            return Ok(None);
-        }
-        let dims = self.vae.dims();
-        let rows = self.valid.len() / dims;
-        // The same noise every time, so that epochs compare.
-        let elbos = self.vae.elbo(Vae::<L>::tensor(&self.valid, dims), self.vae.noise(rows, self.seed, 0)).as_vec();
-        Ok(Some(-elbos.iter().map(|e| f64::from(*e)).sum::<f64>() / rows as f64))
+    fn data(&self) -> Result<[Option<Fingerprint>; 2]> {
+        Ok([Some(fingerprint(self.train)?), self.valid.map(fingerprint).transpose()?])
     }
 
-    fn save(&self, archive: &mut Archive) {
-        put_module(archive, "vae", &self.vae, &mut self.adam.borrow_mut());
+    fn loss(&self, vae: &Self::Model, grads: Gradients<f32, Dev>, rows: &[usize], clock: &Clock) -> Result<Loss<Dev>> {
+        let x = vae.read(self.train, rows)?.traced(grads);
+        Ok(-vae.elbo(x, vae.noise(rows.len(), clock.seed, clock.step)).mean())
     }
 
-    fn load(&mut self, archive: &Archive) -> Result<()> {
-        take_module(archive, "vae", &mut self.vae, self.adam.get_mut())
+    /// With the same noise every time, so that epochs compare.
+    fn validate(&self, vae: &Self::Model) -> Result<Option<f64>> {
+        let mean = |valid: &dyn Rows| -> Result<f64> {
+            let all: Vec<usize> = (0..valid.len()).collect();
+            let noise = vae.noise(all.len(), self.seed, 0);
+            let elbos = vae.elbo(vae.read(valid, &all)?, noise).as_vec();
+            Ok(-elbos.iter().map(|e| f64::from(*e)).sum::<f64>() / all.len() as f64)
+        };
+        self.valid.map(mean).transpose()
+    }
+}
+
+impl<L: Likelihood, Dev: Device<f32>> Trained<Dev> for Vae<L, f32, Dev> {
+    type Module = Self;
+
+    fn module(&self) -> &Self {
+        self
+    }
+
+    fn module_mut(&mut self) -> &mut Self {
+        self
     }
 }

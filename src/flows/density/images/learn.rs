@@ -3,31 +3,38 @@
 use super::ImageFlow;
 use crate::{
     Error, Result,
-    archive::Archive,
-    data::Images,
-    flows::{Bijection, Phase, density::learn::descend},
-    nn::optim::{Adam, AdamConfig},
+    data::{Images, fingerprint},
+    evidence::Fingerprint,
+    flows::Bijection,
+    nn::{Device, optim::AdamConfig},
     random::Seed,
-    train::{Clock, Learner, put_module, take_module},
+    train::{Clock, GradientLearner, Loss, Objective, Phase, Trained},
 };
-use dfdx::{nn::TensorCollection, tensor::Cpu};
-use std::cell::RefCell;
+use dfdx::{
+    nn::TensorCollection,
+    prelude::MeanTo,
+    tensor::{Cpu, Gradients, Trace},
+};
+use std::marker::PhantomData;
 
-/// A flow of images that learns with Adam, with fresh noise in every batch; a [`Learner`] for [`train`](crate::train::train).
-pub struct ImageLearner<const C: usize, const H: usize, const W: usize, B> {
-    model: ImageFlow<C, H, W, B>,
-    adam: RefCell<Adam<Cpu>>,
-    train: Images<C, H, W>,
-    valid: Option<Images<C, H, W>>,
+/// The mean negative log-density of the logits of images, with fresh noise in every batch: another λ, another number.
+pub struct ImageLikelihood<'a, const C: usize, const H: usize, const W: usize, B, Dev = Cpu> {
+    train: &'a Images<C, H, W>,
+    valid: Option<&'a Images<C, H, W>>,
     seed: Seed,
+    model: PhantomData<fn() -> ImageFlow<C, H, W, B, Dev>>,
 }
+
+/// A flow of images that learns with Adam; a [`Learner`](crate::train::Learner) for [`train`](crate::train::train()).
+pub type ImageLearner<'a, const C: usize, const H: usize, const W: usize, B, Dev = Cpu> =
+    GradientLearner<ImageLikelihood<'a, C, H, W, B, Dev>, Dev>;
 
 /// Images that the bijection is shown before the first step.
 const FIRST: usize = 512;
 
-impl<const C: usize, const H: usize, const W: usize, B> ImageLearner<C, H, W, B>
+impl<'a, const C: usize, const H: usize, const W: usize, B, Dev: Device<f32>> ImageLearner<'a, C, H, W, B, Dev>
 where
-    B: Bijection<usize, f32, Cpu> + TensorCollection<f32, Cpu>,
+    B: Bijection<usize, f32, Dev> + TensorCollection<f32, Dev>,
 {
     /// `valid` decides when to stop, if the plan has a patience. The bijection is shown some training images first:
     /// [`Phase::Start`]. `seed` is that of the noise.
@@ -35,57 +42,77 @@ where
     /// # Errors
     /// When images have another number of levels than the flow, or a setting of Adam is out of range.
     pub fn new(
-        mut model: ImageFlow<C, H, W, B>,
-        train: Images<C, H, W>,
-        valid: Option<Images<C, H, W>>,
+        model: ImageFlow<C, H, W, B, Dev>,
+        train: &'a Images<C, H, W>,
+        valid: Option<&'a Images<C, H, W>>,
         adam: AdamConfig,
         seed: Seed,
     ) -> Result<Self> {
         if valid.as_ref().is_some_and(|valid| valid.levels() != train.levels()) {
             return Err(Error::invalid("training and validation images of different levels"));
         }
-        let first = train.select(&(0..train.len().min(FIRST)).collect::<Vec<_>>());
-        let logits = model.logits(&first, seed.child("start", 0))?.0;
-        model.flow.bijection.adapt(logits, Phase::Start);
-        Ok(Self { model, adam: RefCell::new(Adam::new(adam)?), train, valid, seed })
-    }
-
-    /// The density as it is now.
-    pub fn model(&self) -> &ImageFlow<C, H, W, B> {
-        &self.model
-    }
-
-    /// The density.
-    pub fn into_model(self) -> ImageFlow<C, H, W, B> {
-        self.model
+        Self::of(ImageLikelihood { train, valid, seed, model: PhantomData }, model, adam)
     }
 }
 
-impl<const C: usize, const H: usize, const W: usize, B> Learner for ImageLearner<C, H, W, B>
+impl<const C: usize, const H: usize, const W: usize, B, Dev: Device<f32>> Objective<Dev>
+    for ImageLikelihood<'_, C, H, W, B, Dev>
 where
-    B: Bijection<usize, f32, Cpu> + TensorCollection<f32, Cpu>,
+    B: Bijection<usize, f32, Dev> + TensorCollection<f32, Dev>,
 {
-    fn describe(&self) -> String {
-        format!("flow of images, λ = {}, {}", self.model.logit.lambda(), std::any::type_name::<B>())
+    type Model = ImageFlow<C, H, W, B, Dev>;
+
+    fn describe(&self, model: &Self::Model) -> String {
+        format!("flow of images, λ = {}, noise {}, {}", model.logit.lambda(), self.seed.0, std::any::type_name::<B>())
     }
 
-    /// The loss is in nats of the logits: another λ, another number.
-    fn step(&mut self, rows: &[usize], clock: &Clock) -> Result<f64> {
+    fn rows(&self) -> Option<usize> {
+        Some(self.train.len())
+    }
+
+    fn data(&self) -> Result<[Option<Fingerprint>; 2]> {
+        let of = |images: &Images<C, H, W>| fingerprint(&images.discrete());
+        Ok([Some(of(self.train)?), self.valid.map(of).transpose()?])
+    }
+
+    fn loss(
+        &self,
+        model: &Self::Model,
+        grads: Gradients<f32, Dev>,
+        rows: &[usize],
+        clock: &Clock,
+    ) -> Result<Loss<Dev>> {
         let images = self.train.select(rows);
-        let x = self.model.logits(&images, clock.seed.child("noise", clock.step))?.0;
-        descend(&mut self.model.flow, self.adam.get_mut(), x)
+        let x = model.logits(&images, clock.seed.child("noise", clock.step))?.0;
+        Ok(-model.flow.sequential().log_prob(x.traced(grads)).mean())
     }
 
-    fn validate(&mut self) -> Result<Option<f64>> {
-        let valid = self.valid.as_ref();
-        valid.map(|valid| Ok(-self.model.evidence(valid, self.seed.child("valid", 0))?.mean())).transpose()
+    fn validate(&self, model: &Self::Model) -> Result<Option<f64>> {
+        let noise = self.seed.child("valid", 0);
+        self.valid.map(|valid| Ok(-model.evidence(valid, noise)?.mean())).transpose()
     }
 
-    fn save(&self, archive: &mut Archive) {
-        put_module(archive, "flow", &self.model.flow.bijection, &mut self.adam.borrow_mut());
+    fn adapt(&self, model: &mut Self::Model, phase: Phase) -> Result<()> {
+        if phase == Phase::Start {
+            let first = self.train.select(&(0..self.train.len().min(FIRST)).collect::<Vec<_>>());
+            let logits = model.logits(&first, self.seed.child("start", 0))?.0;
+            model.flow.bijection.adapt(logits, phase);
+        }
+        Ok(())
+    }
+}
+
+impl<const C: usize, const H: usize, const W: usize, B, Dev: Device<f32>> Trained<Dev> for ImageFlow<C, H, W, B, Dev>
+where
+    B: TensorCollection<f32, Dev>,
+{
+    type Module = B;
+
+    fn module(&self) -> &B {
+        &self.flow.bijection
     }
 
-    fn load(&mut self, archive: &Archive) -> Result<()> {
-        take_module(archive, "flow", &mut self.model.flow.bijection, self.adam.get_mut())
+    fn module_mut(&mut self) -> &mut B {
+        &mut self.flow.bijection
     }
 }

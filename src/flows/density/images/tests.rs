@@ -5,6 +5,7 @@ use crate::{
     nn::optim::AdamConfig,
     train::{Plan, quiet, train},
 };
+use dfdx::tensor::TensorFromVec;
 
 const DIGITS: Grid = Grid { channels: 1, height: 8, width: 8 };
 
@@ -33,7 +34,8 @@ fn a_likelihood_of_pixels_does_not_depend_on_lambda_where_the_flow_undoes_it() {
     }
     let images = digits(0..20);
     for lambda in [1e-6, 0.05] {
-        let model = ImageFlow::<1, 8, 8, _>::new(Undo(Logit::new(lambda).unwrap()), lambda, 17).unwrap();
+        let model =
+            ImageFlow::<1, 8, 8, _>::new(&Cpu::default(), Undo(Logit::new(lambda).unwrap()), lambda, 17).unwrap();
         let evidence = model.evidence(&images, Seed(1)).unwrap();
         assert_eq!(evidence.space(), &Space::Logit { lambda, levels: 17 });
         assert!(evidence.bits_per_dim().is_err());
@@ -50,11 +52,12 @@ fn a_likelihood_of_pixels_does_not_depend_on_lambda_where_the_flow_undoes_it() {
 #[test]
 fn a_multi_scale_flow_learns_digits_and_goes_back_to_them() {
     let flow = multi_scale(&Cpu::seed_from_u64(1), DIGITS, 2, 8, 1).unwrap();
-    let model = ImageFlow::new(flow, 0.05, 17).unwrap();
+    let model = ImageFlow::new(&Cpu::default(), flow, 0.05, 17).unwrap();
     let adam = AdamConfig { clip: Some(5.0), ..AdamConfig::default() };
-    let mut learner = ImageLearner::new(model, digits(0..400), Some(digits(400..500)), adam, Seed(2)).unwrap();
+    let (rows, valid) = (digits(0..400), digits(400..500));
+    let mut learner = ImageLearner::new(model, &rows, Some(&valid), adam, Seed(2)).unwrap();
     let before = learner.model().dequantised(&digits(400..500), Seed(3)).unwrap().bits_per_dim().unwrap();
-    train(&mut learner, 400, &Plan::new(4, 50, Seed(4)), &mut quiet).unwrap();
+    train(&mut learner, &Plan::new(4, 50, Seed(4)), &mut quiet).unwrap();
     let model = learner.into_model();
     let after = model.dequantised(&digits(400..500), Seed(3)).unwrap().bits_per_dim().unwrap();
     assert!(after < before - 0.1 && after < 3.6, "{before} bits, then {after}");
@@ -64,16 +67,18 @@ fn a_multi_scale_flow_learns_digits_and_goes_back_to_them() {
     assert_eq!(model.sample(3, Seed(6)).unwrap().len(), 3);
     assert!(model.evidence(&Images::new(vec![0; 64], vec![], 16).unwrap(), Seed(1)).is_err());
     let norm = BatchNorm::new(&Cpu::default(), 64_usize).unwrap();
-    assert!(ImageFlow::<1, 8, 8, _>::new(norm, 0.05, 17).is_err());
+    assert!(ImageFlow::<1, 8, 8, _>::new(&Cpu::default(), norm, 0.05, 17).is_err());
 }
 
 #[test]
 fn mint_net_learns_digits_and_goes_back_to_them() {
     let flow = mint_net(&Cpu::seed_from_u64(1), DIGITS, 1, 8).unwrap();
-    let model = ImageFlow::new((ActNorm::new(&Cpu::default(), 64_usize).unwrap(), flow), 0.05, 17).unwrap();
-    let mut learner = ImageLearner::new(model, digits(0..200), None, AdamConfig::default(), Seed(2)).unwrap();
+    let model =
+        ImageFlow::new(&Cpu::default(), (ActNorm::new(&Cpu::default(), 64_usize).unwrap(), flow), 0.05, 17).unwrap();
+    let rows = digits(0..200);
+    let mut learner = ImageLearner::new(model, &rows, None, AdamConfig::default(), Seed(2)).unwrap();
     let before = learner.model().dequantised(&digits(200..250), Seed(3)).unwrap().bits_per_dim().unwrap();
-    train(&mut learner, 200, &Plan::new(3, 20, Seed(4)), &mut quiet).unwrap();
+    train(&mut learner, &Plan::new(3, 20, Seed(4)), &mut quiet).unwrap();
     let model = learner.into_model();
     let after = model.dequantised(&digits(200..250), Seed(3)).unwrap().bits_per_dim().unwrap();
     assert!(after < before, "{before} bits, then {after}");

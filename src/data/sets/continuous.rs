@@ -4,8 +4,8 @@ use crate::{
     Error, Result,
     archive::write_atomically,
     data::{
-        Discrete, MISSING, Rows, Schema, Variable,
-        load::{Column, Loaded, Values, load, write_npy},
+        Discrete, MISSING, Rows, Schema,
+        load::{load, write_npy},
     },
     random::Seed,
 };
@@ -14,13 +14,13 @@ use std::path::Path;
 
 /// Named columns of real numbers, NaN where a value is missing.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Table {
+pub struct Continuous {
     names: Vec<String>,
     schema: Schema,
     values: Vec<f64>,
 }
 
-impl Table {
+impl Continuous {
     /// `values` row after row.
     ///
     /// # Errors
@@ -33,49 +33,34 @@ impl Table {
             let place = format!("row {}, column {}", i / names.len(), names[i % names.len()]);
             return Err(Error::invalid(format!("{place}: an infinite value")));
         }
-        let column = |name: &String| Variable { name: name.clone(), categories: 0, words: None };
-        let schema = Schema { variables: names.iter().map(column).collect(), shape: vec![names.len()] };
+        let schema = Schema::reals(&names);
         Ok(Self { names, schema, values })
     }
 
-    /// Reads a table from any file that [`load`] reads.
+    /// `values` row after row, of the columns of a schema.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of(schema: &Schema, values: Vec<f64>) -> Result<Self> {
+        Self::new(schema.variables.iter().map(|v| v.name.clone()).collect(), values)?.shaped(&schema.shape)
+    }
+
+    /// Reads real numbers from any file that [`load`] reads.
     ///
     /// # Errors
     /// As [`load`]; also for a column of words.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        match load(path)? {
-            Loaded::Array(array) => {
-                let [_, row @ ..] = array.shape.as_slice() else { return Err(Error::file(path, "no rows")) };
-                let shape = if row.is_empty() { vec![1] } else { row.to_vec() };
-                let names = (0..shape.iter().product()).map(|i| format!("x{i}")).collect();
-                let values = match array.values {
-                    Values::Bytes(v) => v.into_iter().map(f64::from).collect(),
-                    Values::Integers(v) => v.into_iter().map(|i| if i == -1 { f64::NAN } else { i as f64 }).collect(),
-                    Values::Reals(v) => v,
-                };
-                Self::new(names, values).and_then(|t| t.shaped(&shape)).map_err(|e| Error::file(path, e))
-            }
-            Loaded::Columns(frame) => {
-                let mut values = vec![0.0; frame.rows * frame.names.len()];
-                for (c, column) in frame.columns.iter().enumerate() {
-                    let Column::Numbers(numbers) = column else {
-                        return Err(Error::at(
-                            path,
-                            format!("column {}", frame.names[c]),
-                            "words where numbers are needed",
-                        ));
-                    };
-                    numbers.iter().enumerate().for_each(|(row, v)| values[row * frame.names.len() + c] = *v);
-                }
-                Self::new(frame.names, values).map_err(|e| Error::file(path, e))
-            }
-        }
+        load(path)?.continuous(None)
     }
 
     /// The names of the columns.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// What the columns are.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
     }
 
     /// Number of rows.
@@ -139,30 +124,6 @@ impl Table {
         noisy
     }
 
-    /// Every column cut into that many bins with about as many values each; a missing value stays missing.
-    ///
-    /// # Errors
-    /// When `bins` is not in `1..=4096`.
-    pub fn binned(&self, bins: usize) -> Result<Discrete> {
-        if !(1..=4096).contains(&bins) {
-            return Err(Error::out_of_range("bins", bins, "1 ≤ bins ≤ 4096"));
-        }
-        let width = self.names.len();
-        let mut codes = vec![MISSING; self.values.len()];
-        for column in 0..width {
-            let of = |row: usize| self.values[row * width + column];
-            let mut known: Vec<f64> = (0..self.len()).map(of).filter(|x| !x.is_nan()).collect();
-            known.sort_by(f64::total_cmp);
-            let edges: Vec<f64> = (1..bins).filter_map(|i| known.get(i * known.len() / bins).copied()).collect();
-            for row in (0..self.len()).filter(|row| !of(*row).is_nan()) {
-                codes[row * width + column] = edges.partition_point(|edge| *edge <= of(row)) as u16;
-            }
-        }
-        let mut schema = self.schema.clone();
-        schema.variables.iter_mut().for_each(|v| v.categories = bins);
-        Discrete::new(schema, codes)
-    }
-
     /// Writes the table as `.csv` with the names of its columns, or as `.npy`; a missing value is an empty cell, or NaN.
     ///
     /// # Errors
@@ -189,7 +150,32 @@ impl Table {
     }
 }
 
-impl Rows for Table {
+/// Every column of real numbers cut into that many bins with about as many values each; a missing value stays missing.
+///
+/// # Errors
+/// When `bins` is not in `1..=4096`, or a row cannot be read.
+pub fn binned(rows: &dyn Rows, bins: usize) -> Result<Discrete> {
+    if !(1..=4096).contains(&bins) {
+        return Err(Error::out_of_range("bins", bins, "1 ≤ bins ≤ 4096"));
+    }
+    let (n, width, mut values) = (rows.len(), rows.schema().len(), Vec::new());
+    rows.read_reals(&(0..n).collect::<Vec<_>>(), &mut values)?;
+    let mut codes = vec![MISSING; values.len()];
+    for column in 0..width {
+        let of = |row: usize| values[row * width + column];
+        let mut known: Vec<f64> = (0..n).map(of).filter(|x| !x.is_nan()).collect();
+        known.sort_by(f64::total_cmp);
+        let edges: Vec<f64> = (1..bins).filter_map(|i| known.get(i * known.len() / bins).copied()).collect();
+        for row in (0..n).filter(|row| !of(*row).is_nan()) {
+            codes[row * width + column] = edges.partition_point(|edge| *edge <= of(row)) as u16;
+        }
+    }
+    let mut schema = rows.schema().clone();
+    schema.variables.iter_mut().for_each(|v| v.categories = bins);
+    Discrete::new(schema, codes)
+}
+
+impl Rows for Continuous {
     fn schema(&self) -> &Schema {
         &self.schema
     }
@@ -218,17 +204,17 @@ mod tests {
     #[test]
     fn an_infinite_value_is_named() {
         let names = vec!["a".to_string(), "b".to_string()];
-        let error = Table::new(names.clone(), vec![0.0, 1.0, 2.0, f64::INFINITY]).unwrap_err();
+        let error = Continuous::new(names.clone(), vec![0.0, 1.0, 2.0, f64::INFINITY]).unwrap_err();
         assert_eq!(error.to_string(), "row 1, column b: an infinite value");
-        let table = Table::new(names, vec![0.0, 1.0, 2.0, 3.0]).unwrap();
+        let table = Continuous::new(names, vec![0.0, 1.0, 2.0, 3.0]).unwrap();
         assert_eq!((table.len(), table.row(1)), (2, &[2.0, 3.0][..]));
     }
 
     #[test]
     fn bins_hold_as_many_values_each() {
         let values = (0..40).map(|i| if i % 10 == 9 { f64::NAN } else { f64::from(i * i % 37) }).collect();
-        let table = Table::new(vec!["a".into()], values).unwrap();
-        let binned = table.binned(4).unwrap();
+        let table = Continuous::new(vec!["a".into()], values).unwrap();
+        let binned = binned(&table, 4).unwrap();
         let mut counts = [0; 4];
         for row in 0..40 {
             match binned.row(row)[0] {
@@ -242,11 +228,11 @@ mod tests {
     #[test]
     fn what_is_saved_is_loaded() {
         let folder = tempfile::tempdir().unwrap();
-        let table = Table::new(vec!["a".into(), "b".into()], vec![0.1, f64::NAN, -1e-30, 3.0]).unwrap();
+        let table = Continuous::new(vec!["a".into(), "b".into()], vec![0.1, f64::NAN, -1e-30, 3.0]).unwrap();
         for name in ["t.csv", "t.npy"] {
             table.save(folder.path().join(name)).unwrap();
-            let again = Table::load(folder.path().join(name)).unwrap();
-            let bits = |t: &Table| t.values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            let again = Continuous::load(folder.path().join(name)).unwrap();
+            let bits = |t: &Continuous| t.values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&again), bits(&table), "{name}");
         }
         assert!(table.save(folder.path().join("t.txt")).is_err());

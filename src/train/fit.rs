@@ -1,0 +1,73 @@
+//! Settings that become a model.
+
+use super::{Checkpoint, History, Progress, quiet};
+use crate::{Result, data::Rows, notebook::Job, random::Seed};
+use serde::{Serialize, de::DeserializeOwned};
+use std::ops::ControlFlow;
+
+/// What a run is told beside its settings and its rows.
+pub struct Run<'a> {
+    /// Root of all randomness.
+    pub seed: Seed,
+    /// Where to keep a checkpoint, if anywhere.
+    pub checkpoint: Option<Checkpoint>,
+    /// Hears of every step, and may end the training.
+    pub watch: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>,
+}
+
+/// What kind of columns a model is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Categories.
+    Categories,
+    /// Real numbers.
+    Reals,
+}
+
+/// Settings that check themselves, and become a model when they are shown rows.
+pub trait Fit: Serialize + DeserializeOwned + Clone + Send + 'static {
+    /// What is learned.
+    type Model: Send + 'static;
+
+    /// The name of the model, as on the command line.
+    fn name(&self) -> &str;
+
+    /// # Errors
+    /// That name the setting which is out of its range, or does not go with another.
+    fn check(&self) -> Result<()>;
+
+    /// What kind of columns the model is of.
+    fn reads(&self) -> Reads;
+
+    /// Learns a model from rows. With no `valid` rows, or none in them, training goes to its last step.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; also when the rows do not fit the model or cannot be read, or a number stops being finite.
+    fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, run: Run) -> Result<(Self::Model, History)>;
+
+    /// The same without a checkpoint, unwatched.
+    ///
+    /// # Errors
+    /// As [`Self::fit_with`].
+    fn fit(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, seed: Seed) -> Result<(Self::Model, History)> {
+        self.fit_with(rows, valid, Run { seed, checkpoint: None, watch: &mut quiet })
+    }
+
+    /// Starts the same in the background of a notebook, with its progress as the job's.
+    fn start<R: Rows + Send + 'static>(
+        &self,
+        rows: R,
+        valid: Option<R>,
+        seed: Seed,
+    ) -> Job<Result<(Self::Model, History)>> {
+        let settings = self.clone();
+        Job::spawn(self.name(), move |handle| {
+            let mut watch = |progress: &Progress| {
+                handle.report(progress.step as f64 / progress.steps as f64, progress.line());
+                if handle.should_stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let valid = valid.as_ref().map(|rows| rows as &dyn Rows);
+            settings.fit_with(&rows, valid, Run { seed, checkpoint: None, watch: &mut watch })
+        })
+    }
+}
