@@ -28,25 +28,29 @@ impl Split {
 ///
 /// ```
 /// # use limbeck::{data::Batches, random::Seed};
-/// let batches: Vec<Vec<usize>> = Batches::new(10, 4, Seed(1), 0).collect();
-/// assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 2]);
+/// let sizes = |least| Batches::new(10, (4, least), Seed(1), 0).map(|batch| batch.len()).collect::<Vec<_>>();
+/// assert_eq!(sizes(1), [4, 4, 2]);
+/// assert_eq!(sizes(3), [4, 6]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Batches {
     order: Vec<usize>,
     size: usize,
+    least: usize,
     next: usize,
 }
 
 impl Batches {
-    /// Batches of `size` rows (at least one) out of `rows`; the last may be smaller.
-    pub fn new(rows: usize, size: usize, seed: Seed, epoch: u64) -> Self {
-        Self { order: permutation(rows, &mut seed.stream("batches", epoch)), size: size.max(1), next: 0 }
+    /// Batches of `size` rows (at least one) out of `rows`. The last may be smaller; a rest of fewer than `least` rows joins the
+    /// batch before it.
+    pub fn new(rows: usize, (size, least): (usize, usize), seed: Seed, epoch: u64) -> Self {
+        Self { order: permutation(rows, &mut seed.stream("batches", epoch)), size: size.max(1), least, next: 0 }
     }
 
     /// Number of batches in the epoch.
-    pub fn count(rows: usize, size: usize) -> usize {
-        rows.div_ceil(size.max(1))
+    pub fn count(rows: usize, size: usize, least: usize) -> usize {
+        let (whole, rest) = (rows / size.max(1), rows % size.max(1));
+        if rest >= least.max(1) || (rest > 0 && whole == 0) { whole + 1 } else { whole }
     }
 }
 
@@ -54,7 +58,9 @@ impl Iterator for Batches {
     type Item = Vec<usize>;
 
     fn next(&mut self) -> Option<Vec<usize>> {
-        let end = (self.next + self.size).min(self.order.len());
+        let n = self.order.len();
+        let end = (self.next + self.size).min(n);
+        let end = if n - end < self.least { n } else { end };
         let batch = self.order[self.next..end].to_vec();
         self.next = end;
         (!batch.is_empty()).then_some(batch)
@@ -75,8 +81,20 @@ mod tests {
     }
 
     #[test]
+    fn there_are_as_many_batches_as_are_counted() {
+        for (rows, size, least) in
+            [(10, 4, 1), (10, 4, 3), (385, 128, 16), (8, 16, 4), (3, 16, 4), (32, 16, 16), (1, 1, 1)]
+        {
+            let batches: Vec<_> = Batches::new(rows, (size, least), Seed(0), 0).collect();
+            assert_eq!(batches.len(), Batches::count(rows, size, least), "{rows}, {size}, {least}");
+            assert!(batches.iter().all(|b| b.len() >= least.min(rows)), "{rows}, {size}, {least}");
+            assert_eq!(batches.concat().len(), rows);
+        }
+    }
+
+    #[test]
     fn an_epoch_sees_every_row_once_and_differs_from_the_next() {
-        let epoch = |e| Batches::new(37, 5, Seed(0), e).flatten().collect::<Vec<_>>();
+        let epoch = |e| Batches::new(37, (5, 3), Seed(0), e).flatten().collect::<Vec<_>>();
         let mut sorted = epoch(0);
         assert_ne!(sorted, epoch(1));
         sorted.sort_unstable();

@@ -112,6 +112,11 @@ pub trait Rows: Sync {
         self.len() == 0
     }
 
+    /// The number that row `row` has where the rows come from: of the user's file, in messages.
+    fn number_of(&self, row: usize) -> usize {
+        row
+    }
+
     /// Overwrites `into` with the codes of `rows`, row after row.
     ///
     /// # Errors
@@ -259,6 +264,10 @@ impl Rows for Subset<'_> {
         self.chosen.len()
     }
 
+    fn number_of(&self, row: usize) -> usize {
+        self.rows.number_of(self.chosen[row])
+    }
+
     fn read(&self, rows: &[usize], into: &mut Vec<u16>) -> Result<()> {
         self.rows.read(&self.of(rows), into)
     }
@@ -281,7 +290,7 @@ pub(crate) fn complete(rows: &dyn Rows, which: &[usize], dims: usize) -> Result<
     let mut codes = Vec::new();
     rows.read(which, &mut codes)?;
     if let Some(at) = codes.iter().position(|code| *code == MISSING) {
-        let (row, variable) = (which[at / dims], at % dims);
+        let (row, variable) = (rows.number_of(which[at / dims]), at % dims);
         return Err(Error::invalid(format!("row {row}, variable {variable}: this model has no missing values")));
     }
     Ok(codes.into_iter().map(f32::from).collect())

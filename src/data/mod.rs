@@ -1,6 +1,7 @@
 //! Data sets with their shapes in their types, and the files they come from.
 
 mod batches;
+mod columns;
 mod dataset;
 mod discrete;
 mod envelope;
@@ -16,6 +17,7 @@ mod stream;
 pub mod uci;
 
 pub use batches::{Batches, Split};
+pub use columns::Column;
 pub use dataset::Dataset;
 pub(crate) use discrete::complete;
 pub use discrete::{Coding, Discrete, MISSING, Rows, Schema, Subset, Variable};

@@ -14,7 +14,8 @@ use dfdx::{
 };
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
-use std::f64::consts::TAU;
+use serde::{Deserialize, Serialize};
+use std::f64::consts::{PI, TAU};
 
 /// A distribution on `ℝᴰ` whose density and samples are one pass.
 pub trait Base {
@@ -50,6 +51,27 @@ pub struct Normal;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Logistic;
+
+/// Student's t distribution of three degrees of freedom, each coordinate by itself: tails that fall as a power, and a variance.
+///
+/// ```text
+/// log p(z) = Σ log (2 / (π √3)) − 2 log(1 + zᵢ² / 3)
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Student;
+
+/// The base of a flow of a table, as a setting: what the tails of the data are like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TableBase {
+    /// [`Normal`].
+    #[default]
+    Normal,
+    /// [`Logistic`]: tails that fall exponentially.
+    Logistic,
+    /// [`Student`]: heavy tails.
+    Student,
+}
 
 /// The uniform distribution on `[0, 1)`.
 ///
@@ -156,6 +178,54 @@ impl Base for Normal {
 
     fn draw(&self, dims: usize, rng: &mut Stream) -> Vec<f64> {
         (0..dims).map(|_| StandardNormal.sample(rng)).collect()
+    }
+}
+
+/// `Γ(2) / (Γ(3/2) √(3π))`, the density at zero.
+const STUDENT_PEAK: f64 = 2.0 / (PI * 1.732_050_807_568_877_2);
+
+impl Base for Student {
+    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {
+        let third = E::of(1.0 / 3.0);
+        rowwise(
+            z,
+            move |_, row| {
+                let each = row.iter().map(|z| E::of(STUDENT_PEAK.ln()) - E::of(2.0) * (*z * *z * third).ln_1p());
+                each.fold(E::default(), |sum, log| sum + log)
+            },
+            move |_, row, given, into| {
+                for (into, z) in into.iter_mut().zip(row) {
+                    *into += given * E::of(-4.0) * third * *z / (E::ONE + *z * *z * third);
+                }
+            },
+        )
+    }
+
+    fn draw(&self, dims: usize, rng: &mut Stream) -> Vec<f64> {
+        let mut normal = || -> f64 { StandardNormal.sample(rng) };
+        let mut one = || {
+            let (z, square) = (normal(), (0..3).map(|_| normal().powi(2)).sum::<f64>());
+            z / (square / 3.0).sqrt()
+        };
+        (0..dims).map(|_| one()).collect()
+    }
+}
+
+impl Base for TableBase {
+    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {
+        match self {
+            Self::Normal => Normal.log_prob(z),
+            Self::Logistic => Logistic.log_prob(z),
+            Self::Student => Student.log_prob(z),
+        }
+    }
+
+    fn draw(&self, dims: usize, rng: &mut Stream) -> Vec<f64> {
+        match self {
+            Self::Normal => Normal.draw(dims, rng),
+            Self::Logistic => Logistic.draw(dims, rng),
+            Self::Student => Student.draw(dims, rng),
+        }
     }
 }
 

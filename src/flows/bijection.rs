@@ -1,6 +1,7 @@
 //! What a bijection is, and how bijections are put together.
 
 use crate::{
+    Result,
     nn::{Device, Real, Repeated, Stack},
     train::Phase,
 };
@@ -39,6 +40,15 @@ pub trait Bijection<D: Dim, E: Real, Dev: Device<E>> {
     /// Nothing in most bijections.
     fn adapt(&mut self, x: Rows<D, E, Dev>, _: Phase) -> Rows<D, E, Dev> {
         self.forward(x).0
+    }
+
+    /// Refuses fixed parts that make it no bijection, as a damaged file may hold them: an order in which a coordinate comes twice, a
+    /// connection against a mask. Nothing in most bijections.
+    ///
+    /// # Errors
+    /// Which part it is.
+    fn check(&self) -> Result<()> {
+        Ok(())
     }
 
     /// Whether it has statistics of the data, which [`Phase::Settle`] sets.
@@ -80,6 +90,10 @@ impl<D: Dim, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> Bijection<D, E, D
     // A layer adapts to the data, which enter an inverse at its far end.
     fn adapt(&mut self, x: Rows<D, E, Dev>, _: Phase) -> Rows<D, E, Dev> {
         self.forward(x).0
+    }
+
+    fn check(&self) -> Result<()> {
+        self.0.check()
     }
 }
 
@@ -131,6 +145,11 @@ macro_rules! composed {
                 rows
             }
 
+            fn check(&self) -> Result<()> {
+                $(self.$field.check()?;)+
+                Ok(())
+            }
+
             fn has_statistics(&self) -> bool {
                 false $(|| self.$field.has_statistics())+
             }
@@ -167,6 +186,10 @@ impl<const N: usize, D: Dim, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> B
 
     fn adapt(&mut self, x: Rows<D, E, Dev>, phase: Phase) -> Rows<D, E, Dev> {
         self.modules.iter_mut().fold(x, |rows, part| part.adapt(rows, phase))
+    }
+
+    fn check(&self) -> Result<()> {
+        self.modules.iter().try_for_each(|part| part.check())
     }
 
     fn has_statistics(&self) -> bool {
@@ -212,6 +235,10 @@ impl<D: Dim, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> Bijection<D, E, D
 
     fn adapt(&mut self, x: Rows<D, E, Dev>, phase: Phase) -> Rows<D, E, Dev> {
         self.layers_mut().iter_mut().fold(x, |rows, layer| layer.adapt(rows, phase))
+    }
+
+    fn check(&self) -> Result<()> {
+        self.layers().iter().try_for_each(|layer| layer.check())
     }
 
     fn has_statistics(&self) -> bool {

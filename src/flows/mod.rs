@@ -18,13 +18,14 @@ pub use crate::{
     nn::{Grid, Stack},
     train::Phase,
 };
-pub use base::{Base, Logistic, Modes, Normal, Uniform};
+pub use base::{Base, Logistic, Modes, Normal, Student, TableBase, Uniform};
 pub use bijection::{Bijection, FastForward, FastInverse, Inverse, Moved, PerRow, Rows, VolumePreserving};
 pub use density::{
     BernoulliMade, FlowLearner, ImageFlow, ImageLearner, ImageLikelihood, MadeLearner, MadeLikelihood, MultiScale,
     TableFlow, TableLikelihood, mint_net, multi_scale, to_points, to_rows,
 };
 pub use flow::{Flow, Sequential};
+pub(crate) use layers::LEAST_BATCH;
 pub use layers::{
     ActNorm, AdditiveCoupling, AffineCoupling, AffineInOrder, Autoregressive, BatchNorm, Blocks, Conditional,
     ConditionalAutoregressive, Coupling, Elementwise, First, Given, Householder, ImageCoupling, ImageMoves, Linear,

@@ -1,6 +1,6 @@
 //! A learned flow of a table, whatever its type, and its file.
 
-use super::{Flow, TableFlow};
+use super::{Flow, TableBase, TableFlow};
 use crate::{
     Error, Result,
     archive::Archive,
@@ -26,6 +26,7 @@ pub struct FlowModel {
     kind: FlowKind,
     layers: usize,
     hidden: usize,
+    base: TableBase,
     flow: Box<dyn AnyFlow>,
 }
 
@@ -40,7 +41,7 @@ trait AnyFlow: Send {
     fn parameters(&self) -> usize;
 }
 
-impl<B: Learnable> AnyFlow for TableFlow<usize, B> {
+impl<B: Learnable> AnyFlow for TableFlow<usize, B, TableBase> {
     fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>> {
         self.evidence(rows)
     }
@@ -69,38 +70,25 @@ struct Restore<'a> {
     archive: &'a Archive,
     schema: &'a Schema,
     frame: Vec<(f64, f64)>,
+    base: TableBase,
 }
 
 impl Use for Restore<'_> {
     type Output = Box<dyn AnyFlow>;
 
     fn with<B: Learnable>(self, mut bijection: B) -> Result<Self::Output> {
-        let Self { archive, schema, frame } = self;
+        let Self { archive, schema, frame, base } = self;
         let mut arrays = params(&bijection);
         for (name, shape, values) in &mut arrays {
-            let start = std::mem::take(values);
             *values = archive.get(&format!("flow/{name}"), shape)?;
             if let Some(i) = values.iter().position(|x| !x.is_finite()) {
                 return Err(Error::invalid(format!("array {name}: {} at element {i}: the file is damaged", values[i])));
             }
-            // An order of the coordinates, or a choice of some, is made when the flow is, and only their places may differ.
-            if (name.ends_with("order") || name.ends_with("moves")) && sorted(&start) != sorted(values) {
-                return Err(Error::invalid(format!("array {name}: not an order of the columns")));
-            }
-            // Weights outside the masks are zero when a network is made, and must have stayed so.
-            if name.ends_with("weight") && start.iter().zip(values.iter()).any(|(a, b)| *a == 0.0 && *b != 0.0) {
-                return Err(Error::invalid(format!("array {name}: a connection against the order of the coordinates")));
-            }
         }
         load_params(&mut bijection, &arrays)?;
-        Ok(Box::new(TableFlow::framed(&Cpu::default(), Flow::normal(bijection), schema.len(), schema.clone(), frame)?))
+        bijection.check()?;
+        Ok(Box::new(TableFlow::framed(&Cpu::default(), Flow { bijection, base }, schema.len(), schema.clone(), frame)?))
     }
-}
-
-fn sorted(values: &[f32]) -> Vec<f32> {
-    let mut values = values.to_vec();
-    values.sort_by(f32::total_cmp);
-    values
 }
 
 /// The name of the family in files.
@@ -118,6 +106,7 @@ fn load(file: &ModelFile) -> Result<Box<dyn Model>> {
 struct Body {
     #[serde(flatten)]
     spec: Spec,
+    base: TableBase,
     /// Mean and deviation of each column.
     frame: Vec<(f64, f64)>,
 }
@@ -177,7 +166,7 @@ impl FlowModel {
     }
 
     fn of_file(file: &ModelFile) -> Result<Self> {
-        let Body { spec, frame } = file.body(NAME)?;
+        let Body { spec, base, frame } = file.body(NAME)?;
         let Spec { kind, layers, hidden } = spec;
         // Nothing is built that is larger than what the file holds.
         let (d, held) = (file.schema.len(), file.arrays.elements());
@@ -185,8 +174,8 @@ impl FlowModel {
         if layers.saturating_mul(network.saturating_add(d.saturating_mul(d))) > held.saturating_mul(4) {
             return Err(Error::invalid(format!("{layers} layers of {hidden} units; the file holds {held} numbers")));
         }
-        let flow = spec.build(d, Seed(0), Restore { archive: &file.arrays, schema: &file.schema, frame })?;
-        Ok(Self { kind, layers, hidden, flow })
+        let flow = spec.build(d, Seed(0), Restore { archive: &file.arrays, schema: &file.schema, frame, base })?;
+        Ok(Self { kind, layers, hidden, base, flow })
     }
 }
 
@@ -220,7 +209,7 @@ impl Model for FlowModel {
             arrays.put(&format!("flow/{name}"), &shape, &values);
         }
         let spec = Spec { kind: self.kind, layers: self.layers, hidden: self.hidden };
-        serde_json::to_value(Body { spec, frame: self.flow.frame().to_vec() }).map_err(Error::invalid)
+        serde_json::to_value(Body { spec, base: self.base, frame: self.flow.frame().to_vec() }).map_err(Error::invalid)
     }
 }
 
@@ -299,7 +288,8 @@ mod tests {
         assert!(message(&|header, _| header["body"]["hidden"] = 1_000_000_000.into()).contains("the file holds"));
         assert!(message(&|header, _| header["body"]["layers"] = 0.into()).contains("layers ≥ 1"));
         assert!(
-            message(&|header, _| header["body"]["frame"] = serde_json::json!([[0.0, 1.0]])).contains("a frame of 1")
+            message(&|header, _| header["body"]["frame"] = serde_json::json!([[0.0, 1.0]]))
+                .contains("a frame of 1 columns")
         );
         assert!(message(&|header, _| header["family"] = "circuit".into()).contains("flow is expected"));
         assert!(

@@ -81,6 +81,19 @@ impl<A: Activation, E: Real, D: Device<E>> Perceptron<A, E, D> {
         D::try_perceptron::<A, I, T>(x, &self.layers()).expect("the device has memory for the network's outputs")
     }
 
+    /// Refuses weights outside the masks of an autoregressive network, which are zero when it is made and stay so.
+    pub(crate) fn check(&self) -> Result<()> {
+        let reach = reach(self.sizes(), self.dims);
+        for (weight, reach) in self.weights.iter().zip(reach) {
+            let below = weight.shape().1;
+            let outside = |(at, w): (usize, &E)| at % below >= reach[at / below] && *w != E::default();
+            if D::elements(weight).iter().enumerate().any(outside) {
+                return Err(Error::invalid("a connection against the order of the coordinates"));
+            }
+        }
+        Ok(())
+    }
+
     /// The weights, one matrix a layer.
     #[cfg(test)]
     pub(crate) fn layers_mut(&mut self) -> &mut [Tensor<(usize, usize), E, D>; 3] {

@@ -421,6 +421,19 @@ mod tests {
     }
 
     #[test]
+    fn every_row_is_encoded_once_whatever_the_posterior() {
+        let device = Cpu::seed_from_u64(2);
+        let rows = binary((0..300).map(|i| i % 3 % 2).collect(), 3);
+        let plain = Vae::<Bernoulli>::new(&device, 3, 8, 2).unwrap();
+        let bent = Vae::<Bernoulli>::with_flow(&device, 3, 8, 2, (3, 4)).unwrap();
+        for vae in [plain, bent] {
+            let encoded = vae.encode(&rows).unwrap();
+            assert_eq!((encoded.len(), encoded[0].len()), (100, 2));
+            assert_eq!(encoded[0], encoded[2], "equal rows have equal places");
+        }
+    }
+
+    #[test]
     fn an_autoencoder_learns_digits() {
         let digits = shipped::digits().unwrap().discrete();
         let split = Split::random(digits.len(), 0.0, 0.3, Seed(0));

@@ -31,13 +31,23 @@ fn identity(learner: &impl Learner, plan: &Plan) -> Result<Vec<(String, String)>
     Ok(named.into_iter().map(|(name, value)| (name.into(), value)).collect())
 }
 
+/// The best epoch of a run.
+#[derive(Debug)]
+pub(super) struct Best {
+    /// The losses of its validation rows.
+    pub(super) losses: Vec<f64>,
+    pub(super) epoch: u64,
+    /// The learner as it was then.
+    pub(super) learner: Archive,
+}
+
 /// The state of a run between two steps.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) step: u64,
     pub(super) history: History,
-    /// The lowest validation loss, its epoch, and the learner as it was then.
-    pub(super) best: Option<(f64, u64, Archive)>,
+    /// The best epoch so far.
+    pub(super) best: Option<Best>,
     /// Whether training ended, by its plan or early.
     pub(super) done: bool,
 }
@@ -54,9 +64,10 @@ impl State {
         learner.save(&mut now);
         archive.nest("learner", &now);
         self.history.save(&mut archive);
-        if let Some((loss, epoch, state)) = &self.best {
-            archive.put("best_loss", &[2], &[*loss, *epoch as f64]);
-            archive.nest("best", state);
+        if let Some(Best { losses, epoch, learner }) = &self.best {
+            archive.put("best_epoch", &[1], &[*epoch as f64]);
+            archive.put("best_losses", &[losses.len()], losses);
+            archive.nest("best", learner);
         }
         archive.save(path)
     }
@@ -80,9 +91,9 @@ impl State {
         let damaged = || Error::file(path, "a checkpoint without a learner");
         learner.load(&archive.nested("learner").ok_or_else(damaged)?)?;
         let best = match archive.nested("best") {
-            Some(state) => {
-                let loss: Vec<f64> = archive.get("best_loss", &[2])?;
-                Some((loss[0], loss[1] as u64, state))
+            Some(learner) => {
+                let epoch: Vec<f64> = archive.get("best_epoch", &[1])?;
+                Some(Best { losses: archive.get_all("best_losses")?, epoch: epoch[0] as u64, learner })
             }
             None => None,
         };

@@ -58,6 +58,11 @@ pub trait Objective<Dev: Device<f32> = Cpu> {
     /// Number of training rows; none where every step draws its own.
     fn rows(&self) -> Option<usize>;
 
+    /// Rows that a batch has at least: some statistics are those of the batch.
+    fn least_batch(&self, _model: &Self::Model) -> usize {
+        1
+    }
+
     /// The training rows, and those for validation.
     ///
     /// # Errors
@@ -73,11 +78,11 @@ pub trait Objective<Dev: Device<f32> = Cpu> {
     fn loss(&self, model: &Self::Model, grads: Gradients<f32, Dev>, rows: &[usize], clock: &Clock)
     -> Result<Loss<Dev>>;
 
-    /// Mean loss on the validation rows, nats a row; `None` where there are none.
+    /// The loss of every validation row, nats; `None` where there are none.
     ///
     /// # Errors
     /// As [`Self::loss`].
-    fn validate(&self, _model: &Self::Model) -> Result<Option<f64>> {
+    fn validate(&self, _model: &Self::Model) -> Result<Option<Vec<f64>>> {
         Ok(None)
     }
 
@@ -157,6 +162,10 @@ impl<O: Objective<Dev>, Dev: Device<f32>> Learner for GradientLearner<O, Dev> {
         self.objective.rows()
     }
 
+    fn least_batch(&self) -> usize {
+        self.objective.least_batch(&self.model)
+    }
+
     fn data(&self) -> Result<[Option<Fingerprint>; 2]> {
         self.objective.data()
     }
@@ -171,7 +180,7 @@ impl<O: Objective<Dev>, Dev: Device<f32>> Learner for GradientLearner<O, Dev> {
         Ok(value)
     }
 
-    fn validate(&mut self) -> Result<Option<f64>> {
+    fn validate(&mut self) -> Result<Option<Vec<f64>>> {
         self.settle()?;
         self.objective.validate(&self.model)
     }

@@ -33,6 +33,11 @@ pub trait Learner {
     /// Number of training rows; none where every step draws its own.
     fn rows(&self) -> Option<usize>;
 
+    /// Rows that a batch has at least; a smaller rest joins the batch before it.
+    fn least_batch(&self) -> usize {
+        1
+    }
+
     /// The training rows, and those for validation, to tell a checkpoint of other data.
     ///
     /// # Errors
@@ -53,11 +58,11 @@ pub trait Learner {
         Ok(())
     }
 
-    /// Mean loss on the validation rows, nats a row; `None` where there are none.
+    /// The loss of every validation row, nats; `None` where there are none.
     ///
     /// # Errors
     /// As [`Self::step`].
-    fn validate(&mut self) -> Result<Option<f64>>;
+    fn validate(&mut self) -> Result<Option<Vec<f64>>>;
 
     /// Called when training has ended, in whatever way, and the model is about to be used.
     ///

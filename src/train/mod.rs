@@ -9,6 +9,7 @@ mod learner;
 mod plan;
 mod progress;
 mod run;
+mod validation;
 
 pub use fit::{Fit, Reads, Run};
 pub use gradient::{GradientLearner, Loss, Objective, Phase, Trained};
@@ -17,3 +18,4 @@ pub use learner::{Clock, Learner};
 pub use plan::{Checkpoint, Length, Plan};
 pub use progress::{Bar, Progress, quiet};
 pub use run::train;
+pub(crate) use validation::is_lower;

@@ -50,14 +50,19 @@ impl Plan {
     }
 
     /// Steps in an epoch, and in all.
-    pub(super) fn count(&self, rows: Option<usize>) -> Result<(u64, u64)> {
+    pub(super) fn count(&self, rows: Option<usize>, least: usize) -> Result<(u64, u64)> {
         if self.batch == 0 {
             return Err(Error::out_of_range("batch", 0, "1 ≤ batch"));
+        }
+        let batch = rows.map_or(self.batch, |rows| self.batch.min(rows));
+        if batch < least {
+            let found = format!("batches of {batch} rows, and the model's statistics need {least} at least");
+            return Err(Error::Usage(format!("{found}: a larger batch, or more rows")));
         }
         if rows == Some(0) {
             return Err(Error::invalid("there is no row to learn from"));
         }
-        let in_epoch = rows.map_or(1, |rows| Batches::count(rows, self.batch) as u64);
+        let in_epoch = rows.map_or(1, |rows| Batches::count(rows, self.batch, least) as u64);
         let steps = match (self.length, rows) {
             (Length::Epochs(0), _) => return Err(Error::out_of_range("epochs", 0, "1 ≤ epochs")),
             (Length::Steps(0), _) => return Err(Error::out_of_range("steps", 0, "1 ≤ steps")),

@@ -1,6 +1,10 @@
 //! The loop itself.
 
-use super::{Checkpoint, Clock, History, Learner, Plan, Progress, Record, checkpoint::State};
+use super::{
+    Checkpoint, Clock, History, Learner, Plan, Progress, Record,
+    checkpoint::{Best, State},
+    validation::{far_out, is_lower, is_usable},
+};
 use crate::{Error, Result, archive::Archive, data::Batches};
 use std::{ops::ControlFlow, time::Instant};
 
@@ -18,7 +22,8 @@ pub fn train(
     watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<History> {
     let rows = learner.rows();
-    let (in_epoch, steps) = plan.count(rows)?;
+    let least = learner.least_batch();
+    let (in_epoch, steps) = plan.count(rows, least)?;
     let mut state = match &plan.checkpoint {
         Some(c) if c.resume && c.path.exists() => State::load(&c.path, learner, plan)?,
         _ => State::default(),
@@ -32,7 +37,7 @@ pub fn train(
             break;
         }
         let skip = (state.step - (epoch - 1) * in_epoch) as usize;
-        for batch in Batches::new(rows.unwrap_or(plan.batch), plan.batch, plan.seed, epoch).skip(skip) {
+        for batch in Batches::new(rows.unwrap_or(plan.batch), (plan.batch, least), plan.seed, epoch).skip(skip) {
             let step = state.step + 1;
             let clock = Clock { step, steps, epoch, seed: plan.seed };
             let loss = learner.step(&batch, &clock).and_then(|loss| match loss.is_nan() {
@@ -43,9 +48,12 @@ pub fn train(
             let mut record = Record { step, epoch, loss, valid: None, seconds: 0.0 };
             if step % in_epoch == 0 || step == steps {
                 learner.end_epoch(&clock)?;
-                record.valid = learner.validate()?;
+                let losses = learner.validate()?;
+                record.valid = losses.as_ref().map(|losses| losses.iter().sum::<f64>() / losses.len() as f64);
                 valid = record.valid.or(valid);
-                state.done = plan.patience.is_some_and(|patience| remember(&mut state, &record, learner, patience));
+                if let (Some(patience), Some(losses)) = (plan.patience, losses) {
+                    state.done = remember(&mut state, record.epoch, losses, learner, patience);
+                }
             }
             record.seconds = before + began.elapsed().as_secs_f64();
             state.step = step;
@@ -63,22 +71,29 @@ pub fn train(
             }
         }
     }
-    if let (Some(_), Some((_, _, best))) = (plan.patience, &state.best) {
-        learner.load(best)?;
+    if let (Some(_), Some(best)) = (plan.patience, &state.best) {
+        learner.load(&best.learner)?;
+        let far = far_out(&best.losses).iter().filter(|far| **far).count();
+        if far > 0 {
+            let all = best.losses.len();
+            state.history.note(format!(
+                "{far} of {all} validation rows lie far from the others under the model; they do not decide which epoch is the best"
+            ));
+        }
     }
     learner.end()?;
     Ok(state.history)
 }
 
 /// Keeps the learner when it is better than ever; says whether patience is at its end.
-fn remember(state: &mut State, record: &Record, learner: &impl Learner, patience: u64) -> bool {
-    let Some(loss) = record.valid.filter(|loss| loss.is_finite()) else { return false };
-    if state.best.as_ref().is_none_or(|(lowest, _, _)| loss < *lowest) {
+fn remember(state: &mut State, epoch: u64, losses: Vec<f64>, learner: &impl Learner, patience: u64) -> bool {
+    let better = state.best.as_ref().map_or_else(|| is_usable(&losses), |best| is_lower(&losses, &best.losses));
+    if better {
         let mut archive = Archive::default();
         learner.save(&mut archive);
-        state.best = Some((loss, record.epoch, archive));
+        state.best = Some(Best { losses, epoch, learner: archive });
     }
-    state.best.as_ref().is_some_and(|(_, epoch, _)| record.epoch - epoch >= patience)
+    state.best.as_ref().is_some_and(|best| epoch - best.epoch >= patience)
 }
 
 /// A number that stopped being one: where, after what, what was kept, and what to change.
@@ -124,9 +139,9 @@ mod tests {
             }
             Ok(self.at)
         }
-        fn validate(&mut self) -> Result<Option<f64>> {
+        fn validate(&mut self) -> Result<Option<Vec<f64>>> {
             self.validations += 1.0;
-            Ok(Some((self.validations - 3.0).abs()))
+            Ok(Some(vec![(self.validations - 3.0).abs()]))
         }
         fn save(&self, archive: &mut Archive) {
             archive.put("at", &[2], &[self.at, self.validations]);
@@ -208,7 +223,7 @@ mod tests {
             fn step(&mut self, _: &[usize], clock: &Clock) -> Result<f64> {
                 Ok(if clock.step == 4 { f64::NAN } else { 1.0 })
             }
-            fn validate(&mut self) -> Result<Option<f64>> {
+            fn validate(&mut self) -> Result<Option<Vec<f64>>> {
                 Ok(None)
             }
             fn save(&self, _: &mut Archive) {}
@@ -241,8 +256,8 @@ mod tests {
         fn step(&mut self, _: &[usize], _: &Clock) -> Result<f64> {
             Ok(1.0)
         }
-        fn validate(&mut self) -> Result<Option<f64>> {
-            Ok(Some(self.0.remove(0)))
+        fn validate(&mut self) -> Result<Option<Vec<f64>>> {
+            Ok(Some(vec![self.0.remove(0)]))
         }
         fn save(&self, archive: &mut Archive) {
             archive.put("left", &[1], &[self.0.len() as f64]);
@@ -287,7 +302,7 @@ mod tests {
                 self.0.push((clock.step, clock.steps));
                 Ok(0.0)
             }
-            fn validate(&mut self) -> Result<Option<f64>> {
+            fn validate(&mut self) -> Result<Option<Vec<f64>>> {
                 Ok(None)
             }
             fn save(&self, _: &mut Archive) {}

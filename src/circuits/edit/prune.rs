@@ -59,7 +59,7 @@ pub struct Pruned {
     /// ΔLL ≤ −1/N Σ_x log(1 − Σ_{(n,c) removed} F_nc(x))
     /// ```
     pub bound: Option<f64>,
-    /// The mean loss on the rows, nats a row.
+    /// The mean loss on the rows, nats a row; one that was impossible loses nothing.
     pub loss: f64,
     /// The likelihoods of the rows before.
     pub before: Evidence<Exact>,
@@ -247,7 +247,10 @@ impl Circuit {
             lost.iter().all(|f| *f < 1.0).then(|| -lost.iter().map(|f| (-f).ln_1p()).sum::<f64>() / lost.len() as f64);
         let circuit = self.without(&removed);
         let after = circuit.evidence(rows)?;
-        let loss = before.mean() - after.mean();
+        // A row that was impossible stays so, and costs nothing.
+        let each = before.log_probs().iter().zip(after.log_probs());
+        let lost = each.filter(|(before, _)| **before > f64::NEG_INFINITY).map(|(before, after)| before - after);
+        let loss = lost.sum::<f64>() / before.len() as f64;
         Ok(Pruned { circuit, removed: removed.len(), edges, bound, loss, before, after })
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     },
     data::{Rows, fingerprint},
     evidence::Fingerprint,
-    train::{Clock, Learner},
+    train::{Clock, Learner, is_lower},
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -290,10 +290,10 @@ impl<T: Real> Learner for EmLearner<'_, T> {
         Ok(())
     }
 
-    fn validate(&mut self) -> Result<Option<f64>> {
+    fn validate(&mut self) -> Result<Option<Vec<f64>>> {
         let Some(rows) = self.valid else { return Ok(None) };
         let (log_probs, _) = self.circuit.score(rows, Notes::default())?;
-        Ok(Some(-log_probs.iter().sum::<f64>() / log_probs.len() as f64))
+        Ok(Some(log_probs.into_iter().map(|p| -p).collect()))
     }
 
     /// Mini-batches end with the noise of their last steps: a step from all rows follows, unless the validation rows are worse
@@ -310,8 +310,7 @@ impl<T: Real> Learner for EmLearner<'_, T> {
             self.circuit.maximise(&self.flows, self.em.pseudocount, 1.0);
         }
         self.flows.clear();
-        let worse = loss.zip(self.validate()?).is_some_and(|(before, after)| !(after <= before));
-        if worse {
+        if loss.zip(self.validate()?).is_some_and(|(before, after)| is_lower(&before, &after)) {
             self.circuit = before;
         }
         Ok(())

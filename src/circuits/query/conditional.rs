@@ -46,6 +46,7 @@ impl<T: Real> Circuit<T> {
     /// For a column of real numbers instead of probabilities 1, its mean and its mean square.
     pub(crate) fn all_conditionals(&self, rows: &dyn Rows) -> Result<Conditionals> {
         self.check(rows)?;
+        self.check_notes(Notes::default(), rows.len())?;
         let mut offsets = vec![0];
         for (v, variable) in self.schema.variables.iter().enumerate() {
             offsets.push(offsets[v] + if variable.categories == 0 { 3 } else { variable.categories });
@@ -59,7 +60,7 @@ impl<T: Real> Circuit<T> {
                 self.downward(tile, None, None);
                 for (b, row) in tile_rows.iter().enumerate() {
                     if tile.log_probs[b] == f64::NEG_INFINITY {
-                        return Err(impossible(*row));
+                        return Err(impossible(rows.number_of(*row)));
                     }
                     let says = tile.row(b);
                     let exact = tile.faint[b].then(|| self.row_flows(&self.log_values(&says), &[1.0], |_, _| {}));

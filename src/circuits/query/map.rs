@@ -19,7 +19,7 @@ impl<T: Real> Circuit<T> {
         self.check(rows)?;
         let best: Vec<Vec<u16>> = (0..rows.len())
             .into_par_iter()
-            .map(|row| self.best_row(rows.row(row)).ok_or_else(|| impossible(row)))
+            .map(|row| self.best_row(rows.row(row)).ok_or_else(|| impossible(rows.number_of(row))))
             .collect::<Result<_>>()?;
         Discrete::new(self.schema.clone(), best.concat())
     }

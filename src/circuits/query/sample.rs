@@ -28,7 +28,8 @@ impl<T: Real> Circuit<T> {
                 let row = read.row(i, rows.len(), &self.schema);
                 let values = (!row.is_blank()).then(|| self.log_values(&row));
                 let rng = &mut seed.stream("sample", i as u64);
-                self.complete_row(row, values.as_ref().unwrap_or(&blank), head, rng).ok_or_else(|| impossible(i))
+                self.complete_row(row, values.as_ref().unwrap_or(&blank), head, rng)
+                    .ok_or_else(|| impossible(rows.number_of(i)))
             })
             .collect()
     }

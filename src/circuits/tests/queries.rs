@@ -51,3 +51,29 @@ fn completions_follow_the_exact_conditional_law() {
     let score = chi_square(&draws, &law, |x| x[0] as usize + 3 * x[3] as usize);
     assert!(score.abs() < 4.0, "{score}");
 }
+
+#[test]
+fn a_row_that_was_impossible_costs_nothing_when_edges_go() {
+    let mut c = circuit::<f32>(4, 2, 3, 6);
+    let set = c.uses.leaves.iter().position(|uses| uses[0].0 == 1).unwrap();
+    c.leaves[set].table[..6].copy_from_slice(&[1.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
+    let possible = draw(&c, 50, 3);
+    let mut codes = possible.codes().to_vec();
+    codes.extend([0, 1, 0, 0]);
+    let rows = Discrete::new(c.schema.clone(), codes).unwrap();
+    let pruned = c.prune(0.3, PruneBy::Flow, &rows, Seed(0)).unwrap();
+    assert_eq!(pruned.before.mean(), f64::NEG_INFINITY);
+    assert!(pruned.loss.is_finite() && pruned.loss <= pruned.bound.unwrap() + 1e-6, "{pruned:?}");
+}
+
+#[test]
+fn a_circuit_with_two_heads_does_not_say_of_which_its_conditionals_are() {
+    let mut graph = Graph::new(1);
+    let input = graph.input(0, 2).unwrap();
+    graph.sum(&[input], 2).unwrap();
+    let schema = Schema::uniform(&[1], 2);
+    let c = Circuit::random(graph, schema.clone(), Leaf::Categorical, Seed(0)).unwrap();
+    let rows = Discrete::all_missing(schema, 1);
+    assert!(c.conditionals(&rows).unwrap_err().to_string().contains("2 heads"));
+    assert!(c.complete(&rows, Seed(0)).unwrap_err().to_string().contains("2 heads"));
+}

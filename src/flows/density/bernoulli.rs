@@ -122,7 +122,7 @@ impl<A: Activation, Dev: Device<f32>> BernoulliMade<A, f32, Dev> {
     fn read(&self, rows: &dyn data::Rows, which: &[usize]) -> Result<Rows<usize, f32, Dev>> {
         let (dims, values) = (self.dims(), complete(rows, which, self.dims())?);
         if let Some(at) = values.iter().position(|x| *x > 1.0) {
-            let place = format!("row {}, variable {}", which[at / dims], at % dims);
+            let place = format!("row {}, variable {}", rows.number_of(which[at / dims]), at % dims);
             return Err(Error::invalid(format!("{place}: {} is neither 0 nor 1", values[at])));
         }
         Ok(self.tensor(values))
@@ -177,8 +177,8 @@ impl<A: Activation, Dev: Device<f32>> Objective<Dev> for MadeLikelihood<'_, A, D
         Ok(-made.log_prob(made.read(self.train, rows)?.traced(grads)).mean())
     }
 
-    fn validate(&self, made: &Self::Model) -> Result<Option<f64>> {
-        self.valid.map(|valid| Ok(-made.evidence(valid)?.mean())).transpose()
+    fn validate(&self, made: &Self::Model) -> Result<Option<Vec<f64>>> {
+        self.valid.map(|valid| Ok(made.evidence(valid)?.log_probs().iter().map(|p| -p).collect())).transpose()
     }
 }
 
@@ -234,9 +234,10 @@ mod tests {
         let made = BernoulliMade::new(&Cpu::seed_from_u64(1), 64, 128).unwrap();
         let (rows, valid) = (part(0..1400), part(1400..1797));
         let mut learner = MadeLearner::<Relu>::new(made, &rows, Some(&valid), AdamConfig::default()).unwrap();
-        let before = learner.validate().unwrap().unwrap();
+        let mean = |losses: Vec<f64>| losses.iter().sum::<f64>() / losses.len() as f64;
+        let before = mean(learner.validate().unwrap().unwrap());
         train(&mut learner, &Plan::new(12, 50, Seed(2)), &mut quiet).unwrap();
-        let after = learner.validate().unwrap().unwrap();
+        let after = mean(learner.validate().unwrap().unwrap());
         assert!(before > 40.0 && after < 24.0, "{before} nats, then {after}");
         let mut archive = Archive::default();
         Learner::save(&learner, &mut archive);

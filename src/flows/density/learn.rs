@@ -5,7 +5,7 @@ use crate::{
     Result,
     data::{Rows, fingerprint},
     evidence::Fingerprint,
-    flows::{Base, Bijection, Flow, Normal},
+    flows::{Base, Bijection, Flow, LEAST_BATCH, Normal},
     nn::{Device, optim::AdamConfig},
     train::{Clock, GradientLearner, Loss, Objective, Phase},
 };
@@ -74,9 +74,13 @@ where
         Ok(-model.flow.sequential().log_prob(x).mean())
     }
 
-    fn validate(&self, model: &Self::Model) -> Result<Option<f64>> {
-        let mean = |log_probs: Vec<f64>| -log_probs.iter().sum::<f64>() / log_probs.len() as f64;
-        self.valid.map(|valid| model.log_probs(valid).map(mean)).transpose()
+    fn validate(&self, model: &Self::Model) -> Result<Option<Vec<f64>>> {
+        let losses = |log_probs: Vec<f64>| log_probs.into_iter().map(|p| -p).collect();
+        self.valid.map(|valid| model.log_probs(valid).map(losses)).transpose()
+    }
+
+    fn least_batch(&self, model: &Self::Model) -> usize {
+        if self.has_statistics(model) { LEAST_BATCH } else { 1 }
     }
 
     fn has_statistics(&self, model: &Self::Model) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    data::{Continuous, Rows, Schema, fingerprint},
+    data::{Column, Continuous, Rows, Schema, fingerprint},
     evidence::{Evidence, Exact, Space},
     flows::{self, Base, Bijection, Flow, Normal},
     nn::Device,
@@ -36,9 +36,11 @@ where
     /// The columns are standardised as those of `rows`.
     ///
     /// # Errors
-    /// When the rows have another number of columns than the flow, or one of categories, or cannot be read.
+    /// When the rows have another number of columns than the flow, one of categories or without spread, or cannot be read.
     pub fn new(device: &Dev, flow: Flow<B, P>, dims: D, rows: &dyn Rows) -> Result<Self> {
-        let frame = frame(rows)?;
+        let columns = Column::of(rows)?;
+        columns.iter().try_for_each(Column::check)?;
+        let frame = columns.iter().map(|column| (column.mean, column.deviation)).collect();
         Self::framed(device, flow, dims, rows.schema().clone(), frame)
     }
 
@@ -58,11 +60,11 @@ where
     /// When their number is not that of the flow's coordinates, a column is of categories, or a deviation is not positive.
     pub fn framed(device: &Dev, flow: Flow<B, P>, dims: D, schema: Schema, frame: Vec<(f64, f64)>) -> Result<Self> {
         let names: Vec<String> = schema.variables.iter().map(|v| v.name.clone()).collect();
-        if names.len() != dims.size() || frame.len() != dims.size() {
-            let (columns, frame, dims) = (names.len(), frame.len(), dims.size());
-            return Err(Error::invalid(format!(
-                "a table of {columns} columns and a frame of {frame}; the flow is of {dims}"
-            )));
+        for (what, found) in [("a table", names.len()), ("a frame", frame.len())] {
+            if found != dims.size() {
+                let dims = dims.size();
+                return Err(Error::invalid(format!("{what} of {found} columns; the flow is of {dims} coordinates")));
+            }
         }
         if let Some(v) = schema.variables.iter().find(|v| v.categories > 0) {
             return Err(Error::invalid(format!("column {} is of categories; a flow is of real numbers", v.name)));
@@ -108,12 +110,19 @@ where
     /// `n` independent rows in the units of the table. However many passes that takes.
     ///
     /// # Errors
-    /// When `n` is 0, or a sample is infinite.
+    /// When `n` is 0, or a sample is infinite or no number.
     pub fn sample(&self, n: usize, seed: Seed) -> Result<Continuous> {
         let mut values = Vec::with_capacity(n * self.dims.size());
         for (block, from) in (0..n).step_by(BLOCK).enumerate() {
             let rows = (BLOCK.min(n - from), self.dims);
             let x = self.flow.sequential().sample(rows, &self.device, seed.child("block", block as u64)).as_vec();
+            if let Some(i) = x.iter().position(|x| !x.is_finite()) {
+                let (row, name) = (from + i / self.frame.len(), &self.names[i % self.frame.len()]);
+                return Err(Error::invalid(format!(
+                    "sample {row}, column {name}: {}; the flow overflows in single precision where its base draws far out",
+                    x[i]
+                )));
+            }
             values.extend(x.iter().zip(self.frame.iter().cycle()).map(|(x, (mean, d))| mean + d * f64::from(*x)));
         }
         Continuous::new(self.names.clone(), values)?.shaped(&self.schema.shape)
@@ -131,6 +140,7 @@ where
         for (row, of) in which.iter().zip(reals.chunks_exact(self.frame.len())) {
             for ((x, (mean, deviation)), name) in of.iter().zip(&self.frame).zip(&self.names) {
                 if x.is_nan() {
+                    let row = rows.number_of(*row);
                     return Err(Error::invalid(format!("row {row}, column {name}: a flow has no missing values")));
                 }
                 values.push(((x - mean) / deviation) as f32);
@@ -144,7 +154,7 @@ where
         let theirs = &rows.schema().variables;
         if theirs.len() != self.dims.size() {
             let (found, wanted) = (theirs.len(), self.dims.size());
-            return Err(Error::invalid(format!("a table of {found} columns; the flow is of {wanted}")));
+            return Err(Error::invalid(format!("a table of {found} columns; the flow is of {wanted} coordinates")));
         }
         match theirs.iter().find(|v| v.categories > 0) {
             Some(v) => Err(Error::invalid(format!("column {} is of categories; the flow is of real numbers", v.name))),
@@ -171,29 +181,6 @@ where
         self.flow.bijection.adapt(rows, phase);
         Ok(())
     }
-}
-
-/// Mean and deviation of each column, missing values left out; in two passes over the rows.
-fn frame(rows: &dyn Rows) -> Result<Vec<(f64, f64)>> {
-    let (width, mut reals) = (rows.schema().len(), Vec::new());
-    let all: Vec<usize> = (0..rows.len()).collect();
-    let mut sums = |of: &dyn Fn(usize, f64) -> f64| -> Result<Vec<(f64, f64)>> {
-        let mut sums = vec![(0.0, 0.0); width];
-        for block in all.chunks(BLOCK) {
-            rows.read_reals(block, &mut reals)?;
-            for row in reals.chunks_exact(width) {
-                for (c, x) in row.iter().enumerate().filter(|(_, x)| !x.is_nan()) {
-                    sums[c].0 += of(c, *x);
-                    sums[c].1 += 1.0;
-                }
-            }
-        }
-        Ok(sums)
-    };
-    let means: Vec<f64> = sums(&|_, x| x)?.into_iter().map(|(sum, n)| sum / f64::max(n, 1.0)).collect();
-    let squares = sums(&|c, x| (x - means[c]).powi(2))?;
-    let deviations = squares.into_iter().map(|(sum, n)| (sum / f64::max(n, 1.0)).sqrt());
-    Ok(means.iter().copied().zip(deviations.map(|d| if d > 0.0 { d } else { 1.0 })).collect())
 }
 
 impl<D, B: TensorCollection<f32, Dev>, P, Dev: Device<f32>> Trained<Dev> for TableFlow<D, B, P, Dev> {

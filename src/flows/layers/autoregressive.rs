@@ -90,6 +90,10 @@ impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Bijection<D, 
         apply::<F, _, _, _, _>(x, params, None, Direction::Forward)
     }
 
+    fn check(&self) -> Result<()> {
+        self.network.check()
+    }
+
     fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
         let (z, tape) = z.contiguous().split_tape();
         let (rows, dims) = *z.shape();

@@ -108,6 +108,15 @@ fn seen<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
     x * stays
 }
 
+/// Refuses a mask under which nothing stays or nothing moves, or a coordinate does so in part.
+fn check<E: Real, Dev: Device<E>>(moves: &Tensor<(usize,), E, Dev>) -> Result<()> {
+    let moves: Vec<f64> = Dev::elements(moves).iter().map(|m| m.wide()).collect();
+    match moves.iter().all(|m| *m == 0.0 || *m == 1.0) && moves.contains(&0.0) && moves.contains(&1.0) {
+        true => Ok(()),
+        false => Err(Error::invalid("a coupling whose mask is not of zeros and ones, some of each")),
+    }
+}
+
 /// Which coordinates move.
 fn moving<E: Real, Dev: Device<E>>(moves: &Tensor<(usize,), E, Dev>) -> Arc<[bool]> {
     Dev::elements(moves).iter().map(|m| *m != E::default()).collect()
@@ -137,6 +146,10 @@ impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Coupling<D, F
 impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Coupling<D, F, A, E, Dev> {
     fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
         self.apply(x, Direction::Forward)
+    }
+
+    fn check(&self) -> Result<()> {
+        check::<E, Dev>(&self.moves)
     }
 
     fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
@@ -189,6 +202,10 @@ impl<D: Dim, E: Real, Dev: Device<E>> AffineCoupling<D, E, Dev> {
 impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for AffineCoupling<D, E, Dev> {
     fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
         self.apply(x, Direction::Forward)
+    }
+
+    fn check(&self) -> Result<()> {
+        check::<E, Dev>(&self.moves)
     }
 
     fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {

@@ -148,6 +148,20 @@ impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Lu<D, E, Dev> {
         let rows = z.shape().0;
         (rotated(z, self.inverse_matrix()), self.log_det(rows).negate())
     }
+
+    fn check(&self) -> Result<()> {
+        let (d, order) = (self.factors.shape().0, Dev::elements(&self.order));
+        let ones = |values: &mut dyn Iterator<Item = E>| {
+            let values: Vec<f64> = values.map(Real::wide).collect();
+            values.iter().all(|x| *x == 0.0 || *x == 1.0) && values.iter().sum::<f64>() == 1.0
+        };
+        let rows = (0..d).all(|i| ones(&mut order[i * d..(i + 1) * d].iter().copied()));
+        let columns = (0..d).all(|j| ones(&mut order[j..].iter().step_by(d).copied()));
+        match rows && columns {
+            true => Ok(()),
+            false => Err(Error::invalid("a linear layer whose order is not an order of the columns")),
+        }
+    }
 }
 
 impl<D, E: Dtype, Dev: Storage<E>> FastForward for Lu<D, E, Dev> {}
@@ -211,6 +225,15 @@ impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Householder<D, E,
         let zeros = no_change(&z);
         (rotated(z, self.matrix().permute::<_, Axes2<1, 0>>()), zeros)
     }
+
+    fn check(&self) -> Result<()> {
+        let (n, d) = *self.vectors.shape();
+        let vectors = Dev::elements(&self.vectors);
+        match (0..n).all(|i| vectors[i * d..(i + 1) * d].iter().any(|x| x.wide() != 0.0)) {
+            true => Ok(()),
+            false => Err(Error::invalid("a reflection along a vector of zeros")),
+        }
+    }
 }
 
 impl<D, E: Dtype, Dev: Storage<E>> FastForward for Householder<D, E, Dev> {}
@@ -273,6 +296,17 @@ impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Rotation<D, E, De
     fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
         let zeros = no_change(&z);
         (rotated(z, self.matrix.retaped::<T>().permute::<_, Axes2<1, 0>>()), zeros)
+    }
+
+    fn check(&self) -> Result<()> {
+        let d = self.matrix.shape().0;
+        let values: Vec<f64> = Dev::elements(&self.matrix).iter().map(|x| x.wide()).collect();
+        let matrix = DMatrix::from_row_slice(d, d, &values);
+        let away = (&matrix * matrix.transpose() - DMatrix::<f64>::identity(d, d)).amax();
+        match away < 1e-3 {
+            true => Ok(()),
+            false => Err(Error::invalid("a rotation whose matrix is not orthogonal")),
+        }
     }
 
     fn adapt(&mut self, x: Rows<D, E, Dev>, phase: Phase) -> Rows<D, E, Dev> {

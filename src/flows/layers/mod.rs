@@ -19,6 +19,7 @@ pub use linear::{Householder, Lu, Rotation};
 pub use logit::Logit;
 pub use mint::{Mint, Solved, Solver};
 pub use norm::BatchNorm;
+pub(crate) use norm::LEAST_BATCH;
 pub use part::{Blocks, First};
 pub use permutation::Permute;
 pub use triangular::{AffineInOrder, Linear};

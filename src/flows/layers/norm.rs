@@ -40,6 +40,9 @@ pub struct BatchNorm<D, E: Dtype = f32, Dev: Storage<E> = Cpu> {
 
 const EPSILON: f64 = 1e-5;
 
+/// Rows of a batch that its statistics need: with fewer their noise costs more than the batch teaches.
+pub(crate) const LEAST_BATCH: usize = 16;
+
 impl<D: Dim, E: Real, Dev: Device<E>> BatchNorm<D, E, Dev> {
     /// The identity, but for ε.
     ///
@@ -99,6 +102,13 @@ impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for BatchNorm<D, E, D
             self.variance.copy_from(&variance);
         }
         if rows == 0 { x } else { self.forward(x).0 }
+    }
+
+    fn check(&self) -> Result<()> {
+        match Dev::elements(&self.variance).iter().all(|v| v.wide() >= 0.0) {
+            true => Ok(()),
+            false => Err(Error::invalid("batch norm with a negative variance")),
+        }
     }
 
     fn has_statistics(&self) -> bool {

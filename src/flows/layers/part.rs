@@ -65,6 +65,10 @@ impl<D: Dim, E: Real, Dev: Device<E>, B: Bijection<usize, E, Dev>> Bijection<D, 
         Self::apply(self.dims, x, |x| (self.inner.adapt(x, phase), ())).0
     }
 
+    fn check(&self) -> crate::Result<()> {
+        self.inner.check()
+    }
+
     fn has_statistics(&self) -> bool {
         self.inner.has_statistics()
     }
@@ -122,6 +126,10 @@ impl<D: Dim, E: Real, Dev: Device<E>, B: Bijection<usize, E, Dev>> Bijection<D, 
     fn adapt(&mut self, x: Rows<D, E, Dev>, phase: Phase) -> Rows<D, E, Dev> {
         let (x, shape) = Self::blocks(self.dims, x);
         typed(self.inner.adapt(x, phase).reshape_like(&shape))
+    }
+
+    fn check(&self) -> crate::Result<()> {
+        self.inner.check()
     }
 
     fn has_statistics(&self) -> bool {

@@ -112,6 +112,15 @@ impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Permute<D, E, Dev
         order.into_iter().enumerate().for_each(|(to, from)| back[from] = to);
         (typed(columns(free(z), Arc::from(back))), zeros)
     }
+
+    fn check(&self) -> Result<()> {
+        let mut order = Dev::elements(&self.order).iter().map(|i| i.wide()).collect::<Vec<f64>>();
+        order.sort_by(f64::total_cmp);
+        match order.into_iter().enumerate().all(|(i, order)| order == i as f64) {
+            true => Ok(()),
+            false => Err(Error::invalid("a permutation that is not an order of the columns")),
+        }
+    }
 }
 
 impl<D, E: Dtype, Dev: Storage<E>> FastForward for Permute<D, E, Dev> {}

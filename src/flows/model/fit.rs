@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     Error, Result,
-    data::Rows,
-    flows::{Flow, FlowLearner, TableFlow},
+    data::{Column, Rows},
+    flows::{Flow, FlowLearner, TableBase, TableFlow},
     model::{AnyFit, Entry, Setting},
     nn::optim::{AdamConfig, Schedule},
     train::{Fit, History, Plan, Reads, Run, train},
@@ -35,6 +35,8 @@ pub struct FitFlow {
     pub layers: usize,
     /// Units in each of the two hidden layers of a network.
     pub hidden: usize,
+    /// What the data become: the tails that the flow begins with.
+    pub base: TableBase,
     /// Passes over the training rows.
     pub epochs: u64,
     /// Rows in a batch.
@@ -67,15 +69,16 @@ impl Use for Learn<'_, '_> {
     fn with<B: Learnable>(self, bijection: B) -> Result<Self::Output> {
         let Self { settings, rows, valid, run } = self;
         let (device, d) = (Cpu::default(), rows.schema().len());
+        let flow = Flow { bijection, base: settings.base };
         if settings.kind == FlowKind::Rbig {
-            let model = TableFlow::started(&device, Flow::normal(bijection), d, rows)?;
+            let model = TableFlow::started(&device, flow, d, rows)?;
             return Ok((Box::new(model), History::default()));
         }
         let steps = settings.epochs.saturating_mul(rows.len().div_ceil(settings.batch.max(1)) as u64);
         let rate = Schedule::constant(settings.rate).cosine(steps.max(1), 0.01);
         let adam = AdamConfig { rate, clip: Some(settings.clip), ..AdamConfig::default() };
         let valid = valid.filter(|valid| !valid.is_empty());
-        let mut learner = FlowLearner::new(&device, Flow::normal(bijection), d, rows, valid, adam)?;
+        let mut learner = FlowLearner::new(&device, flow, d, rows, valid, adam)?;
         let patience = (settings.patience > 0 && valid.is_some()).then_some(settings.patience);
         let Run { seed, checkpoint, watch } = run;
         let plan = Plan { patience, checkpoint, ..Plan::new(settings.epochs, settings.batch, seed) };
@@ -89,7 +92,17 @@ impl FitFlow {
     pub fn new(kind: FlowKind) -> Self {
         let rate = if kind == FlowKind::Gaussianization { 1e-2 } else { 1e-3 };
         let layers = if kind == FlowKind::Rbig { 20 } else { 5 };
-        Self { kind, layers, hidden: 64, epochs: 200, batch: 128, patience: 30, rate, clip: 5.0 }
+        Self {
+            kind,
+            layers,
+            hidden: 64,
+            base: TableBase::Normal,
+            epochs: 200,
+            batch: 128,
+            patience: 30,
+            rate,
+            clip: 5.0,
+        }
     }
 }
 
@@ -121,19 +134,24 @@ impl Fit for FitFlow {
 
     fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, run: Run) -> Result<(FlowModel, History)> {
         self.check()?;
-        let Self { kind, hidden, .. } = *self;
+        let Self { kind, hidden, base, .. } = *self;
         let layers = if kind == FlowKind::Made { 1 } else { self.layers };
         let seed = run.seed;
         let learn = Learn { settings: self, rows, valid, run: Run { seed: seed.child("fit", 0), ..run } };
         let spec = Spec { kind, layers, hidden };
-        let (flow, history) = spec.build(rows.schema().len(), seed.child("flow", 0), learn)?;
-        Ok((FlowModel { kind, layers, hidden, flow }, history))
+        let (flow, mut history) = spec.build(rows.schema().len(), seed.child("flow", 0), learn)?;
+        Column::of(rows)?.iter().filter_map(Column::warning).for_each(|warning| history.note(warning));
+        Ok((FlowModel { kind, layers, hidden, base, flow }, history))
     }
 }
 
 const SETTINGS: &[Setting] = &[
     Setting { key: "layers", help: "layers; of couplings, pairs of them" },
     Setting { key: "hidden", help: "units in each of the two hidden layers of a network" },
+    Setting {
+        key: "base",
+        help: "what the data become: \"normal\", or with heavier tails \"logistic\" or \"student\"",
+    },
     Setting { key: "epochs", help: "passes over the training rows" },
     Setting { key: "batch", help: "rows in a batch" },
     Setting { key: "patience", help: "epochs without improvement on the validation rows; 0: to the last epoch" },

@@ -3,8 +3,8 @@
 use crate::{
     Error, Result,
     flows::{
-        Affine, AffineCoupling, Autoregressive, BatchNorm, Bijection, Coupling, Elementwise, Grid, Householder,
-        Logistic, Lu, Maf, Mint, Mixture, Moves, Normal, Permute, Rescale, Rotation, Shift, Spline, Stack, Transform,
+        AffineCoupling, Autoregressive, BatchNorm, Bijection, Bounded, Coupling, Elementwise, Grid, Householder,
+        Logistic, Lu, Mint, Mixture, Moves, Normal, Permute, Rescale, Rotation, Shift, Spline, Stack, Transform,
     },
     random::Seed,
 };
@@ -127,7 +127,7 @@ impl Spec {
         let reversed = || Permute::reversed(device, d);
         let norm = || BatchNorm::new(device, d);
         let linear = |i: usize| Lu::new(device, d, Some(seed.child("order", i as u64)));
-        let maf = || Ok((Maf::<usize>::new(device, d, hidden)?, norm()?, reversed()?));
+        let maf = || Ok((autoregressive::<Bounded>(device, d, hidden)?, norm()?, reversed()?));
         fn stack<B>(layers: usize, layer: impl FnMut(usize) -> Result<B>) -> Result<Stack<B>> {
             (0..layers).map(layer).collect::<Result<_>>().map(Stack::new)
         }
@@ -142,7 +142,7 @@ impl Spec {
             Ok((Coupling::new(device, d, hidden, Moves::Odd)?, Coupling::new(device, d, hidden, Moves::Even)?))
         }
         match kind {
-            FlowKind::Made => to.with(autoregressive::<Affine>(device, d, hidden)?),
+            FlowKind::Made => to.with(autoregressive::<Bounded>(device, d, hidden)?),
             FlowKind::Maf => to.with(stack(layers, |_| maf())?),
             FlowKind::MafMog => {
                 let last = autoregressive::<Mixture<Normal, 10>>(device, d, hidden)?;

@@ -68,14 +68,14 @@ impl<L: Likelihood, Dev: Device<f32>> Objective<Dev> for NegativeElbo<'_, L, Dev
     }
 
     /// With the same noise every time, so that epochs compare.
-    fn validate(&self, vae: &Self::Model) -> Result<Option<f64>> {
-        let mean = |valid: &dyn Rows| -> Result<f64> {
+    fn validate(&self, vae: &Self::Model) -> Result<Option<Vec<f64>>> {
+        let losses = |valid: &dyn Rows| -> Result<Vec<f64>> {
             let all: Vec<usize> = (0..valid.len()).collect();
             let noise = vae.noise(all.len(), self.seed, 0);
             let elbos = vae.elbo(vae.read(valid, &all)?, noise).as_vec();
-            Ok(-elbos.iter().map(|e| f64::from(*e)).sum::<f64>() / all.len() as f64)
+            Ok(elbos.into_iter().map(|e| -f64::from(e)).collect())
         };
-        self.valid.map(mean).transpose()
+        self.valid.map(losses).transpose()
     }
 }
 

@@ -87,9 +87,10 @@ where
         Ok(-model.flow.sequential().log_prob(x.traced(grads)).mean())
     }
 
-    fn validate(&self, model: &Self::Model) -> Result<Option<f64>> {
+    fn validate(&self, model: &Self::Model) -> Result<Option<Vec<f64>>> {
         let noise = self.seed.child("valid", 0);
-        self.valid.map(|valid| Ok(-model.evidence(valid, noise)?.mean())).transpose()
+        let losses = |valid| Ok(model.evidence(valid, noise)?.log_probs().iter().map(|p| -p).collect());
+        self.valid.map(losses).transpose()
     }
 
     fn adapt(&self, model: &mut Self::Model, phase: Phase) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The coupling of images.
 
-use super::{moving, seen};
+use super::{check, moving, seen};
 use crate::{
     Error, Result,
     flows::{
@@ -91,6 +91,10 @@ impl<D: Dim, E: Real, Dev: Device<E>> ImageCoupling<D, E, Dev> {
 impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for ImageCoupling<D, E, Dev> {
     fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
         self.apply(x, Direction::Forward)
+    }
+
+    fn check(&self) -> Result<()> {
+        check::<E, Dev>(&self.moves)
     }
 
     fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
