@@ -255,23 +255,60 @@ impl Archive {
     }
 }
 
-/// Writes a file through a temporary one in the same folder, so that `path` is either the old file or the whole new one.
+/// Writes a file through a temporary one in the same folder, so that `path` is either the old file or the whole new one. It keeps
+/// the permissions of the old one.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be written.
 pub fn write_atomically(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     let name = path.file_name().ok_or_else(|| Error::file(path, "not the name of a file"))?;
-    let temporary = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
-    let done = File::create(&temporary)
-        .and_then(|mut file| {
-            write(&mut file)?;
-            file.sync_all()
-        })
-        .and_then(|()| std::fs::rename(&temporary, path));
-    done.map_err(|error| {
-        let _ = std::fs::remove_file(&temporary);
-        Error::io(path)(error)
-    })
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let prefix = format!(".{}.", name.to_string_lossy());
+    remove_leftovers(folder, &prefix);
+    let done = || -> io::Result<()> {
+        // A name that nobody can know before, and a file that is not there yet.
+        let mut temporary = tempfile::Builder::new().prefix(&prefix).suffix(PART).tempfile_in(folder)?;
+        write(temporary.as_file_mut())?;
+        match path.metadata() {
+            Ok(old) => temporary.as_file().set_permissions(old.permissions())?,
+            Err(_) => open_to_others(temporary.as_file())?,
+        }
+        temporary.as_file().sync_all()?;
+        temporary.persist(path).map_err(|e| e.error)?;
+        // The name, too, is to outlive a failure of the power.
+        File::open(folder).and_then(|folder| folder.sync_all()).or(Ok(()))
+    };
+    done().map_err(Error::io(path))
+}
+
+/// How temporary files end.
+const PART: &str = ".part";
+
+/// A temporary file is its owner's alone; what it becomes is what any new file is here.
+#[cfg(unix)]
+fn open_to_others(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    // As no call reads the mask of new files without setting it, a new file tells.
+    let probe = tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o666)).tempfile()?;
+    file.set_permissions(probe.as_file().metadata()?.permissions())
+}
+
+#[cfg(not(unix))]
+fn open_to_others(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Removes temporary files that a run which was killed left behind: those of the same name that are hours old.
+fn remove_leftovers(folder: &Path, prefix: &str) {
+    const OLD: std::time::Duration = std::time::Duration::from_secs(6 * 3600);
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let old = || entry.metadata().and_then(|m| m.modified()).is_ok_and(|t| t.elapsed().is_ok_and(|t| t > OLD));
+        if name.starts_with(prefix) && name.ends_with(PART) && old() {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 #[cfg(test)]

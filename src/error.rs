@@ -58,6 +58,14 @@ pub enum Error {
         /// Which value, in which batch.
         problem: String,
     },
+    /// The user ended a run that can go on.
+    #[error("interrupted at step {step}; {checkpoint} holds it, and --resume goes on")]
+    Interrupted {
+        /// Steps made.
+        step: u64,
+        /// The file to go on from.
+        checkpoint: String,
+    },
     /// Anything else the caller can mend.
     #[error("{0}")]
     Invalid(String),

@@ -44,6 +44,7 @@ pub mod evidence;
 pub mod experiments;
 pub mod flows;
 mod math;
+mod memory;
 pub mod model;
 pub mod models;
 pub mod nn;

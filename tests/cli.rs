@@ -128,7 +128,10 @@ fn wrong_usage_is_2_and_wrong_input_is_1_with_its_place() {
     json(folder, "fit hclt --data table.csv --out model --states 2 --epochs 2 --json");
     std::fs::write(folder.join("new.csv"), "weather,ground,season\nfog,wet,1\n").unwrap();
     let message = failure(folder, "score model --data new.csv", 1);
-    assert_eq!(message, "error: new.csv, line 2, column weather: fog is not one of the categories rain, snow, sun");
+    let wanted =
+        "error: new.csv, line 2, column weather: fog is not one of the categories rain, snow, sun; `--unseen missing`";
+    assert!(message.starts_with(wanted), "{message}");
+    assert_eq!(json(folder, "score model --data new.csv --unseen missing --json")["n"], 1);
     std::fs::write(folder.join("few.csv"), "weather,ground\nsun,dry\n").unwrap();
     assert!(failure(folder, "score model --data few.csv", 1).contains("no column called season"));
     assert!(failure(folder, "score table.csv --data table.csv", 1).contains("not a model file"));

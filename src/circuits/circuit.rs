@@ -12,6 +12,7 @@ use crate::{
     Error, Result,
     data::{MISSING, Rows, Schema},
     math::mean_and_deviation,
+    memory::afford,
     random::Seed,
 };
 use rand::RngExt;
@@ -49,6 +50,10 @@ impl<T: Real> Circuit<T> {
                 schema.len()
             )));
         }
+        let numbers = graph.parameters(&schema);
+        let remedy = "fewer states or units, or a structure with fewer regions";
+        // Weights, their flows, and what is remembered of them.
+        afford(numbers, 4 * size_of::<T>(), "the parameters of the circuit", remedy)?;
         let mut leaves: Vec<Leaves<T>> = Vec::new();
         let mut weights: Vec<Vec<Matrix<T>>> = Vec::new();
         for block in graph.blocks() {

@@ -119,6 +119,28 @@ impl Graph {
         self.blocks.last().map_or(0, |block| block.units)
     }
 
+    /// Numbers that parameters of this graph are, those that are shared once; none where there are more than can be counted.
+    pub(super) fn parameters(&self, schema: &crate::data::Schema) -> Option<usize> {
+        let (mut leaves, mut weights, mut all) = (0, 0, Some(0_usize));
+        for block in &self.blocks {
+            let numbers = match &block.kind {
+                Kind::Input { variable, leaf } if *leaf == leaves => {
+                    leaves += 1;
+                    let k = schema.variables.get(*variable).map_or(0, |v| v.categories) + 4;
+                    block.units.checked_mul(k)
+                }
+                Kind::Sum { children, weights: set } if *set == weights => {
+                    weights += 1;
+                    let below = children.iter().map(|c| self.blocks[*c].units).sum::<usize>();
+                    block.units.checked_mul(below)
+                }
+                _ => Some(0),
+            };
+            all = all.zip(numbers).and_then(|(all, numbers)| all.checked_add(numbers));
+        }
+        all
+    }
+
     pub(super) fn leaf_sets(&self) -> usize {
         self.leaves
     }
@@ -194,6 +216,10 @@ impl Graph {
     /// The children of a sum: a sum among them, or one of several that has a parent already, goes through a product of its own.
     fn below_sum(&mut self, children: &[usize]) -> Result<Vec<usize>> {
         let several = children.len() > 1;
+        if let Some((i, c)) = children.iter().enumerate().find(|(i, c)| children[..*i].contains(c)) {
+            let remedy = "once, with the sum of both weights, says the same";
+            return Err(Error::invalid(format!("block {c} is child {i} of a sum, and another: {remedy}")));
+        }
         if let Some(pair) = children.windows(2).find(|pair| self.scopes.get(pair[0]) != self.scopes.get(pair[1])) {
             return Err(Error::invalid(format!(
                 "blocks {} and {} differ in their variables: their sum is not smooth",
@@ -262,6 +288,14 @@ impl Graph {
                 }
             }
         }
+        let mut sorted = children.to_vec();
+        sorted.sort_unstable();
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return wrong(format!(
+                "block {} is its child twice: once, with the sum of both weights, says the same",
+                pair[0]
+            ));
+        }
         let kind = |c: usize| &self.blocks[c].kind;
         match &block.kind {
             Kind::Product { children } => {
@@ -273,6 +307,10 @@ impl Graph {
                 }
             }
             Kind::Kronecker { left, right } => {
+                let sizes = [left, right].map(|c| self.blocks[*c].units);
+                if sizes[0].checked_mul(sizes[1]) != Some(block.units) {
+                    return wrong(format!("{} units of all products of {} and {}", block.units, sizes[0], sizes[1]));
+                }
                 if let Some(c) = [left, right].into_iter().find(|c| matches!(kind(**c), Kind::Input { .. })) {
                     return wrong(format!("its child {c} is an input block: put a product between them"));
                 }
@@ -355,6 +393,10 @@ impl TryFrom<Raw> for Graph {
     type Error = Error;
 
     fn try_from(raw: Raw) -> Result<Self> {
+        if raw.variables > raw.blocks.len() {
+            let (variables, blocks) = (raw.variables, raw.blocks.len());
+            return Err(Error::invalid(format!("{variables} variables, and {blocks} blocks")));
+        }
         let mut graph = Self::new(raw.variables);
         for block in raw.blocks {
             match &block.kind {

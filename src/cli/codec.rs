@@ -1,11 +1,12 @@
 //! `limbeck compress` and `limbeck decompress`
 
-use super::{Context, ModelFile, counted, files::keep_apart};
+use super::{Context, ModelFile, counted, files::keep_apart, input::ForModel};
 use crate::{
     Error, Result,
     archive::write_atomically,
-    data::{Dataset, Envelope, Rows},
+    data::{Envelope, Rows},
 };
+use sha2::{Digest, Sha256};
 use std::{io::Write, path::PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -15,6 +16,8 @@ pub(super) struct CompressArgs {
     /// The file to compress: .npy, IDX or .csv.
     #[arg(long)]
     data: PathBuf,
+    #[command(flatten)]
+    input: ForModel,
     /// The file to write.
     #[arg(long)]
     out: PathBuf,
@@ -45,11 +48,20 @@ struct Report {
     model_bits_per_dim: Option<f64>,
 }
 
+/// Bytes of the checksum that a compressed file begins with.
+const SUM: usize = 8;
+
+/// The checksum of all that comes after it.
+fn sum_of(bytes: &[u8]) -> [u8; SUM] {
+    let hash = Sha256::digest(bytes);
+    std::array::from_fn(|i| hash[i])
+}
+
 pub(super) fn compress(args: &CompressArgs, context: &Context) -> Result<()> {
     keep_apart(&[("MODEL", &args.model.path), ("--data", &args.data)], &[("--out", Some(&args.out))])?;
     let (model, _) = args.model.load()?;
     let queries = args.model.queries(&*model)?;
-    let rows = Dataset::load(&args.data, model.schema())?;
+    let rows = args.input.load(&args.data, &*model)?;
     let packed = queries.compress(&rows)?;
     let envelope = if args.values { None } else { Some(Envelope::of(&args.data, rows.discrete()?)?) };
     // What cannot be read back is not written.
@@ -57,10 +69,10 @@ pub(super) fn compress(args: &CompressArgs, context: &Context) -> Result<()> {
         return Err(Error::file(&args.data, "does not come back as it went in; nothing is written"));
     }
     let envelope = serde_json::to_vec(&envelope).map_err(Error::invalid)?;
+    let whole = [&(envelope.len() as u32).to_le_bytes()[..], &envelope, &packed].concat();
     write_atomically(&args.out, |file| {
-        file.write_all(&(envelope.len() as u32).to_le_bytes())?;
-        file.write_all(&envelope)?;
-        file.write_all(&packed)
+        file.write_all(&sum_of(&whole))?;
+        file.write_all(&whole)
     })?;
     let size = |path: &PathBuf| path.metadata().map(|m| m.len()).map_err(Error::io(path));
     let bytes = size(&args.out)?;
@@ -91,7 +103,11 @@ pub(super) fn decompress(args: &DecompressArgs, context: &Context) -> Result<()>
     let queries = args.model.queries(&*model)?;
     let bytes = std::fs::read(&args.data).map_err(Error::io(&args.data))?;
     let ours = |problem: &str| Error::file(&args.data, format!("not a file that `limbeck compress` wrote: {problem}"));
-    let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(|| ours("too short"))?;
+    let (sum, whole) = bytes.split_at_checked(SUM).ok_or_else(|| ours("too short"))?;
+    if sum != sum_of(whole) {
+        return Err(ours("damaged, or of another program (checksum)"));
+    }
+    let (length, rest) = whole.split_first_chunk::<4>().ok_or_else(|| ours("too short"))?;
     let (envelope, packed) =
         rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(|| ours("it begins otherwise"))?;
     let envelope: Option<Envelope> = serde_json::from_slice(envelope).map_err(|_| ours("it begins otherwise"))?;

@@ -1,16 +1,24 @@
 //! `limbeck fit`
 
-use super::{Context, counted, files::keep_apart};
+use super::{Context, counted, files::keep_apart, input::Text};
 use crate::{
     Error, Result,
-    data::{Coding, Continuous, Rows, Split, Subset, open_rows},
+    data::{Coding, ColumnSummary, Rows, Split, Subset, load_with, open_rows},
     evidence::AnyEvidence,
     model::{AnyFit, Entry, Model, Origin, Reads, Setting},
     models,
     train::{Bar, Checkpoint, History, Run},
 };
 use clap::{Arg, ArgMatches, Command, FromArgMatches, parser::ValueSource};
-use std::{ops::ControlFlow, path::PathBuf, time::Duration};
+use std::{
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+/// Whether the user has asked for the end.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// What to fit, its settings as they were given, and what all models are told.
 #[derive(Debug)]
@@ -35,6 +43,11 @@ struct Common {
     /// Print the settings as TOML, and fit nothing.
     #[arg(long)]
     print_config: bool,
+    #[command(flatten)]
+    text: Text,
+    /// Add noise from [0, 1) to columns of whole numbers, of which a density would grow without end; samples are whole again.
+    #[arg(long)]
+    dequantise: bool,
     /// Categories of every variable; found in the data where not given.
     #[arg(long, value_parser = super::positive)]
     categories: Option<usize>,
@@ -210,9 +223,20 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     keep_apart(&read, &[("--out", Some(out)), ("--checkpoint", common.checkpoint.as_deref())])?;
     let checkpoint = common.checkpoint.clone().map(|path| Checkpoint { path, every, resume: common.resume });
 
+    let mut dequantised = Vec::new();
     let rows: Box<dyn Rows> = match (fit.columns(), common.categories) {
-        (Reads::Categories, categories) => open_rows(data, Coding::Learn(categories))?,
-        (Reads::Reals, None) => Box::new(Continuous::load(data)?),
+        (Reads::Categories, _) if common.dequantise => {
+            return Err(Error::Usage(format!("{} reads categories here: leave out --dequantise", entry.name)));
+        }
+        (Reads::Categories, categories) => open_rows(data, &common.text.reading(), Coding::Learn(categories))?,
+        (Reads::Reals, None) => {
+            let rows = load_with(data, &common.text.reading())?.continuous(None)?;
+            if common.dequantise {
+                let whole = ColumnSummary::of(&rows)?.into_iter().filter(|column| column.whole);
+                dequantised = whole.map(|column| column.name).collect();
+            }
+            Box::new(rows.dequantised_in(&dequantised, context.seed))
+        }
         (Reads::Reals, Some(_)) => {
             let remedy = "leave out --categories";
             return Err(Error::Usage(format!("{} reads real numbers here: {remedy}", entry.name)));
@@ -221,8 +245,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let split = Split::random(rows.len(), common.valid, 0.0, context.seed);
     let (train, valid) = (Subset::new(&*rows, split.train), Subset::new(&*rows, split.valid));
     let bar = Bar::new(entry.name);
+    let (mut stopped, interrupts) = (None, checkpoint.is_some());
+    if interrupts {
+        // What has been learned is in the checkpoint, and the next run goes on from there.
+        let _ = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed));
+    }
     let mut watch = |progress: &crate::train::Progress| {
         bar.show(progress);
+        if interrupts && INTERRUPTED.load(Ordering::Relaxed) && progress.step < progress.steps {
+            stopped = Some(progress.step);
+            return ControlFlow::Break(());
+        }
         ControlFlow::Continue(())
     };
     let run = Run { seed: context.seed, checkpoint, watch: &mut watch };
@@ -232,7 +265,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     };
     let (model, history) = fit.fit_any(&train, Some(&valid), run).map_err(here)?;
     drop(bar);
-    let origin = Origin::of(&*rows)?.fitted(table, context.seed, history.clone());
+    if let (Some(step), Some(path)) = (stopped, &common.checkpoint) {
+        return Err(Error::Interrupted { step, checkpoint: path.display().to_string() });
+    }
+    let origin = Origin { dequantised, ..Origin::of(&*rows)?.fitted(table, context.seed, history.clone()) };
     model.save(out, &origin)?;
     let score = |rows: &dyn Rows| model.score(rows, context.seed).map_err(here);
     let valid = if valid.is_empty() { None } else { Some(score(&valid)?) };

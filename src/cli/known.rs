@@ -1,28 +1,32 @@
 //! What is known of rows: a file, or one row on the command line.
 
+use super::input::ForModel;
 use crate::{
     Error, Result,
     data::{Continuous, Dataset, Discrete, MISSING, Schema},
+    model::Model,
 };
 use std::path::PathBuf;
 
 /// What is known: a file of rows, or one row on the command line.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
 pub(super) struct Known {
     /// Rows with missing values.
-    #[arg(long)]
+    #[arg(long, required_unless_present = "given", conflicts_with = "given")]
     pub(super) data: Option<PathBuf>,
     /// One row: `name=value,…`; what is not named is missing. May be given several times.
     #[arg(long, value_name = "NAME=VALUE,…")]
     given: Vec<String>,
+    #[command(flatten)]
+    input: ForModel,
 }
 
 impl Known {
     /// The rows as a model with these columns reads them.
-    pub(super) fn rows(&self, schema: &Schema) -> Result<Dataset> {
+    pub(super) fn rows(&self, model: &dyn Model) -> Result<Dataset> {
+        let schema = model.schema();
         if let Some(path) = &self.data {
-            return Dataset::load(path, schema);
+            return self.input.load(path, model);
         }
         let pairs = pairs(schema, &self.given)?;
         match schema.is_continuous() {

@@ -5,6 +5,7 @@ mod data;
 mod figures;
 mod files;
 mod fit;
+mod input;
 mod known;
 mod query;
 mod score;
@@ -73,7 +74,7 @@ impl Context {
     fn print<T: Serialize>(&self, report: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
         let line = match self.json {
             true => serde_json::to_string(report).map_err(Error::invalid)?,
-            false => text(report),
+            false => plain(&text(report)),
         };
         let mut out = std::io::stdout().lock();
         let written = out.write_all(format!("{}\n", line.trim_end()).as_bytes()).and_then(|()| out.flush());
@@ -85,11 +86,21 @@ impl Context {
 
     /// Says something beside the report, where standard error takes it.
     fn note(&self, note: &str) {
-        let _ = writeln!(std::io::stderr(), "{note}");
+        let _ = writeln!(std::io::stderr(), "{}", plain(note));
     }
 }
 
-/// Runs the command line: 0 on success, 2 on wrong usage, 1 on any other error.
+/// Text without what a terminal would obey: names come from files.
+fn plain(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| match c.is_control() && c != '\n' {
+            true => c.escape_default().collect::<Vec<_>>(),
+            false => vec![c],
+        })
+        .collect()
+}
+
+/// Runs the command line: 0 on success, 2 on wrong usage, 130 when interrupted, 1 on any other error.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let context = Context { json: cli.json, seed: Seed(cli.seed) };
@@ -110,7 +121,11 @@ pub fn main() -> ExitCode {
         true => context.note(&serde_json::json!({ "error": error.to_string() }).to_string()),
         false => context.note(&format!("error: {error}")),
     }
-    ExitCode::from(if matches!(error, Error::OutOfRange { .. } | Error::Usage(_)) { 2 } else { 1 })
+    ExitCode::from(match error {
+        Error::OutOfRange { .. } | Error::Usage(_) => 2,
+        Error::Interrupted { .. } => 130,
+        _ => 1,
+    })
 }
 
 /// A whole number above zero on the command line.

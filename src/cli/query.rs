@@ -114,9 +114,13 @@ fn fitting(times: usize, rows: usize, columns: usize, option: &str) -> Result<us
 
 pub(super) fn sample(args: &SampleArgs, context: &Context) -> Result<()> {
     keep_apart(&[("MODEL", &args.model.path)], &[("--out", Some(&args.out))])?;
-    let (model, _) = args.model.load()?;
+    let (model, origin) = args.model.load()?;
     let n = fitting(args.n, 1, model.schema().len(), "--n")?;
-    model.sample(n, context.seed)?.save(&args.out)?;
+    let drawn = match model.sample(n, context.seed)? {
+        Dataset::Continuous(rows) => rows.floored_in(&origin.dequantised).into(),
+        drawn @ Dataset::Discrete(_) => drawn,
+    };
+    drawn.save(&args.out)?;
     Written::print(n, &args.out, context)
 }
 
@@ -135,20 +139,20 @@ pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
     match &args.question {
         Question::Conditional { known, variable, out } => {
             let chosen = variable.as_ref().map(|name| schema.index(name)).transpose()?;
-            conditional((&*model, queries), &known.rows(schema)?, chosen, out.as_deref(), context)
+            conditional((&*model, queries), &known.rows(&*model)?, chosen, out.as_deref(), context)
         }
         Question::Inpaint { known, out, draws } => {
-            let rows = known.rows(schema)?;
+            let rows = known.rows(&*model)?;
             fitting(*draws, rows.len(), schema.len(), "--draws")?;
             let repeated: Vec<usize> = (0..rows.len()).flat_map(|row| std::iter::repeat_n(row, *draws)).collect();
             queries.complete(&rows.select(&repeated), context.seed)?.save(out)?;
             Written::print(repeated.len(), out, context)
         }
-        Question::Map { known, out } => map(queries, &known.rows(schema)?, out, context),
+        Question::Map { known, out } => map(queries, &known.rows(&*model)?, out, context),
         Question::Next { known, target } => {
-            next(queries, &known.rows(schema)?, (schema, schema.index(target)?), context)
+            next(queries, &known.rows(&*model)?, (schema, schema.index(target)?), context)
         }
-        Question::Moments { known } => moments(queries, &known.rows(schema)?, schema, context),
+        Question::Moments { known } => moments(queries, &known.rows(&*model)?, schema, context),
         Question::Entropy => {
             let report = Entropy { entropy: queries.entropy()? };
             context.print(&report, |r| format!("{:.4} nats", r.entropy))

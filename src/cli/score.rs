@@ -1,10 +1,7 @@
 //! `limbeck score`
 
-use super::{Context, ModelFile, counted, files::keep_apart};
-use crate::{
-    Error, Result,
-    data::{load::write_npy, open_for},
-};
+use super::{Context, ModelFile, counted, files::keep_apart, input::ForModel};
+use crate::{Error, Result, data::load::write_npy};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -14,6 +11,8 @@ pub(super) struct Args {
     /// The rows to score; one with missing values is scored by its marginal, where the model has one.
     #[arg(long)]
     data: PathBuf,
+    #[command(flatten)]
+    input: ForModel,
     /// Also write one log-likelihood a row (float64, nats) into this .npy file.
     #[arg(long, value_name = "FILE.npy")]
     per_sample: Option<PathBuf>,
@@ -40,8 +39,8 @@ struct Report {
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let read = [("MODEL", args.model.path.as_path()), ("--data", &args.data)];
     keep_apart(&read, &[("--per-sample", args.per_sample.as_deref())])?;
-    let (model, _) = args.model.load()?;
-    let (rows, notes) = open_for(&args.data, model.schema())?;
+    let (model, origin) = args.model.load()?;
+    let (rows, notes) = args.input.open(&args.data, (&*model, &origin), context.seed)?;
     notes.iter().for_each(|note| context.note(note));
     let evidence = model.score(&*rows, context.seed).map_err(|e| Error::file(&args.data, e))?;
     let each = evidence.log_probs();

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 /// One column of real numbers, missing values left out.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Column {
+pub struct ColumnSummary {
     /// Its name.
     pub name: String,
     /// The mean.
@@ -34,7 +34,7 @@ const BLOCK: usize = 4096;
 /// The least deviation of a column, in parts of its largest value: what is below may be rounding.
 const ROUNDING: f64 = 1e-10;
 
-impl Column {
+impl ColumnSummary {
     /// Every column, in two passes over the rows.
     ///
     /// # Errors
@@ -134,8 +134,8 @@ mod tests {
     use super::*;
     use crate::data::Continuous;
 
-    fn column(values: Vec<f64>) -> Column {
-        Column::of(&Continuous::new(vec!["a".into()], values).unwrap()).unwrap().remove(0)
+    fn column(values: Vec<f64>) -> ColumnSummary {
+        ColumnSummary::of(&Continuous::new(vec!["a".into()], values).unwrap()).unwrap().remove(0)
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Rows in memory, of whatever kind.
 
-use super::{Coding, Continuous, Discrete, Rows, Schema, load, save_discrete};
+use super::{Coding, Continuous, Discrete, Reading, Rows, Schema, load_with, save_discrete};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -17,12 +17,12 @@ impl Dataset {
     /// Reads rows as a model with these columns does: by their names, where the file has names.
     ///
     /// # Errors
-    /// As [`load`]; also when a column is missing, or a value does not fit its column.
-    pub fn load(path: impl AsRef<Path>, schema: &Schema) -> Result<Self> {
-        let loaded = load(path)?;
+    /// As [`load_with`]; also when a column is missing, or a value does not fit its column.
+    pub fn load(path: impl AsRef<Path>, reading: &Reading, schema: &Schema) -> Result<Self> {
+        let loaded = load_with(path, reading)?;
         match schema.is_continuous() {
             true => loaded.continuous(Some(schema)).map(Self::Continuous),
-            false => loaded.discrete(Coding::Use(schema)).map(Self::Discrete),
+            false => loaded.discrete(Coding::Use(schema, reading.unseen)).map(Self::Discrete),
         }
     }
 

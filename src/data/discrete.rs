@@ -96,7 +96,17 @@ pub enum Coding<'a> {
     /// Learn the categories from the data; `Some(k)` sets `k` categories for every variable.
     Learn(Option<usize>),
     /// Use the categories a model was fitted with.
-    Use(&'a Schema),
+    Use(&'a Schema, Unseen),
+}
+
+/// What becomes of a category that a model does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unseen {
+    /// An error that names it.
+    #[default]
+    Error,
+    /// A missing value.
+    Missing,
 }
 
 /// Rows that can be read in any order, from memory or from disk.

@@ -17,14 +17,14 @@ mod stream;
 pub mod uci;
 
 pub use batches::{Batches, Split};
-pub use columns::Column;
+pub use columns::ColumnSummary;
 pub use dataset::Dataset;
 pub(crate) use discrete::complete;
-pub use discrete::{Coding, Discrete, MISSING, Rows, Schema, Subset, Variable};
+pub use discrete::{Coding, Discrete, MISSING, Rows, Schema, Subset, Unseen, Variable};
 pub(crate) use envelope::Envelope;
 pub use fetch::{data_home, fetch_fashion_mnist};
 pub use hash::fingerprint;
-pub use load::{Loaded, load};
+pub use load::{Loaded, Reading, load, load_with};
 pub use oracle::Oracle;
 pub use save::save_discrete;
 pub use sets::{Continuous, Images, LabelMaps, Sound, Text, binned};

@@ -47,7 +47,7 @@ pub(crate) fn csv_bytes(rows: &Discrete) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Coding, Schema, load};
+    use crate::data::{Coding, Schema, Unseen, load};
 
     #[test]
     fn what_is_saved_is_loaded() {
@@ -58,7 +58,7 @@ mod tests {
         for name in ["rows.npy", "rows.csv"] {
             let path = folder.path().join(name);
             save_discrete(&path, &rows).unwrap();
-            assert_eq!(load(&path).unwrap().discrete(Coding::Use(&schema)).unwrap(), rows, "{name}");
+            assert_eq!(load(&path).unwrap().discrete(Coding::Use(&schema, Unseen::Error)).unwrap(), rows, "{name}");
         }
         assert!(save_discrete(folder.path().join("rows.txt"), &rows).is_err());
     }

@@ -1,6 +1,6 @@
 //! Rows read from disk as they are needed: a data set that does not fit in memory.
 
-use super::{Coding, MISSING, Rows, Schema, load::Values};
+use super::{Coding, MISSING, Reading, Rows, Schema, Unseen, load::Values};
 use crate::{Error, Result, data::load::Element};
 use std::{
     fs::File,
@@ -75,7 +75,7 @@ impl Rows for NpyRows {
                 shape: vec![run.len(), self.schema.len()],
                 values,
             };
-            let block = super::Loaded::Array(array).discrete(super::Coding::Use(&self.schema))?;
+            let block = super::Loaded::Array(array).discrete(super::Coding::Use(&self.schema, Unseen::Error))?;
             into.extend_from_slice(block.codes());
         }
         Ok(())
@@ -89,17 +89,17 @@ const LARGE: u64 = 1 << 30;
 ///
 /// # Errors
 /// As [`load`](super::load()) and [`Loaded::discrete`](super::Loaded::discrete).
-pub fn open_rows(path: impl AsRef<Path>, coding: Coding) -> Result<Box<dyn Rows>> {
+pub fn open_rows(path: impl AsRef<Path>, reading: &Reading, coding: Coding) -> Result<Box<dyn Rows>> {
     let path = path.as_ref();
     if is_streamed(path) {
         let categories = match coding {
-            Coding::Use(schema) => schema.variables.iter().map(|v| v.categories).max().unwrap_or(1),
+            Coding::Use(schema, _) => schema.variables.iter().map(|v| v.categories).max().unwrap_or(1),
             Coding::Learn(Some(categories)) => categories,
             Coding::Learn(None) => largest_category(path)? + 1,
         };
         return Ok(Box::new(NpyRows::open(path, categories)?));
     }
-    Ok(Box::new(super::load(path)?.discrete(coding)?))
+    Ok(Box::new(super::load_with(path, reading)?.discrete(coding)?))
 }
 
 /// The rows of any file as a model with these columns reads them, by their names where the file has names; with notes for the
@@ -107,15 +107,15 @@ pub fn open_rows(path: impl AsRef<Path>, coding: Coding) -> Result<Box<dyn Rows>
 ///
 /// # Errors
 /// As [`open_rows`] and [`Loaded::continuous`](super::Loaded::continuous).
-pub fn open_for(path: impl AsRef<Path>, schema: &Schema) -> Result<(Box<dyn Rows>, Vec<String>)> {
+pub fn open_for(path: impl AsRef<Path>, reading: &Reading, schema: &Schema) -> Result<(Box<dyn Rows>, Vec<String>)> {
     let path = path.as_ref();
     if !schema.is_continuous() && is_streamed(path) {
-        return Ok((open_rows(path, Coding::Use(schema))?, vec![]));
+        return Ok((open_rows(path, reading, Coding::Use(schema, reading.unseen))?, vec![]));
     }
-    let loaded = super::load(path)?;
+    let loaded = super::load_with(path, reading)?;
     let rows: Box<dyn Rows> = match schema.is_continuous() {
         true => Box::new(loaded.continuous(Some(schema))?),
-        false => Box::new(loaded.discrete(Coding::Use(schema))?),
+        false => Box::new(loaded.discrete(Coding::Use(schema, reading.unseen))?),
     };
     let notes = match loaded.unused(schema).as_slice() {
         [] => vec![],

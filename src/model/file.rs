@@ -23,6 +23,8 @@ pub struct Origin {
     pub settings: Option<toml::Table>,
     /// The root of all randomness, where it is known.
     pub seed: Option<Seed>,
+    /// Columns of whole numbers that had noise from `[0, 1)`.
+    pub dequantised: Vec<String>,
     /// What happened at each step, but for its time, so that a seed decides every byte; nothing where it is not known.
     pub history: History,
 }
@@ -34,7 +36,14 @@ impl Origin {
     /// When a row cannot be read.
     pub fn of(rows: &dyn Rows) -> Result<Self> {
         let data = fingerprint(rows)?;
-        Ok(Self { rows: rows.len(), data, settings: None, seed: None, history: History::default() })
+        Ok(Self {
+            rows: rows.len(),
+            data,
+            settings: None,
+            seed: None,
+            dequantised: vec![],
+            history: History::default(),
+        })
     }
 
     /// The same with the settings, the seed and the history of the fit.
@@ -48,6 +57,9 @@ impl fmt::Display for Origin {
         write!(f, "fitted to {} rows with the hash {}", self.rows, self.data)?;
         if let Some(Seed(seed)) = self.seed {
             write!(f, ", seed {seed}")?;
+        }
+        if !self.dequantised.is_empty() {
+            write!(f, ", with noise from [0, 1) on {}", self.dequantised.join(", "))?;
         }
         if let Some(last) = self.history.last() {
             let epochs = self.history.epochs();
@@ -73,6 +85,7 @@ struct Header {
     data: Fingerprint,
     settings: Option<toml::Table>,
     seed: Option<Seed>,
+    dequantised: Vec<String>,
     /// What the family needs beside the arrays.
     body: serde_json::Value,
 }
@@ -101,10 +114,17 @@ impl ModelFile {
         let path = path.as_ref();
         let arrays = Archive::load(path)?;
         let header: Header = arrays.header()?;
-        let Header { family, kind, schema, rows, data, settings, seed, body, .. } = header;
+        let Header { family, kind, schema, rows, data, settings, seed, dequantised, body, .. } = header;
         schema.check().map_err(|e| Error::file(path, e))?;
         let history = History::load(&arrays)?;
-        Ok(Self { family, kind, schema, origin: Origin { rows, data, settings, seed, history }, arrays, body })
+        Ok(Self {
+            family,
+            kind,
+            schema,
+            origin: Origin { rows, data, settings, seed, dequantised, history },
+            arrays,
+            body,
+        })
     }
 
     /// What the family needs beside the arrays, as the type it was made from.
@@ -132,6 +152,7 @@ pub(super) fn save(model: &dyn Model, path: &Path, origin: &Origin) -> Result<()
         data: origin.data,
         settings: origin.settings.clone(),
         seed: origin.seed,
+        dequantised: origin.dequantised.clone(),
         body,
     })?;
     arrays.save(path)

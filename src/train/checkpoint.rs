@@ -3,7 +3,10 @@
 use super::{History, Learner, Plan};
 use crate::{Error, Result, archive::Archive, evidence::Fingerprint};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+};
 
 /// What a checkpoint must agree with, and where the run was.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,6 +32,36 @@ fn identity(learner: &impl Learner, plan: &Plan) -> Result<Vec<(String, String)>
         ("seed", plan.seed.0.to_string()),
     ];
     Ok(named.into_iter().map(|(name, value)| (name.into(), value)).collect())
+}
+
+/// Holds a checkpoint for one run: a second one would write over the first one's.
+pub(super) struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Lock {
+    /// # Errors
+    /// When another run holds the checkpoint, or its folder cannot be written to.
+    pub(super) fn of(checkpoint: &Path) -> Result<Self> {
+        let mut name = checkpoint.file_name().unwrap_or_default().to_os_string();
+        name.push(".lock");
+        let path = checkpoint.with_file_name(name);
+        let file = File::create(&path).map_err(Error::io(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { path, _file: file }),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::file(checkpoint, "another run writes this checkpoint: wait for it, or take another file"))
+            }
+            Err(TryLockError::Error(error)) => Err(Error::io(&path)(error)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 /// The best epoch of a run.

@@ -2,7 +2,7 @@
 
 use super::{
     Checkpoint, Clock, History, Learner, Plan, Progress, Record,
-    checkpoint::{Best, State},
+    checkpoint::{Best, Lock, State},
     validation::{far_out, is_lower, is_usable},
 };
 use crate::{Error, Result, archive::Archive, data::Batches};
@@ -24,6 +24,7 @@ pub fn train(
     let rows = learner.rows();
     let least = learner.least_batch();
     let (in_epoch, steps) = plan.count(rows, least)?;
+    let _lock = plan.checkpoint.as_ref().map(|c| Lock::of(&c.path)).transpose()?;
     let mut state = match &plan.checkpoint {
         Some(c) if c.resume && c.path.exists() => State::load(&c.path, learner, plan)?,
         _ => State::default(),
@@ -192,6 +193,23 @@ mod tests {
         let history = train(&mut learner, &plan, &mut quiet_watch).unwrap();
         assert_eq!(history.last().unwrap().epoch, 5);
         assert_eq!(learner.validations, 3.0);
+    }
+
+    #[test]
+    fn two_runs_do_not_write_one_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan(&folder);
+        let mut inner = None;
+        let mut other = |p: &Progress| {
+            if p.step == 2 {
+                let mut second = Wanderer { at: 0.0, validations: 0.0 };
+                inner = train(&mut second, &plan, &mut quiet_watch).err().map(|e| e.to_string());
+            }
+            ControlFlow::Continue(())
+        };
+        train(&mut Wanderer { at: 0.0, validations: 0.0 }, &plan, &mut other).unwrap();
+        assert!(inner.unwrap().contains("another run writes this checkpoint"));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "the lock goes with the run");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     circuits::{Circuit, Em, EmLearner, Graph, Leaf, RealCircuit, Structure, leaf::Leaves},
-    data::{Column, Rows, binned},
+    data::{ColumnSummary, Rows, binned},
     random::Seed,
     train::{Fit, History, Plan, Reads, Run, train},
 };
@@ -182,14 +182,14 @@ impl Fit for FitReals {
 
     fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, run: Run) -> Result<(RealCircuit, History)> {
         self.check()?;
-        let columns = Column::of(rows)?;
-        columns.iter().try_for_each(Column::check)?;
+        let columns = ColumnSummary::of(rows)?;
+        columns.iter().try_for_each(ColumnSummary::check)?;
         let graph = self.0.structure.graph(&binned(rows, BINS)?, run.seed)?;
         let kinds = vec![Leaf::Gaussian; rows.schema().len()];
         let circuit = self.0.begin(graph, rows, &kinds, run.seed)?;
         let learner = EmLearner::new(circuit, rows, valid, self.0.em)?;
         let (circuit, mut history) = self.0.train(learner, run)?;
-        columns.iter().filter_map(Column::warning).for_each(|warning| history.note(warning));
+        columns.iter().filter_map(ColumnSummary::warning).for_each(|warning| history.note(warning));
         Ok((RealCircuit(circuit), history))
     }
 }

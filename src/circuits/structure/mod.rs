@@ -179,6 +179,10 @@ impl Structure {
             Self::NaiveBayes { class } if class.is_empty() => {
                 Err(Error::Usage("naive-bayes needs the variable that is its class: --class NAME".into()))
             }
+            Self::RatSpn { depth, .. } if *depth > 32 => Err(Error::out_of_range("depth", depth, "0 ≤ depth ≤ 32")),
+            Self::RatSpn { replicas, .. } if !(1..=1024).contains(replicas) => {
+                Err(Error::out_of_range("replicas", replicas, "1 ≤ replicas ≤ 1024"))
+            }
             _ => Ok(()),
         }
     }

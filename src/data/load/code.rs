@@ -1,11 +1,11 @@
 //! From what a file held to categories, learning them or using a model's.
 
-use super::{Array, Column, Frame, Loaded, Values};
+use super::{Array, Frame, Loaded, Values};
 use crate::{
     Error, Result,
-    data::{Coding, Discrete, MISSING, Schema, Variable},
+    data::{Coding, Discrete, MISSING, Schema, Unseen, Variable},
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The most categories that are learned without being asked for.
 const MOST_CATEGORIES: usize = 4096;
@@ -68,7 +68,7 @@ fn not_a_category(origin: &str, place: String, value: f64) -> Error {
 
 fn outside(origin: &str, place: String, variable: &Variable, found: usize) -> Error {
     let (last, enough) = (variable.categories - 1, found + 1);
-    let remedy = format!("fit with --categories {enough} if it may occur");
+    let remedy = format!("fit with --categories {enough} if it may occur, or take it for missing (`--unseen missing`)");
     Error::at(origin, place, format!("category {found} is outside 0..={last}, which the model knows: {remedy}"))
 }
 
@@ -98,16 +98,15 @@ impl Array {
         if rows == 0 || vars == 0 {
             return Err(Error::file(&self.origin, format!("shape {:?} holds no value", self.shape)));
         }
-        let codes = (0..rows * vars)
-            .map(|i| {
-                let value = self.value(i);
-                let place = || format!("row {} (from 0), column {}", i / vars, i % vars);
-                category(value).ok_or_else(|| not_a_category(&self.origin, place(), value))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let place = |i: usize, column: &str| format!("row {} (from 0), column {column}", i / vars);
+        let code = |i: usize| {
+            let value = self.value(i);
+            let problem = || not_a_category(&self.origin, place(i, &(i % vars).to_string()), value);
+            category(value).ok_or_else(problem)
+        };
         let schema = match coding {
-            Coding::Use(schema) if schema.len() == vars => schema.clone(),
-            Coding::Use(schema) => {
+            Coding::Use(schema, _) if schema.len() == vars => schema.clone(),
+            Coding::Use(schema, _) => {
                 let (expected, found) = (schema.len(), &self.shape);
                 return Err(Error::file(
                     &self.origin,
@@ -116,7 +115,8 @@ impl Array {
             }
             Coding::Learn(Some(categories)) => Schema::uniform(&shape, categories),
             Coding::Learn(None) => {
-                let most = codes.iter().flatten().max().map_or(1, |c| c + 1);
+                let largest = (0..rows * vars).try_fold(None, |most, i| code(i).map(|code| code.max(most)))?;
+                let most = largest.map_or(1, |c| c + 1);
                 if most > MOST_CATEGORIES {
                     let remedy =
                         format!("values up to {}; more than {MOST_CATEGORIES} categories: bin them first", most - 1);
@@ -125,21 +125,23 @@ impl Array {
                 Schema::uniform(&shape, most)
             }
         };
-        for (i, code) in codes.iter().enumerate() {
-            let variable = &schema.variables[i % vars];
-            if let Some(found) = code.filter(|c| *c >= variable.categories) {
-                let place = format!("row {} (from 0), column {}", i / vars, variable.name);
-                return Err(outside(&self.origin, place, variable, found));
+        let lenient = matches!(coding, Coding::Use(_, Unseen::Missing));
+        let known = |i: usize| -> Result<u16> {
+            let (variable, found) = (&schema.variables[i % vars], code(i)?);
+            match found {
+                Some(found) if found < variable.categories => Ok(found as u16),
+                Some(found) if !lenient => Err(outside(&self.origin, place(i, &variable.name), variable, found)),
+                _ => Ok(MISSING),
             }
-        }
-        Discrete::new(schema, codes.into_iter().map(|c| c.map_or(MISSING, |c| c as u16)).collect())
+        };
+        Discrete::new(schema.clone(), (0..rows * vars).map(known).collect::<Result<_>>()?)
     }
 }
 
 impl Frame {
     fn discrete(&self, coding: Coding) -> Result<Discrete> {
         let schema = match coding {
-            Coding::Use(schema) => schema.clone(),
+            Coding::Use(schema, _) => schema.clone(),
             Coding::Learn(categories) => {
                 let variables = (0..self.names.len()).map(|c| self.learn(c, categories)).collect::<Result<Vec<_>>>()?;
                 Schema { shape: vec![variables.len()], variables }
@@ -149,7 +151,11 @@ impl Frame {
         let mut codes = vec![MISSING; self.rows * schema.len()];
         for (v, (variable, column)) in schema.variables.iter().zip(columns).enumerate() {
             for row in 0..self.rows {
-                if let Some(code) = self.code(column, row, variable)? {
+                let code = match self.code(column, row, variable) {
+                    Err(_) if matches!(coding, Coding::Use(_, Unseen::Missing)) => None,
+                    code => code?,
+                };
+                if let Some(code) = code {
                     codes[row * schema.len() + v] = code;
                 }
             }
@@ -175,73 +181,68 @@ impl Frame {
     }
 
     fn learn(&self, column: usize, categories: Option<usize>) -> Result<Variable> {
-        let name = self.names[column].clone();
-        match &self.columns[column] {
-            Column::Words(cells) => {
-                let mut words: Vec<String> = cells.iter().flatten().cloned().collect();
-                // A number that is mistyped would make the whole column words.
-                let numbers = words.iter().filter(|word| word.parse::<f64>().is_ok()).count();
-                let odd = cells.iter().position(|cell| cell.as_ref().is_some_and(|w| w.parse::<f64>().is_err()));
-                if let Some(row) = odd.filter(|_| 2 * numbers > words.len()) {
-                    let word = cells[row].as_deref().unwrap_or_default();
-                    let problem = format!(
-                        "{word} is not a number, and most of the column are; a missing value is an empty cell, and where \
-                         all are names of categories, give each a letter"
-                    );
-                    return Err(Error::at(&self.origin, line(row, &name), problem));
-                }
-                words.sort_unstable();
-                words.dedup();
+        let (name, cells) = (self.names[column].clone(), &self.columns[column]);
+        let texts = || (0..self.rows).filter_map(|row| Some((row, cells.text(row)?)));
+        // A number with a zero before it is a name: 007, 02134.
+        let named = |text: &str| {
+            let digits = text.trim_start_matches(['+', '-']);
+            digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit())
+        };
+        if !cells.is_numeric() || texts().any(|(_, text)| named(text)) {
+            let is_number = |text: &str| text.parse::<f64>().is_ok() && !named(text);
+            let (mut words, mut numbers, mut odd, mut all) = (BTreeSet::new(), 0, None, 0);
+            for (row, text) in texts() {
+                all += 1;
+                numbers += usize::from(is_number(text));
+                odd = odd.or((text.parse::<f64>().is_err()).then_some((row, text)));
+                words.insert(text);
                 if words.len() > MOST_CATEGORIES {
-                    let problem = format!("{} different words; is it a name rather than a category?", words.len());
-                    return Err(Error::at(&self.origin, format!("column {name}"), problem));
-                }
-                Ok(Variable { name, categories: words.len(), words: Some(words) })
-            }
-            Column::Numbers(numbers) => {
-                let mut most = 1;
-                for (row, value) in numbers.iter().enumerate() {
-                    match category(*value) {
-                        Some(Some(c)) => most = most.max(c + 1),
-                        Some(None) => {}
-                        None => return Err(not_a_category(&self.origin, line(row, &name), *value)),
-                    }
-                }
-                if most > MOST_CATEGORIES && categories.is_none() {
                     let problem =
-                        format!("values up to {}; more than {MOST_CATEGORIES} categories: bin them first", most - 1);
+                        format!("more than {MOST_CATEGORIES} different words; is it a name rather than a category?");
                     return Err(Error::at(&self.origin, format!("column {name}"), problem));
                 }
-                Ok(Variable { name, categories: categories.unwrap_or(most), words: None })
+            }
+            // A number that is mistyped would make the whole column words.
+            if let Some((row, word)) = odd.filter(|_| 2 * numbers > all) {
+                let problem = format!(
+                    "{word} is not a number, and most of the column are; a missing value is an empty cell, and where \
+                     all are names of categories, give each a letter"
+                );
+                return Err(Error::at(&self.origin, line(row, &name), problem));
+            }
+            let words: Vec<String> = words.into_iter().map(str::to_string).collect();
+            return Ok(Variable { name, categories: words.len(), words: Some(words) });
+        }
+        let mut most = 1;
+        for row in 0..self.rows {
+            match category(cells.number(row)) {
+                Some(Some(c)) => most = most.max(c + 1),
+                Some(None) => {}
+                None => return Err(not_a_category(&self.origin, line(row, &name), cells.number(row))),
             }
         }
+        if most > MOST_CATEGORIES && categories.is_none() {
+            let problem = format!("values up to {}; more than {MOST_CATEGORIES} categories: bin them first", most - 1);
+            return Err(Error::at(&self.origin, format!("column {name}"), problem));
+        }
+        Ok(Variable { name, categories: categories.unwrap_or(most), words: None })
     }
 
     fn code(&self, column: usize, row: usize, variable: &Variable) -> Result<Option<u16>> {
         let (origin, place) = (&self.origin, || line(row, &variable.name));
-        let unknown = |word: &str, words: &[String]| {
-            let known = words.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-            Error::at(origin, place(), format!("{word} is not one of the categories {known}"))
-        };
-        let found = match (&self.columns[column], &variable.words) {
-            (Column::Words(cells), Some(words)) => match &cells[row] {
-                None => None,
-                Some(word) => Some(words.binary_search(word).map_err(|_| unknown(word, words))?),
-            },
-            // A column of words whose words here all look like numbers.
-            (Column::Numbers(numbers), Some(words)) if !numbers[row].is_nan() => {
-                let word = numbers[row].to_string();
-                Some(words.binary_search(&word).map_err(|_| unknown(&word, words))?)
-            }
-            (Column::Numbers(numbers), _) => {
-                category(numbers[row]).ok_or_else(|| not_a_category(origin, place(), numbers[row]))?
-            }
-            (Column::Words(cells), None) => match &cells[row] {
-                None => None,
-                Some(text) => {
-                    let number = text.parse().ok().and_then(category).flatten();
+        let Some(text) = self.columns[column].text(row) else { return Ok(None) };
+        let found = match &variable.words {
+            Some(words) => words.binary_search_by(|word| word.as_str().cmp(text)).map(Some).map_err(|_| {
+                let known = words.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+                let more = if words.len() > 8 { ", …" } else { "" };
+                let remedy = "`--unseen missing` takes such values for missing ones";
+                Error::at(origin, place(), format!("{text} is not one of the categories {known}{more}; {remedy}"))
+            })?,
+            None => match text.parse() {
+                Ok(number) => category(number).ok_or_else(|| not_a_category(origin, place(), number))?,
+                Err(_) => {
                     let problem = format!("{text} is not a number, and the model's column is one of numbers");
-                    Some(number.ok_or_else(|| Error::at(origin, place(), problem))?)
+                    return Err(Error::at(origin, place(), problem));
                 }
             },
         };

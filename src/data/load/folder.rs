@@ -2,21 +2,38 @@
 
 use super::{Array, Values};
 use crate::{Error, Result};
-use image::{ColorType, GenericImageView, ImageReader};
-use std::path::{Path, PathBuf};
+use image::{ColorType, DynamicImage, GenericImageView, ImageDecoder, ImageReader};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
 
-/// The largest width or height that is read.
+/// The largest width or height that is read, and the most memory that one image may take, bytes.
 const LARGEST_SIDE: u32 = 16_384;
+const LARGEST_IMAGE: u64 = 256 << 20;
 
 /// Reads one image as `(channels, height, width)` bytes with 1 or 3 channels.
 pub(crate) fn load_image(path: &Path) -> Result<([usize; 3], Vec<u8>)> {
     let mut limits = image::Limits::default();
     limits.max_image_width = Some(LARGEST_SIDE);
     limits.max_image_height = Some(LARGEST_SIDE);
+    limits.max_alloc = Some(LARGEST_IMAGE);
     let mut reader =
         ImageReader::open(path).map_err(Error::io(path))?.with_guessed_format().map_err(Error::io(path))?;
     reader.limits(limits);
-    let picture = reader.decode().map_err(|e| Error::file(path, e))?;
+    // The size is known before anything of that size is made; a decoder that panics on a damaged file stops here.
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        let decoder = reader.into_decoder()?;
+        let (width, height) = decoder.dimensions();
+        let bytes = u64::from(width) * u64::from(height) * u64::from(decoder.color_type().bytes_per_pixel()).max(3);
+        if bytes > LARGEST_IMAGE {
+            let kind = image::error::LimitErrorKind::InsufficientMemory;
+            return Err(image::ImageError::Limits(image::error::LimitError::from_kind(kind)));
+        }
+        DynamicImage::from_decoder(decoder)
+    }));
+    let picture =
+        decoded.map_err(|_| Error::file(path, "damaged: its decoder broke off"))?.map_err(|e| Error::file(path, e))?;
     let (width, height) = picture.dimensions();
     let (w, h) = (width as usize, height as usize);
     match picture.color() {
@@ -52,6 +69,11 @@ pub(super) fn load(path: &Path) -> Result<Array> {
                 let problem = format!("{found:?} (channels, height, width) where the first image has {first:?}");
                 return Err(Error::file(file, problem));
             }
+        }
+        if pixels.is_empty() {
+            let all = bytes.len().checked_mul(files.len());
+            let remedy = "take fewer or smaller images";
+            crate::memory::afford(all, 3, "its images", remedy).map_err(|e| Error::file(path, e))?;
         }
         pixels.extend(bytes);
     }

@@ -12,6 +12,7 @@ pub(crate) use folder::load_image;
 pub(crate) use npy::{Element, read_header};
 pub use npy::{write_npy, write_npz};
 
+use super::Unseen;
 use crate::{Error, Result};
 use std::{fs::File, io::Read, path::Path};
 
@@ -46,14 +47,35 @@ pub enum Loaded {
     Columns(Frame),
 }
 
-/// Reads `.npy`, `.npz`, `.csv`, IDX (each also `.gz`, but the archives), or a folder of PNG or JPEG images of one size.
+/// How a file is read where it can be read in more than one way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What separates the cells of a text file; what its first line says where not given.
+    pub delimiter: Option<u8>,
+    /// The columns of a text file to keep; all where none is named.
+    pub columns: Vec<String>,
+    /// The columns to leave out.
+    pub drop: Vec<String>,
+    /// What becomes of a category that a model does not know.
+    pub unseen: Unseen,
+}
+
+/// As [`load_with`], in the usual way.
+///
+/// # Errors
+/// As [`load_with`].
+pub fn load(path: impl AsRef<Path>) -> Result<Loaded> {
+    load_with(path, &Reading::default())
+}
+
+/// Reads `.npy`, `.npz`, `.csv` (cells separated by commas, semicolons, tabs or bars), IDX (each also `.gz`, but the archives), or a folder of PNG or JPEG images of one size.
 ///
 /// A missing value is NaN in a float array, −1 in an integer array, an empty cell in CSV.
 /// Of an `.npz` with several arrays, `path.npz:name` takes the one called `name`.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is truncated, of another format, or malformed.
-pub fn load(path: impl AsRef<Path>) -> Result<Loaded> {
+pub fn load_with(path: impl AsRef<Path>, reading: &Reading) -> Result<Loaded> {
     let path = path.as_ref();
     let text = path.to_string_lossy();
     if let Some((file, member)) = text.rsplit_once(".npz:") {
@@ -62,10 +84,19 @@ pub fn load(path: impl AsRef<Path>) -> Result<Loaded> {
     if path.is_dir() {
         return folder::load(path).map(Loaded::Array);
     }
-    match extension(&text).as_str() {
+    let extension = extension(&text);
+    let is_text = matches!(extension.as_str(), "csv" | "tsv");
+    if !is_text && !(reading.columns.is_empty() && reading.drop.is_empty()) {
+        return Err(Error::file(path, "columns are chosen by name in text files with a header line alone"));
+    }
+    match extension.as_str() {
         "npy" => npy::load_npy(path).map(Loaded::Array),
         "npz" => npy::load_npz(path, None).map(Loaded::Array),
-        "csv" => csv::load(path).map(Loaded::Columns),
+        "csv" | "tsv" => csv::load(path, reading).map(Loaded::Columns),
+        "parquet" => Err(Error::file(
+            path,
+            "Parquet is not read here, as its reader would double the build: save it as .csv or .npy",
+        )),
         _ if idx::recognises(path)? => idx::load(path).map(Loaded::Array),
         _ => Err(Error::file(path, "not a format that is read here: .npy, .npz, .csv, IDX, or a folder of images")),
     }
@@ -80,6 +111,12 @@ fn extension(name: &str) -> String {
 
 /// Opens a file, through gzip where its first two bytes say so.
 fn open(path: &Path) -> Result<Box<dyn Read>> {
+    if path.metadata().map_err(Error::io(path))?.file_type().is_dir() {
+        return Err(Error::file(path, "a folder"));
+    }
+    if !path.is_file() {
+        return Err(Error::file(path, "a pipe or a device, which cannot be read twice: save it to a file first"));
+    }
     let file = || File::open(path).map_err(Error::io(path));
     let mut magic = [0; 2];
     let is_gzip = file()?.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
@@ -98,6 +135,8 @@ pub(crate) fn elements(path: &Path, shape: &[usize]) -> Result<usize> {
 
 /// Reads exactly `length` bytes without allocating more than the file really holds.
 fn read_exactly(path: &Path, mut from: impl Read, length: usize) -> Result<Vec<u8>> {
+    crate::memory::afford(Some(length), 2, "its values", "cut the file into parts")
+        .map_err(|e| Error::file(path, e))?;
     let mut bytes = Vec::new();
     let found = from.by_ref().take(length as u64).read_to_end(&mut bytes).map_err(|e| Error::file(path, e))?;
     if found < length {

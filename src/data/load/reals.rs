@@ -1,6 +1,6 @@
 //! From what a file held to real numbers.
 
-use super::{Array, Column, Frame, Loaded, code::line};
+use super::{Array, Frame, Loaded, code::line};
 use crate::{
     Error, Result,
     data::{Continuous, Schema},
@@ -60,12 +60,14 @@ impl Frame {
         let mut values = vec![0.0; self.rows * width];
         for (v, c) in self.order(&schema)?.into_iter().enumerate() {
             let name = &self.names[c];
-            let Column::Numbers(numbers) = &self.columns[c] else {
+            let column = &self.columns[c];
+            if !column.is_numeric() {
                 let place = format!("column {name}");
-                return Err(Error::at(&self.origin, place, "words where numbers are needed"));
-            };
-            for (row, value) in numbers.iter().enumerate() {
-                values[row * width + v] = finite(&self.origin, *value, || line(row, name))?;
+                let problem = "words where numbers are needed (`--drop` leaves a column out)";
+                return Err(Error::at(&self.origin, place, problem));
+            }
+            for row in 0..self.rows {
+                values[row * width + v] = finite(&self.origin, column.number(row), || line(row, name))?;
             }
         }
         Continuous::of(&schema, values).map_err(|e| Error::file(&self.origin, e))

@@ -124,6 +124,26 @@ impl Continuous {
         noisy
     }
 
+    /// The same on the columns of these names alone.
+    pub fn dequantised_in(&self, columns: &[String], seed: Seed) -> Self {
+        let (mut noisy, mut rng) = (self.clone(), seed.stream("noise", 0));
+        let noise: Vec<bool> = self.names.iter().map(|name| columns.contains(name)).collect();
+        for (x, noise) in noisy.values.iter_mut().zip(noise.iter().cycle()) {
+            *x += if *noise { rng.random::<f64>() } else { 0.0 };
+        }
+        noisy
+    }
+
+    /// A copy in which the columns of these names are whole numbers again: what [`Self::dequantised_in`] made of them.
+    pub fn floored_in(&self, columns: &[String]) -> Self {
+        let mut whole = self.clone();
+        let floors: Vec<bool> = self.names.iter().map(|name| columns.contains(name)).collect();
+        for (x, floors) in whole.values.iter_mut().zip(floors.iter().cycle()) {
+            *x = if *floors { x.floor() } else { *x };
+        }
+        whole
+    }
+
     /// Writes the table as `.csv` with the names of its columns, or as `.npy`; a missing value is an empty cell, or NaN.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::Matrix;
 use crate::{
     Error, Result,
-    data::load::{Column, Loaded, Values, load},
+    data::load::{Loaded, Values, load},
 };
 use std::path::Path;
 
@@ -27,17 +27,15 @@ pub(super) fn array(path: &Path) -> Result<Matrix> {
 /// Sensors of a CSV file.
 pub(super) fn sensors(path: &Path) -> Result<Matrix> {
     let Loaded::Columns(frame) = load(path)? else { return Err(Error::file(path, "columns are expected")) };
-    let columns =
-        frame.names.iter().zip(frame.columns).filter(|(name, _)| !["Time", "Meth", "Eth"].contains(&name.as_str()));
-    let columns = columns.map(|(name, column)| match column {
-        Column::Numbers(numbers) => Ok(numbers),
-        Column::Words(_) => Err(Error::at(path, format!("column {name}"), "words where numbers are needed")),
-    });
-    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let named = frame.names.iter().zip(&frame.columns);
+    let columns: Vec<_> = named.filter(|(name, _)| !["Time", "Meth", "Eth"].contains(&name.as_str())).collect();
+    if let Some((name, _)) = columns.iter().find(|(_, column)| !column.is_numeric()) {
+        return Err(Error::at(path, format!("column {name}"), "words where numbers are needed"));
+    }
     if columns.is_empty() {
         return Err(Error::file(path, "no column of a sensor"));
     }
-    let rows = (0..frame.rows).flat_map(|i| columns.iter().map(move |column| column[i]));
+    let rows = (0..frame.rows).flat_map(|i| columns.iter().map(move |(_, column)| column.number(i)));
     Ok(Matrix { width: columns.len(), values: rows.collect() })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    data::{Column, Continuous, Rows, Schema, fingerprint},
+    data::{ColumnSummary, Continuous, Rows, Schema, fingerprint},
     evidence::{Evidence, Exact, Space},
     flows::{self, Base, Bijection, Flow, Normal},
     nn::Device,
@@ -38,8 +38,8 @@ where
     /// # Errors
     /// When the rows have another number of columns than the flow, one of categories or without spread, or cannot be read.
     pub fn new(device: &Dev, flow: Flow<B, P>, dims: D, rows: &dyn Rows) -> Result<Self> {
-        let columns = Column::of(rows)?;
-        columns.iter().try_for_each(Column::check)?;
+        let columns = ColumnSummary::of(rows)?;
+        columns.iter().try_for_each(ColumnSummary::check)?;
         let frame = columns.iter().map(|column| (column.mean, column.deviation)).collect();
         Self::framed(device, flow, dims, rows.schema().clone(), frame)
     }

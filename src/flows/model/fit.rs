@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    data::{Column, Rows},
+    data::{ColumnSummary, Rows},
     flows::{Flow, FlowLearner, TableBase, TableFlow},
     model::{AnyFit, Entry, Setting},
     nn::optim::{AdamConfig, Schedule},
@@ -140,7 +140,7 @@ impl Fit for FitFlow {
         let learn = Learn { settings: self, rows, valid, run: Run { seed: seed.child("fit", 0), ..run } };
         let spec = Spec { kind, layers, hidden };
         let (flow, mut history) = spec.build(rows.schema().len(), seed.child("flow", 0), learn)?;
-        Column::of(rows)?.iter().filter_map(Column::warning).for_each(|warning| history.note(warning));
+        ColumnSummary::of(rows)?.iter().filter_map(ColumnSummary::warning).for_each(|warning| history.note(warning));
         Ok((FlowModel { kind, layers, hidden, base, flow }, history))
     }
 }

@@ -117,6 +117,11 @@ impl Spec {
     /// Builds the bijection of `d` coordinates, and gives it away.
     pub(super) fn build<U: Use>(self, d: usize, seed: Seed, to: U) -> Result<U::Output> {
         let Self { kind, layers, hidden } = self;
+        // The widest heads have 30 numbers a coordinate; gradients and the two moments come on top of the parameters.
+        let network =
+            if kind.has_networks() { hidden.checked_add(30 * d).and_then(|w| hidden.checked_mul(w)) } else { Some(0) };
+        let numbers = network.and_then(|n| n.checked_add(d.checked_mul(d)?)).and_then(|n| n.checked_mul(layers));
+        crate::memory::afford(numbers, 16, "the networks of the flow", "fewer layers or hidden units")?;
         let device = &Cpu::seed_from_u64(seed.0);
         if layers == 0 {
             return Err(Error::out_of_range("layers", layers, "layers ≥ 1"));

@@ -13,7 +13,7 @@ use super::Real;
 
 /// A device whose tensors the host can read, and whose gradients and moments it can change.
 pub trait BufferKernel<E: Real>: dfdx::tensor_ops::Device<E> {
-    /// The elements of a contiguous tensor, which is what `try_contiguous` returns; on the CPU, where they lie.
+    /// The elements row after row; of a contiguous tensor on the CPU, where they lie.
     fn elements<S: Shape>(tensor: &Tensor<S, E, Self>) -> Cow<'_, [E]>;
 
     /// What `f` makes of the elements.
@@ -34,7 +34,10 @@ where
     Cpu: dfdx::tensor_ops::Device<E>,
 {
     fn elements<S: Shape>(tensor: &Tensor<S, E, Self>) -> Cow<'_, [E]> {
-        Cow::Borrowed(super::cpu::view(tensor))
+        match super::cpu::is_contiguous(tensor) {
+            true => Cow::Borrowed(super::cpu::view(tensor)),
+            false => Cow::Owned(tensor.as_vec()),
+        }
     }
 
     fn read_buffer<R>(buffer: &<Self as Storage<E>>::Vec, f: impl FnOnce(&[E]) -> R) -> Result<R, Self::Err> {

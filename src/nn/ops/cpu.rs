@@ -109,14 +109,34 @@ pub(crate) fn matmul_block<E: Real>(
     }
 }
 
+/// Whether a tensor's elements lie row after row, each in a place of its own: not so of one that was broadcast or permuted.
+pub(crate) fn is_contiguous<S: Shape, E: Real>(tensor: &Tensor<S, E, Cpu>) -> bool {
+    let shape = tensor.shape().concrete();
+    if tensor.shape().num_elements() == 0 {
+        return true;
+    }
+    let at = |index: S::Concrete| std::ptr::from_ref(&tensor[index]);
+    let first = at(S::Concrete::default());
+    let mut stride = 1;
+    (0..S::NUM_DIMS).rev().all(|axis| {
+        let mut next = S::Concrete::default();
+        next[axis] = 1;
+        let as_it_should = shape[axis] == 1 || at(next) == first.wrapping_add(stride);
+        stride *= shape[axis];
+        as_it_should
+    })
+}
+
 /// The elements of a contiguous tensor, without a copy.
 ///
-/// Callers pass what `try_contiguous` returned.
+/// # Panics
+/// When it is not contiguous; callers pass what `try_contiguous` returned.
 pub(crate) fn view<S: Shape, E: Real>(tensor: &Tensor<S, E, Cpu>) -> &[E] {
     let length = tensor.shape().num_elements();
     if length == 0 {
         return &[];
     }
+    assert!(is_contiguous(tensor), "a tensor that was broadcast or permuted: make it contiguous first");
     let first: &E = &tensor[S::Concrete::default()];
     // SAFETY: dfdx keeps a tensor's elements in one `Vec`. A contiguous tensor has its first element at the start of that
     // `Vec` and exactly `length` elements, and the borrow of `tensor` keeps it alive and unchanged.

@@ -1,0 +1,89 @@
+//! How a command reads its data.
+
+use crate::{
+    Result,
+    data::{Dataset, Reading, Rows, Unseen, open_for},
+    model::{Model, Origin},
+    random::Seed,
+};
+use std::path::Path;
+
+/// How a text file is read.
+#[derive(Debug, clap::Args)]
+pub(super) struct Text {
+    /// What separates the cells of a text file: one character, or "tab"; what its first line says where not given.
+    #[arg(long, value_parser = delimiter, value_name = "CHARACTER")]
+    delimiter: Option<u8>,
+    /// The columns of a text file to use: all where none is named.
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    columns: Vec<String>,
+    /// The columns of a text file to leave out.
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    drop: Vec<String>,
+}
+
+impl Text {
+    pub(super) fn reading(&self) -> Reading {
+        let Self { delimiter, columns, drop } = self;
+        Reading { delimiter: *delimiter, columns: columns.clone(), drop: drop.clone(), unseen: Unseen::Error }
+    }
+}
+
+fn delimiter(text: &str) -> std::result::Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
+        _ => Err("one character, or tab".into()),
+    }
+}
+
+/// How a file is read for a model that is there.
+#[derive(Debug, clap::Args)]
+pub(super) struct ForModel {
+    #[command(flatten)]
+    text: Text,
+    /// What becomes of a category that the model does not know.
+    #[arg(long, value_enum, default_value = "error")]
+    unseen: UnseenIs,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum UnseenIs {
+    /// An error that names it.
+    Error,
+    /// A missing value.
+    Missing,
+}
+
+impl ForModel {
+    fn reading(&self) -> Reading {
+        let unseen = match self.unseen {
+            UnseenIs::Error => Unseen::Error,
+            UnseenIs::Missing => Unseen::Missing,
+        };
+        Reading { unseen, ..self.text.reading() }
+    }
+
+    /// The rows of a file in memory.
+    pub(super) fn load(&self, path: &Path, model: &dyn Model) -> Result<Dataset> {
+        Dataset::load(path, &self.reading(), model.schema())
+    }
+
+    /// The rows of a file as a model reads them, from disk where they are many; with notes. Whole numbers that had noise when the
+    /// model was fitted have it here, too.
+    pub(super) fn open(
+        &self,
+        path: &Path,
+        (model, origin): (&dyn Model, &Origin),
+        seed: Seed,
+    ) -> Result<(Box<dyn Rows>, Vec<String>)> {
+        if origin.dequantised.is_empty() {
+            return open_for(path, &self.reading(), model.schema());
+        }
+        let rows = self.load(path, model)?;
+        let noisy = rows.continuous()?.dequantised_in(&origin.dequantised, seed);
+        let names = origin.dequantised.join(", ");
+        let note = format!("noise from [0, 1) on {names}, as when the model was fitted");
+        Ok((Box::new(noisy), vec![note]))
+    }
+}
