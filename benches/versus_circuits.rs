@@ -48,8 +48,8 @@ fn ours(case: &str) {
     let rows = rows.select(&(0..ROWS).collect::<Vec<_>>());
     let graph = match structure {
         "hclt" => Structure::hclt(units),
-        "rat-spn" => Structure::RatSpn { depth: 6, replicas: 4, units, layer: Layer::Cp },
-        _ => Structure::QuadTree { units, layer: Layer::Cp, tied: false },
+        "rat-spn" => Structure::RatSpn { depth: 6, replicas: 4, units, layer: SumProduct::Cp },
+        _ => Structure::QuadTree { units, layer: SumProduct::Cp, tied: false },
     }
     .graph(&rows, Seed(0))
     .expect("valid sizes");

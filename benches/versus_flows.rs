@@ -7,7 +7,7 @@ use dfdx::{
     prelude::{Backward, Const, Cpu, MeanTo, TensorFromVec, Trace},
 };
 use limbeck::{
-    flows::{Autoregressive, Bijection, Coupling, Flow, Maf, Moves, Permute, Scale, Spline},
+    flows::{Autoregressive, Bijection, Coupling, Flow, Maf, Mask, Permute, Scale, Spline},
     nn::{
         Repeated,
         optim::{Adam, AdamConfig, Schedule},
@@ -62,7 +62,7 @@ fn of<const D: usize>(case: &str, model: &str, hidden: usize) {
         _ => {
             let coupling =
                 |moves| Coupling::<Const<D>, Scale>::new(&device, Const, hidden, moves).expect("valid sizes");
-            let pair = || (coupling(Moves::Odd), coupling(Moves::Even));
+            let pair = || (coupling(Mask::Odd), coupling(Mask::Even));
             measure(case, Repeated::<_, LAYERS> { modules: (0..LAYERS).map(|_| pair()).collect() });
         }
     }

@@ -3,8 +3,8 @@
 pub use crate::{
     Error, Result,
     circuits::{
-        Circuit, CircuitLayer, Conditionals, Deterministic, Em, EmLearner, FitCircuit, FitReals, Graph, Layer, Layout,
-        Leaf, Moments, PruneBy, Pruned, RealCircuit, Rule, Structure, Summary, Tree, mutual_information,
+        Circuit, CircuitLayer, Conditionals, Deterministic, Em, EmLearner, FitCircuit, FitReals, Graph, Layout, Leaf,
+        Moments, PruneBy, Pruned, RealCircuit, Rule, Structure, SumProduct, Summary, Tree, mutual_information,
     },
     data::{
         Coding, Discrete, Images, LabelMaps, MISSING, Oracle, Rows, Schema, Soft, Split, Text, Variable, fingerprint,

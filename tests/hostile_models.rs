@@ -12,7 +12,7 @@ impl Files {
         let folder = tempfile::tempdir().unwrap();
         let codes = (0..40 * 6).map(|i| (i * i % 7 % 3) as u16).collect();
         let rows = Discrete::new(Schema::uniform(&[6], 3), codes).unwrap();
-        let rat = Structure::RatSpn { depth: 2, replicas: 2, units: 2, layer: limbeck::circuits::Layer::Tucker };
+        let rat = Structure::RatSpn { depth: 2, replicas: 2, units: 2, layer: limbeck::circuits::SumProduct::Tucker };
         for (name, structure) in [("hclt", Structure::hclt(2)), ("rat-spn", rat)] {
             let settings = FitCircuit { epochs: 1, ..FitCircuit::new(structure) };
             settings.fit(&rows, None, Seed(0)).unwrap().0.save(folder.path().join(name), &rows).unwrap();

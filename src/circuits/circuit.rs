@@ -1,7 +1,7 @@
 //! A circuit: a graph and its parameters.
 
 use super::{
-    Leaf, Real,
+    Leaf, Scalar,
     graph::{Graph, Kind},
     leaf::{Frame, Leaves},
     pass::downward::Uses,
@@ -27,7 +27,7 @@ use std::{collections::BTreeSet, fmt};
 /// ```
 /// Source: Darwiche 2003; Choi, Vergari and Van den Broeck 2020.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Circuit<T: Real = f32> {
+pub struct Circuit<T: Scalar = f32> {
     pub(super) name: String,
     pub(super) schema: Schema,
     pub(super) graph: Graph,
@@ -38,7 +38,7 @@ pub struct Circuit<T: Real = f32> {
     pub(super) uses: Uses,
 }
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     /// A circuit of that graph over `schema` with leaves of one kind and random parameters.
     pub(super) fn randomised(name: &str, graph: Graph, schema: Schema, kinds: &[Leaf], seed: Seed) -> Result<Self> {
         graph.validate()?;
@@ -173,7 +173,7 @@ impl<T: Real> Circuit<T> {
 /// Rows of `units` random distributions over all children, cut into a matrix a child.
 ///
 /// They are far from uniform: mixtures of many nodes in equal parts would all be the same, level by level more so.
-fn random_weights<T: Real>(units: usize, sizes: &[usize], seed: Seed, set: u64) -> Vec<Matrix<T>> {
+fn random_weights<T: Scalar>(units: usize, sizes: &[usize], seed: Seed, set: u64) -> Vec<Matrix<T>> {
     let mut rng = seed.stream("weights", set);
     let mut parts: Vec<Vec<T>> = sizes.iter().map(|size| Vec::with_capacity(units * size)).collect();
     for _ in 0..units {
@@ -232,7 +232,7 @@ impl Circuit {
     }
 }
 
-impl<T: Real> fmt::Display for Circuit<T> {
+impl<T: Scalar> fmt::Display for Circuit<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (vars, blocks, parameters) = (self.vars(), self.graph.blocks().len(), self.count_parameters());
         let nodes: usize = self.graph.blocks().iter().map(|b| b.units).sum();

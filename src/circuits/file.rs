@@ -1,6 +1,6 @@
 //! Circuits in files.
 
-use super::{Circuit, Graph, Kind, Layout, Leaf, Real, leaf::Frame, pass::weights::Matrix};
+use super::{Circuit, Graph, Kind, Layout, Leaf, Scalar, leaf::Frame, pass::weights::Matrix};
 use crate::{
     Error, Result,
     archive::Archive,
@@ -22,7 +22,7 @@ struct Body {
     graph: Graph,
 }
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     pub(super) fn put_weights(&self, archive: &mut Archive) {
         for (set, parts) in self.weights.iter().enumerate() {
             for (part, matrix) in parts.iter().enumerate() {
@@ -85,7 +85,7 @@ impl<T: Real> Circuit<T> {
 }
 
 /// A matrix as it was saved, in the layout that its zeros ask for.
-fn take_matrix<T: Real>(archive: &Archive, name: &str, rows: usize, columns: usize) -> Result<Matrix<T>> {
+fn take_matrix<T: Scalar>(archive: &Archive, name: &str, rows: usize, columns: usize) -> Result<Matrix<T>> {
     if archive.shape(&format!("{name}/places")).is_none() {
         return Ok(Matrix::dense(rows, columns, archive.get(name, &[rows, columns])?));
     }

@@ -1,6 +1,6 @@
 //! Circuits over columns of real numbers, with Gaussian leaves.
 
-use super::{Circuit, Moments, Summary, pass::upward::Notes};
+use super::{Circuit, Moments, Summary, pass::upward::RowWeights};
 use crate::{
     Error, Result,
     data::{Continuous, Rows, Schema, fingerprint},
@@ -23,7 +23,7 @@ impl RealCircuit {
     /// # Errors
     /// When the rows have another number of columns.
     pub fn log_prob(&self, rows: &dyn Rows) -> Result<Vec<f64>> {
-        Ok(self.0.score(rows, Notes::default())?.0)
+        Ok(self.0.score(rows, RowWeights::default())?.0)
     }
 
     /// The densities of the rows as exact evidence, in the units of the data.
@@ -31,7 +31,7 @@ impl RealCircuit {
     /// # Errors
     /// As [`Self::log_prob`]; also when no value is known.
     pub fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>> {
-        let (log_probs, known) = self.0.score(rows, Notes::default())?;
+        let (log_probs, known) = self.0.score(rows, RowWeights::default())?;
         Ok(Evidence::new(log_probs, Space::Continuous, self.0.vars())?.of_known(known)?.of_rows(fingerprint(rows)?))
     }
 

@@ -4,7 +4,7 @@ use super::Context;
 use crate::{
     Result,
     experiments::{self, Experiment, Lab},
-    notebook::{Scale, scale},
+    notebook::{Budget, budget},
 };
 use std::{path::PathBuf, time::Instant};
 
@@ -20,8 +20,8 @@ pub(super) struct Args {
     #[arg(long, default_value = "figures")]
     out: PathBuf,
     /// `small` (minutes) or `full` (as in the papers); LIMBECK_SCALE where not given.
-    #[arg(long)]
-    scale: Option<Scale>,
+    #[arg(long = "scale")]
+    budget: Option<Budget>,
 }
 
 #[derive(serde::Serialize)]
@@ -48,13 +48,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         return context
             .print(&figures, |all| all.figures.iter().map(|r| format!("{:<12} {}\n", r.name, r.title)).collect());
     }
-    let scale = args.scale.map_or_else(scale, Ok)?;
+    let budget = args.budget.map_or_else(budget, Ok)?;
     let mut rows = Vec::new();
     for experiment in chosen {
         let began = Instant::now();
         context.note(&format!("{}: {}", experiment.name, experiment.title));
         let mut say = |what: &str| context.note(&format!("  {what} ({:.0} s)", began.elapsed().as_secs_f64()));
-        let mut lab = Lab::new(scale, context.seed, &mut say);
+        let mut lab = Lab::new(budget, context.seed, &mut say);
         experiment.run(&mut lab)?;
         rows.push(Row { name: experiment.name, title: experiment.title, files: lab.save(&args.out)? });
     }

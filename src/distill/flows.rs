@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    flows::{Base, Bijection, Flow, PerRow, Rows},
+    flows::{Base, Batch, Bijection, Flow, PerRow},
     math::mean_and_deviation,
     nn::{Device, optim::AdamConfig},
     random::Seed,
@@ -96,7 +96,7 @@ where
         &self,
         student: &Flow<S, Q>,
         (n, seed): (usize, Seed),
-        tape: impl FnOnce(Rows<D, f32, Dev>) -> Rows<D, f32, Dev, T>,
+        tape: impl FnOnce(Batch<D, f32, Dev>) -> Batch<D, f32, Dev, T>,
     ) -> PerRow<f32, Dev, T> {
         let z = student.base.sample((n, self.dims), &self.device, &mut seed.stream("student", 0));
         let log_base = student.base.log_prob(z.clone());
@@ -110,7 +110,7 @@ where
         &self,
         student: &Flow<S, Q>,
         (n, seed): (usize, Seed),
-        tape: impl FnOnce(Rows<D, f32, Dev>) -> Rows<D, f32, Dev, T>,
+        tape: impl FnOnce(Batch<D, f32, Dev>) -> Batch<D, f32, Dev, T>,
     ) -> PerRow<f32, Dev, T> {
         let x = self.teacher.sequential().sample((n, self.dims), &self.device, seed);
         let log_teacher = self.teacher.sequential().log_prob(x.clone());

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    flows::{AffineInOrder, Base, Flow, Inverse, Logistic, Normal, PerRow, Rows},
+    flows::{AffineInOrder, Base, Batch, Flow, Inverse, Logistic, Normal, PerRow},
     nn::{Device, ops::rowwise, optim::AdamConfig},
     random::Seed,
     train::{Clock, GradientLearner, Loss, Objective},
@@ -80,10 +80,10 @@ where
         student: &Flow<Inverse<S>, Logistic>,
         n: usize,
         seed: Seed,
-        tape: impl FnOnce(Rows<usize, f32, Dev>) -> Rows<usize, f32, Dev, T>,
+        tape: impl FnOnce(Batch<usize, f32, Dev>) -> Batch<usize, f32, Dev, T>,
     ) -> PerRow<f32, Dev, T> {
         let (d, draws) = (self.dims.size(), self.draws);
-        let logistic = |rows, name| -> Rows<usize, f32, Dev> {
+        let logistic = |rows, name| -> Batch<usize, f32, Dev> {
             Logistic.sample((rows, d), &self.device, &mut seed.stream(name, 0))
         };
         let z = logistic(n, "student");

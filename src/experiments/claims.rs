@@ -1,6 +1,6 @@
 //! Sentences of sources, tested at our scale on several seeds, and the ledger of their verdicts.
 
-use crate::{Error, Result, archive::write_atomically, notebook::Scale};
+use crate::{Error, Result, archive::write_atomically, notebook::Budget};
 use serde::{Deserialize, Serialize};
 use std::{io, path::Path};
 
@@ -97,7 +97,7 @@ struct Entry {
 }
 
 /// Enters claims into the ledger, in place of those of the same words and scale.
-pub(super) fn enter(path: &Path, claims: &[Claim], scale: Scale) -> Result<()> {
+pub(super) fn enter(path: &Path, claims: &[Claim], scale: Budget) -> Result<()> {
     let mut entries: Vec<Entry> = Vec::new();
     if path.exists() {
         let mut reader = csv::Reader::from_path(path).map_err(|e| Error::file(path, e))?;
@@ -150,9 +150,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("claims.csv");
         let claim = |sentence: &str, value: f64| Claim::new(sentence, "a source", "nats", &[value, value + 0.1]);
-        enter(&path, &[claim("one", 1.0), claim("two", 2.0)], Scale::Small).unwrap();
-        enter(&path, &[claim("one", 5.0)], Scale::Small).unwrap();
-        enter(&path, &[claim("one", 7.0)], Scale::Full).unwrap();
+        enter(&path, &[claim("one", 1.0), claim("two", 2.0)], Budget::Small).unwrap();
+        enter(&path, &[claim("one", 5.0)], Budget::Small).unwrap();
+        enter(&path, &[claim("one", 7.0)], Budget::Full).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let means: Vec<&str> = text.lines().skip(1).map(|line| line.split(',').nth(5).unwrap()).collect();
         assert_eq!(means, ["5.05", "2.05", "7.05"]);

@@ -11,7 +11,7 @@ pub use published::{Published, published};
 
 use crate::{
     Error, Result,
-    notebook::Scale,
+    notebook::Budget,
     plot::{Figure, Picture, Table},
     random::Seed,
 };
@@ -20,7 +20,7 @@ use std::path::Path;
 /// What an experiment is told, and what it has made so far.
 pub struct Lab<'a> {
     /// How much work to do.
-    pub scale: Scale,
+    pub budget: Budget,
     /// Root of all randomness.
     pub seed: Seed,
     say: &'a mut dyn FnMut(&str),
@@ -35,8 +35,8 @@ enum Made {
 
 impl<'a> Lab<'a> {
     /// `say` hears what is being done.
-    pub fn new(scale: Scale, seed: Seed, say: &'a mut dyn FnMut(&str)) -> Self {
-        Self { scale, seed, say, made: Vec::new(), claims: Vec::new() }
+    pub fn new(budget: Budget, seed: Seed, say: &'a mut dyn FnMut(&str)) -> Self {
+        Self { budget, seed, say, made: Vec::new(), claims: Vec::new() }
     }
 
     fn say(&mut self, what: impl AsRef<str>) {
@@ -44,7 +44,7 @@ impl<'a> Lab<'a> {
     }
 
     fn figure(&mut self, name: &str, what: &dyn Picture) -> Result<()> {
-        let note = format!("scale {} · seed {}", self.scale, self.seed.0);
+        let note = format!("scale {} · seed {}", self.budget, self.seed.0);
         self.made.push((name.into(), Made::Figure(Box::new(Figure::noted(what, &note)?))));
         Ok(())
     }
@@ -72,7 +72,7 @@ impl<'a> Lab<'a> {
         }
         let mut names: Vec<String> = self.made.iter().map(|(name, _)| name.clone()).collect();
         if !self.claims.is_empty() {
-            claims::enter(&folder.join("claims.csv"), &self.claims, self.scale)?;
+            claims::enter(&folder.join("claims.csv"), &self.claims, self.budget)?;
             names.push("claims".into());
         }
         Ok(names)

@@ -1,6 +1,6 @@
 //! Base distributions: what a flow turns the data into.
 
-use super::{PerRow, Rows};
+use super::{Batch, PerRow};
 use crate::{
     Error, Result,
     math::log_sum_exp,
@@ -20,7 +20,7 @@ use std::f64::consts::{PI, TAU};
 /// A distribution on `ℝᴰ` whose density and samples are one pass.
 pub trait Base {
     /// Log-density of every row, nats.
-    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T>;
+    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> PerRow<E, Dev, T>;
 
     /// One row of `dims` coordinates.
     fn draw(&self, dims: usize, rng: &mut Stream) -> Vec<f64>;
@@ -31,7 +31,7 @@ pub trait Base {
         (n, dims): (usize, D),
         device: &Dev,
         rng: &mut Stream,
-    ) -> Rows<D, E, Dev> {
+    ) -> Batch<D, E, Dev> {
         device.tensor_from_vec((0..n).flat_map(|_| self.draw(dims.size(), rng)).map(E::of).collect(), (n, dims))
     }
 }
@@ -125,7 +125,7 @@ impl Modes {
 impl Base for Modes {
     /// # Panics
     /// When the rows have other dimensions than the means.
-    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {
+    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> PerRow<E, Dev, T> {
         let d = z.shape().1.size();
         assert_eq!(d, self.means[0].len(), "rows of {d} coordinates, modes of {}", self.means[0].len());
         let wide = |row: &[E]| row.iter().map(|x| x.wide()).collect::<Vec<f64>>();
@@ -156,7 +156,7 @@ impl Base for Modes {
 }
 
 impl Base for Uniform {
-    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {
+    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> PerRow<E, Dev, T> {
         let d = z.shape().1.size();
         let inside = |row: &[E]| row.iter().all(|x| (0.0..1.0).contains(&x.wide()));
         let logs = z.as_vec().chunks(d).map(|row| E::of(if inside(row) { 0.0 } else { f64::NEG_INFINITY })).collect();
@@ -171,7 +171,7 @@ impl Base for Uniform {
 }
 
 impl Base for Normal {
-    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {
+    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> PerRow<E, Dev, T> {
         let dims = z.shape().1.size() as f64;
         z.square().sum::<_, Axis<1>>() * E::of(-0.5) - E::of(0.5 * dims * TAU.ln())
     }
@@ -185,7 +185,7 @@ impl Base for Normal {
 const STUDENT_PEAK: f64 = 2.0 / (PI * 1.732_050_807_568_877_2);
 
 impl Base for Student {
-    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {
+    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> PerRow<E, Dev, T> {
         let third = E::of(1.0 / 3.0);
         rowwise(
             z,
@@ -212,7 +212,7 @@ impl Base for Student {
 }
 
 impl Base for TableBase {
-    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {
+    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> PerRow<E, Dev, T> {
         match self {
             Self::Normal => Normal.log_prob(z),
             Self::Logistic => Logistic.log_prob(z),
@@ -230,7 +230,7 @@ impl Base for TableBase {
 }
 
 impl Base for Logistic {
-    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {
+    fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> PerRow<E, Dev, T> {
         // softplus(z) + softplus(−z) = |z| + 2 log(1 + e^−|z|).
         let size = z.abs();
         let log = (size.with_empty_tape().negate().exp() + E::ONE).ln() * E::of(2.0);

@@ -14,11 +14,11 @@ use dfdx::{
 };
 
 /// A batch of rows of `D` numbers, `D` a [`Const`](dfdx::shapes::Const) known to the compiler or a `usize` known at run time.
-pub type Rows<D, E, Dev, T = NoneTape> = Tensor<(usize, D), E, Dev, T>;
+pub type Batch<D, E, Dev, T = NoneTape> = Tensor<(usize, D), E, Dev, T>;
 /// A number a row.
 pub type PerRow<E, Dev, T = NoneTape> = Tensor<(usize,), E, Dev, T>;
 /// Where the rows went, and the log-determinant of each.
-pub type Moved<D, E, Dev, T = NoneTape> = (Rows<D, E, Dev, T>, PerRow<E, Dev, T>);
+pub type WithLogDet<D, E, Dev, T = NoneTape> = (Batch<D, E, Dev, T>, PerRow<E, Dev, T>);
 
 /// A differentiable map of `ℝᴰ` onto itself and back, with the logarithm of how much it stretches volume.
 ///
@@ -31,14 +31,14 @@ pub type Moved<D, E, Dev, T = NoneTape> = (Rows<D, E, Dev, T>, PerRow<E, Dev, T>
 /// belong together, and are joined where the results are added up.
 pub trait Bijection<D: Dim, E: Real, Dev: Device<E>> {
     /// `z` and `log |det ∂z/∂x|` of every row.
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T>;
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T>;
 
     /// `x` and `log |det ∂x/∂z|` of every row.
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T>;
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T>;
 
     /// Sets what is learned from data otherwise than by gradients, and returns the rows as they leave: see [`Phase`].
     /// Nothing in most bijections.
-    fn adapt(&mut self, x: Rows<D, E, Dev>, _: Phase) -> Rows<D, E, Dev> {
+    fn adapt(&mut self, x: Batch<D, E, Dev>, _: Phase) -> Batch<D, E, Dev> {
         self.forward(x).0
     }
 
@@ -79,16 +79,16 @@ pub trait VolumePreserving {}
 pub struct Inverse<B>(pub B);
 
 impl<D: Dim, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> Bijection<D, E, Dev> for Inverse<B> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.0.inverse(x)
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.0.forward(z)
     }
 
     // A layer adapts to the data, which enter an inverse at its far end.
-    fn adapt(&mut self, x: Rows<D, E, Dev>, _: Phase) -> Rows<D, E, Dev> {
+    fn adapt(&mut self, x: Batch<D, E, Dev>, _: Phase) -> Batch<D, E, Dev> {
         self.forward(x).0
     }
 
@@ -116,8 +116,8 @@ macro_rules! composed {
         {
             fn forward<T: Tape<Scalar, Dev>>(
                 &self,
-                x: Rows<D, Scalar, Dev, T>,
-            ) -> Moved<D, Scalar, Dev, T> {
+                x: Batch<D, Scalar, Dev, T>,
+            ) -> WithLogDet<D, Scalar, Dev, T> {
                 let total = no_change(&x);
                 let rows = x;
                 $(
@@ -129,8 +129,8 @@ macro_rules! composed {
 
             fn inverse<T: Tape<Scalar, Dev>>(
                 &self,
-                z: Rows<D, Scalar, Dev, T>,
-            ) -> Moved<D, Scalar, Dev, T> {
+                z: Batch<D, Scalar, Dev, T>,
+            ) -> WithLogDet<D, Scalar, Dev, T> {
                 let (rows, total) = self.$last.inverse(z);
                 $(
                     let (rows, log_det) = self.$back.inverse(rows);
@@ -139,7 +139,7 @@ macro_rules! composed {
                 (rows, total)
             }
 
-            fn adapt(&mut self, x: Rows<D, Scalar, Dev>, phase: Phase) -> Rows<D, Scalar, Dev> {
+            fn adapt(&mut self, x: Batch<D, Scalar, Dev>, phase: Phase) -> Batch<D, Scalar, Dev> {
                 let rows = x;
                 $(let rows = self.$field.adapt(rows, phase);)+
                 rows
@@ -168,7 +168,7 @@ composed!(A 0, B 1, C 2, F 3, G 4; 4; 3, 2, 1, 0);
 composed!(A 0, B 1, C 2, F 3, G 4, H 5; 5; 4, 3, 2, 1, 0);
 
 impl<const N: usize, D: Dim, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> Bijection<D, E, Dev> for Repeated<B, N> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let start = no_change(&x);
         self.modules.iter().fold((x, start), |(rows, total), part| {
             let (rows, log_det) = part.forward(rows);
@@ -176,7 +176,7 @@ impl<const N: usize, D: Dim, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> B
         })
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let start = no_change(&z);
         self.modules.iter().rev().fold((z, start), |(rows, total), part| {
             let (rows, log_det) = part.inverse(rows);
@@ -184,7 +184,7 @@ impl<const N: usize, D: Dim, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> B
         })
     }
 
-    fn adapt(&mut self, x: Rows<D, E, Dev>, phase: Phase) -> Rows<D, E, Dev> {
+    fn adapt(&mut self, x: Batch<D, E, Dev>, phase: Phase) -> Batch<D, E, Dev> {
         self.modules.iter_mut().fold(x, |rows, part| part.adapt(rows, phase))
     }
 
@@ -202,22 +202,28 @@ impl<const N: usize, B: FastInverse> FastInverse for Repeated<B, N> {}
 impl<const N: usize, B: VolumePreserving> VolumePreserving for Repeated<B, N> {}
 
 /// A log-determinant of zero for every row.
-pub(super) fn no_change<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(x: &Rows<D, E, Dev, T>) -> PerRow<E, Dev, T> {
+pub(super) fn no_change<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+    x: &Batch<D, E, Dev, T>,
+) -> PerRow<E, Dev, T> {
     x.device().zeros_like(&(x.shape().0,)).retaped()
 }
 
 /// The same rows, their width known at run time alone.
-pub(super) fn free<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(x: Rows<D, E, Dev, T>) -> Rows<usize, E, Dev, T> {
+pub(super) fn free<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+    x: Batch<D, E, Dev, T>,
+) -> Batch<usize, E, Dev, T> {
     x.try_realize().unwrap_or_else(|_| unreachable!("every width is a number"))
 }
 
 /// The same rows, of `dims` coordinates.
-pub(super) fn typed<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(x: Rows<usize, E, Dev, T>) -> Rows<D, E, Dev, T> {
+pub(super) fn typed<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+    x: Batch<usize, E, Dev, T>,
+) -> Batch<D, E, Dev, T> {
     x.try_realize().unwrap_or_else(|x| panic!("a bijection that began with another width than {}", x.shape().1))
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> Bijection<D, E, Dev> for Stack<B> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let start = no_change(&x);
         self.layers().iter().fold((x, start), |(rows, total), layer| {
             let (rows, log_det) = layer.forward(rows);
@@ -225,7 +231,7 @@ impl<D: Dim, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> Bijection<D, E, D
         })
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let start = no_change(&z);
         self.layers().iter().rev().fold((z, start), |(rows, total), layer| {
             let (rows, log_det) = layer.inverse(rows);
@@ -233,7 +239,7 @@ impl<D: Dim, E: Real, Dev: Device<E>, B: Bijection<D, E, Dev>> Bijection<D, E, D
         })
     }
 
-    fn adapt(&mut self, x: Rows<D, E, Dev>, phase: Phase) -> Rows<D, E, Dev> {
+    fn adapt(&mut self, x: Batch<D, E, Dev>, phase: Phase) -> Batch<D, E, Dev> {
         self.layers_mut().iter_mut().fold(x, |rows, layer| layer.adapt(rows, phase))
     }
 

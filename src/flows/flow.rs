@@ -1,6 +1,6 @@
 //! A bijection and a base distribution: a density that can be drawn from.
 
-use super::{Base, Bijection, FastForward, FastInverse, Inverse, Normal, PerRow, Rows};
+use super::{Base, Batch, Bijection, FastForward, FastInverse, Inverse, Normal, PerRow};
 use crate::{
     nn::{Device, Real},
     random::Seed,
@@ -47,7 +47,10 @@ impl<B, P> Flow<B, P> {
     }
 
     /// Log-density of every row, nats.
-    pub fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T>
+    pub fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+        &self,
+        x: Batch<D, E, Dev, T>,
+    ) -> PerRow<E, Dev, T>
     where
         B: Bijection<D, E, Dev> + FastForward,
         P: Base,
@@ -61,7 +64,7 @@ impl<B, P> Flow<B, P> {
         (n, dims): (usize, D),
         device: &Dev,
         seed: Seed,
-    ) -> Rows<D, E, Dev>
+    ) -> Batch<D, E, Dev>
     where
         B: Bijection<D, E, Dev> + FastInverse,
         P: Base,
@@ -84,7 +87,10 @@ impl<B: TensorCollection<f32, Dev>, P, Dev: Device<f32>> Trained<Dev> for Flow<B
 
 impl<B, P: Base> Sequential<'_, B, P> {
     /// Log-density of every row, nats.
-    pub fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> PerRow<E, Dev, T>
+    pub fn log_prob<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+        &self,
+        x: Batch<D, E, Dev, T>,
+    ) -> PerRow<E, Dev, T>
     where
         B: Bijection<D, E, Dev>,
     {
@@ -98,7 +104,7 @@ impl<B, P: Base> Sequential<'_, B, P> {
         (n, dims): (usize, D),
         device: &Dev,
         seed: Seed,
-    ) -> Rows<D, E, Dev>
+    ) -> Batch<D, E, Dev>
     where
         B: Bijection<D, E, Dev>,
     {

@@ -19,7 +19,7 @@ pub use crate::{
     train::Phase,
 };
 pub use base::{Base, Logistic, Modes, Normal, Student, TableBase, Uniform};
-pub use bijection::{Bijection, FastForward, FastInverse, Inverse, Moved, PerRow, Rows, VolumePreserving};
+pub use bijection::{Batch, Bijection, FastForward, FastInverse, Inverse, PerRow, VolumePreserving, WithLogDet};
 pub use density::{
     BernoulliMade, FlowLearner, ImageFlow, ImageLearner, ImageLikelihood, MadeLearner, MadeLikelihood, MultiScale,
     TableFlow, TableLikelihood, mint_net, multi_scale, to_points, to_rows,
@@ -28,9 +28,9 @@ pub use flow::{Flow, Sequential};
 pub(crate) use layers::LEAST_BATCH;
 pub use layers::{
     ActNorm, AdditiveCoupling, AffineCoupling, AffineInOrder, Autoregressive, BatchNorm, Blocks, Conditional,
-    ConditionalAutoregressive, Coupling, Elementwise, First, Given, Householder, ImageCoupling, ImageMoves, Linear,
-    Logit, Lu, Maf, Mint, Moves, Permute, Rescale, Rotation, Solved, Solver, Wave,
+    ConditionalAutoregressive, Coupling, Elementwise, First, Given, Householder, ImageCoupling, ImageMask, Linear,
+    Logit, Lu, Maf, Mask, Mint, Permute, Rescale, Rotation, Solved, Solver, Wave,
 };
 pub use model::{FAMILY, FitFlow, FlowKind, FlowModel};
 pub(crate) use transform::reparameterised;
-pub use transform::{Affine, Bell, Bounded, Gated, Mixture, Scale, Shift, Spline, Stretch, Tamed, Transform};
+pub use transform::{Affine, Bounded, Gated, Kernel, Mixture, Scale, Shift, Spline, Stretch, TanhScale, Transform};

@@ -136,10 +136,10 @@ fn device() -> Cpu {
 #[test]
 fn every_bijection_passes_the_gate() {
     let d = device();
-    gate("affine coupling", AffineCoupling::<D3, f64>::new(&d, Const, 8, Moves::Even).unwrap());
-    gate("additive coupling", AdditiveCoupling::<D3, Tanh, f64>::new(&d, Const, 8, Moves::Odd).unwrap());
-    gate("coupling of scales", Coupling::<D3, Scale, Tanh, f64>::new(&d, Const, 8, Moves::Second).unwrap());
-    gate("coupling of splines", Coupling::<D3, Spline<5>, Tanh, f64>::new(&d, Const, 8, Moves::First).unwrap());
+    gate("affine coupling", AffineCoupling::<D3, f64>::new(&d, Const, 8, Mask::Even).unwrap());
+    gate("additive coupling", AdditiveCoupling::<D3, Tanh, f64>::new(&d, Const, 8, Mask::Odd).unwrap());
+    gate("coupling of scales", Coupling::<D3, Scale, Tanh, f64>::new(&d, Const, 8, Mask::Second).unwrap());
+    gate("coupling of splines", Coupling::<D3, Spline<5>, Tanh, f64>::new(&d, Const, 8, Mask::First).unwrap());
     gate("reversal", Permute::<D3, f64>::reversed(&d, Const).unwrap());
     gate("permutation", Permute::<D3, f64>::random(&d, Const, Seed(4)).unwrap());
     gate("MAF", Maf::<D3, Tanh, f64>::new(&d, Const, 8).unwrap());
@@ -162,10 +162,10 @@ fn every_bijection_passes_the_gate() {
     gate("MintNet", with_numbers(mint(Grid::pixel(3), 1, false), 1.0, 5));
     gate("MintNet of images", with_numbers(mint(Grid { channels: 1, height: 1, width: 3 }, 3, true), 1.0, 5));
     let row = Grid { channels: 1, height: 1, width: 3 };
-    gate("image coupling", ImageCoupling::<D3, f64>::new(&d, Const, row, ImageMoves::Black, 4, 1).unwrap());
-    let channels = ImageCoupling::<D3, f64>::new(&d, Const, Grid::pixel(3), ImageMoves::LastChannels, 4, 0).unwrap();
+    gate("image coupling", ImageCoupling::<D3, f64>::new(&d, Const, row, ImageMask::Black, 4, 1).unwrap());
+    let channels = ImageCoupling::<D3, f64>::new(&d, Const, Grid::pixel(3), ImageMask::LastChannels, 4, 0).unwrap();
     gate("coupling of channels", with_numbers(channels, 0.3, 4));
-    gate("the first coordinates", First::new(2, AffineCoupling::<usize, f64>::new(&d, 2, 8, Moves::Even).unwrap()));
+    gate("the first coordinates", First::new(2, AffineCoupling::<usize, f64>::new(&d, 2, 8, Mask::Even).unwrap()));
     gate("blocks", Blocks::new(1, with_numbers(ActNorm::<usize, f64>::new(&d, 1).unwrap(), 1.0, 2)));
     let mut norm = BatchNorm::<D3, f64>::new(&d, Const).unwrap();
     norm.adapt(points::<3>(50, 4.0, 8), Phase::Settle);
@@ -178,7 +178,7 @@ fn with_numbers<M: TensorCollection<f64, Cpu>>(mut module: M, by: f64, seed: u64
     let mut rng = Seed(seed).stream("numbers", 0);
     let mut arrays = params(&module);
     for (name, _, values) in &mut arrays {
-        if name != "order" && name != "moves" {
+        if name != "order" && name != "mask" {
             values.iter_mut().for_each(|x| *x += (by * (2.0 * rng.random::<f64>() - 1.0)) as f32);
         }
     }
@@ -190,11 +190,11 @@ fn with_numbers<M: TensorCollection<f64, Cpu>>(mut module: M, by: f64, seed: u64
 struct Free(Maf<usize, Tanh, f64>);
 
 impl Bijection<D3, f64, Cpu> for Free {
-    fn forward<T: Tape<f64, Cpu>>(&self, x: Rows<D3, f64, Cpu, T>) -> Moved<D3, f64, Cpu, T> {
+    fn forward<T: Tape<f64, Cpu>>(&self, x: Batch<D3, f64, Cpu, T>) -> WithLogDet<D3, f64, Cpu, T> {
         let (z, log_det) = self.0.forward(bijection::free(x));
         (bijection::typed(z), log_det)
     }
-    fn inverse<T: Tape<f64, Cpu>>(&self, z: Rows<D3, f64, Cpu, T>) -> Moved<D3, f64, Cpu, T> {
+    fn inverse<T: Tape<f64, Cpu>>(&self, z: Batch<D3, f64, Cpu, T>) -> WithLogDet<D3, f64, Cpu, T> {
         let (x, log_det) = self.0.inverse(bijection::free(z));
         (bijection::typed(x), log_det)
     }
@@ -275,9 +275,9 @@ fn affine_in_order<B: AffineInOrder<D3, f64, Cpu>>(flow: &B) {
 
 #[test]
 fn a_volume_preserving_flow_has_no_log_determinant() {
-    let nice = AdditiveCoupling::<Const<4>, Tanh, f64>::new(&device(), Const, 8, Moves::Even).unwrap();
+    let nice = AdditiveCoupling::<Const<4>, Tanh, f64>::new(&device(), Const, 8, Mask::Even).unwrap();
     assert!(nice.forward(points::<4>(7, 9.0, 1)).1.as_vec().iter().all(|l| *l == 0.0));
-    assert!(AdditiveCoupling::<Const<1>, Tanh, f64>::new(&device(), Const, 8, Moves::Even).is_err());
+    assert!(AdditiveCoupling::<Const<1>, Tanh, f64>::new(&device(), Const, 8, Mask::Even).is_err());
 }
 
 /// `∫ p` over the square of side `2 reach`, by the midpoint rule.
@@ -294,8 +294,8 @@ fn integral<B: Bijection<D2, f64, Cpu>, P: Base>(flow: &Flow<B, P>, reach: f64) 
 fn densities_in_the_plane_integrate_to_one() {
     let d = device();
     let coupling = (
-        AffineCoupling::<D2, f64>::new(&d, Const, 8, Moves::Even).unwrap(),
-        AffineCoupling::<D2, f64>::new(&d, Const, 8, Moves::Odd).unwrap(),
+        AffineCoupling::<D2, f64>::new(&d, Const, 8, Mask::Even).unwrap(),
+        AffineCoupling::<D2, f64>::new(&d, Const, 8, Mask::Odd).unwrap(),
     );
     let maf = (Maf::<D2, Tanh, f64>::new(&d, Const, 8).unwrap(), Permute::<D2, f64>::reversed(&d, Const).unwrap());
     let total = integral(&Flow::normal(coupling.clone()), 15.0);
@@ -349,7 +349,7 @@ fn bases_are_what_they_say() {
 fn a_flow_learns_a_density_and_never_beats_its_entropy() {
     let d = device();
     let pair = || {
-        let couplings = [Moves::Even, Moves::Odd].map(|moves| AffineCoupling::<D2>::new(&d, Const, 32, moves).unwrap());
+        let couplings = [Mask::Even, Mask::Odd].map(|mask| AffineCoupling::<D2>::new(&d, Const, 32, mask).unwrap());
         let [even, odd] = couplings;
         (even, odd)
     };
@@ -522,7 +522,7 @@ fn a_bijection_that_is_none_is_refused() {
     assert!(tampered(Permute::reversed(d, 3).unwrap(), "order", 0, 1.0));
     assert!(tampered(Lu::new(d, 3, Some(Seed(2))).unwrap(), "order", 0, 0.5));
     assert!(tampered(BatchNorm::new(d, 3).unwrap(), "variance", 1, -1.0));
-    assert!(tampered(Coupling::<usize, Shift>::new(d, 3, 4, Moves::Even).unwrap(), "moves", 0, 0.5));
+    assert!(tampered(Coupling::<usize, Shift>::new(d, 3, 4, Mask::Even).unwrap(), "mask", 0, 0.5));
     assert!(tampered(Autoregressive::<usize, Affine>::new(d, 3, 6).unwrap(), "first.weight", 2, 1.0));
     let stack = Stack::new(vec![(Permute::reversed(d, 3).unwrap(), Inverse(Rotation::random(d, 3, Seed(1)).unwrap()))]);
     assert!(tampered(stack, "matrix", 4, 3.0));

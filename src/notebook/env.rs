@@ -6,7 +6,7 @@ use crate::{Error, Result};
 
 /// How much work a notebook or a figure does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scale {
+pub enum Budget {
     /// Minutes on two cores: a chapter within 90 s.
     #[default]
     Small,
@@ -14,46 +14,46 @@ pub enum Scale {
     Full,
 }
 
-impl Scale {
+impl Budget {
     /// `small` or `full`, whichever this is.
     ///
     /// ```
-    /// # use limbeck::notebook::Scale;
-    /// let steps: usize = Scale::Small.pick(500, 50_000);
+    /// # use limbeck::notebook::Budget;
+    /// let steps: usize = Budget::Small.pick(500, 50_000);
     /// assert_eq!(steps, 500);
     /// ```
     pub fn pick<T>(self, small: T, full: T) -> T {
         match self {
-            Scale::Small => small,
-            Scale::Full => full,
+            Budget::Small => small,
+            Budget::Full => full,
         }
     }
 }
 
-impl FromStr for Scale {
+impl FromStr for Budget {
     type Err = Error;
 
     fn from_str(word: &str) -> Result<Self> {
         match word {
-            "small" => Ok(Scale::Small),
-            "full" => Ok(Scale::Full),
-            _ => Err(Error::invalid(format_args!("a scale is `small` or `full`, not {word:?}"))),
+            "small" => Ok(Budget::Small),
+            "full" => Ok(Budget::Full),
+            _ => Err(Error::invalid(format_args!("a budget is `small` or `full`, not {word:?}"))),
         }
     }
 }
 
-impl fmt::Display for Scale {
+impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(self.pick("small", "full"))
     }
 }
 
-/// The scale asked for by `LIMBECK_SCALE`; [`Scale::Small`] where it is not set.
+/// The budget asked for by `LIMBECK_SCALE`; [`Budget::Small`] where it is not set.
 ///
 /// # Errors
 /// A value other than `small` and `full`.
-pub fn scale() -> Result<Scale> {
-    env("LIMBECK_SCALE", Scale::Small)
+pub fn budget() -> Result<Budget> {
+    env("LIMBECK_SCALE", Budget::Small)
 }
 
 /// The environment variable `name` as a `T`, or `default` where it is not set.
@@ -95,11 +95,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scale_is_read_and_written_by_the_same_word() {
-        for scale in [Scale::Small, Scale::Full] {
-            assert_eq!(parse::<Scale>("LIMBECK_SCALE", &scale.to_string()).unwrap(), scale);
+    fn a_budget_is_read_and_written_by_the_same_word() {
+        for budget in [Budget::Small, Budget::Full] {
+            assert_eq!(parse::<Budget>("LIMBECK_SCALE", &budget.to_string()).unwrap(), budget);
         }
-        let refused = parse::<Scale>("LIMBECK_SCALE", "huge").unwrap_err().to_string();
+        let refused = parse::<Budget>("LIMBECK_SCALE", "huge").unwrap_err().to_string();
         assert!(refused.contains("LIMBECK_SCALE=huge") && refused.contains("`full`"), "{refused}");
     }
 

@@ -18,7 +18,7 @@ mod lines;
 mod shared;
 
 pub use display::{Page, base64, emit, emit_all};
-pub use env::{Scale, env, scale, strict};
+pub use env::{Budget, budget, env, strict};
 pub use init::init;
 pub use job::{Job, JobHandle, JobState, JobStatus};
 pub use lines::ProgressLines;

@@ -6,7 +6,7 @@ use crate::{
     data::{Rows, complete, fingerprint},
     evidence::{Evidence, Exact, LowerBound, Space},
     flows::{
-        Base, Conditional, ConditionalAutoregressive, Moved, Normal, PerRow, Rows as Batch, Scale, Stack, Transform,
+        Base, Batch, Conditional, ConditionalAutoregressive, Normal, PerRow, Scale, Stack, Transform, WithLogDet,
         reparameterised,
     },
     math::log_sum_exp,
@@ -60,10 +60,10 @@ pub struct Vae<L, E: Dtype = f32, Dev: Storage<E> = Cpu> {
 type Step<E, Dev> = ConditionalAutoregressive<usize, usize, Scale, Relu, E, Dev>;
 
 /// Latents with their log-determinants, and what the encoder said of their start.
-type Encoded<E, Dev, T> = (Moved<usize, E, Dev, T>, Batch<usize, E, Dev, T>);
+type Encoded<E, Dev, T> = (WithLogDet<usize, E, Dev, T>, Batch<usize, E, Dev, T>);
 
 impl<L: Likelihood, E: Real, Dev: Device<E>> Vae<L, E, Dev> {
-    /// Networks that begin anywhere, for rows of `dims` values and `latents` latent numbers.
+    /// Networks that are randomly initialised, for rows of `dims` values and `latents` latent numbers.
     ///
     /// # Errors
     /// When a number is 0, or the device has no memory for it.

@@ -4,10 +4,10 @@
 use crate::{
     Error, Result,
     circuits::{
-        Circuit, Real,
+        Circuit, Scalar,
         pass::downward::Flows,
         pass::kernels::TILE,
-        pass::upward::{Notes, Workspace},
+        pass::upward::{RowWeights, Workspace},
     },
     data::Rows,
     evidence::{Evidence, Exact},
@@ -67,7 +67,7 @@ pub struct Pruned {
     pub after: Evidence<Exact>,
 }
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     /// All edges of sums.
     pub(crate) fn all_edges(&self) -> Vec<Edge> {
         let mut edges = Vec::new();
@@ -132,7 +132,7 @@ impl<T: Real> Circuit<T> {
         let mut flows = vec![0.0; rows.len()];
         let all: Vec<usize> = (0..rows.len()).collect();
         let mut room = vec![T::ZERO; self.plan.scratch_len];
-        Workspace::new(true).for_each_block(self, rows, &all, Notes::default(), |block, tiles| {
+        Workspace::new(true).for_each_block(self, rows, &all, RowWeights::default(), |block, tiles| {
             for (tile, block) in tiles.iter_mut().zip(block.chunks(TILE)) {
                 self.downward(tile, None, None);
                 for (set, uses) in self.uses.weights.iter().enumerate() {
@@ -152,7 +152,7 @@ impl<T: Real> Circuit<T> {
                         }
                     }
                 }
-                for (b, row) in block.iter().enumerate().filter(|(b, _)| tile.faint[*b]) {
+                for (b, row) in block.iter().enumerate().filter(|(b, _)| tile.underflowed[*b]) {
                     let values = self.log_values(&tile.row(b));
                     flows[*row] = 0.0;
                     self.row_flows(&values, &[1.0], |edge, flow| {
@@ -180,7 +180,7 @@ impl<T: Real> Circuit<T> {
             PruneBy::Flow => {
                 let mut flows = Flows::new(self);
                 let all: Vec<usize> = (0..rows.len()).collect();
-                Workspace::new(true).for_each_block(self, rows, &all, Notes::default(), |_, tiles| {
+                Workspace::new(true).for_each_block(self, rows, &all, RowWeights::default(), |_, tiles| {
                     flows.add(self, tiles);
                     Ok(())
                 })?;

@@ -1,7 +1,7 @@
 //! Distributions over categories that a number or two determine: what their families have in common.
 
 use super::{Leaves, family::Family};
-use crate::{circuits::Real, random::Stream};
+use crate::{circuits::Scalar, random::Stream};
 
 /// A family whose units are determined by one or two numbers.
 pub(super) trait ByNumber: Sync {
@@ -29,7 +29,7 @@ pub(super) trait ByNumber: Sync {
     }
 }
 
-impl<T: Real, F: ByNumber> Family<T> for F {
+impl<T: Scalar, F: ByNumber> Family<T> for F {
     fn unfit(&self, k: usize, _: usize) -> Option<String> {
         (k < 2).then(|| "two or more".into())
     }

@@ -1,13 +1,13 @@
 //! Any distribution over the categories, as a row of probabilities; and of two.
 
 use super::{Leaves, family::Family};
-use crate::{circuits::Real, random::Stream};
+use crate::{circuits::Scalar, random::Stream};
 use rand::RngExt;
 
 pub(super) struct Categorical;
 pub(super) struct Bernoulli;
 
-impl<T: Real> Family<T> for Categorical {
+impl<T: Scalar> Family<T> for Categorical {
     fn unfit(&self, _: usize, _: usize) -> Option<String> {
         None
     }
@@ -57,7 +57,7 @@ impl<T: Real> Family<T> for Categorical {
 }
 
 /// Rows of probabilities in proportion to `weight(category)` times what chance says.
-fn perturbed<T: Real>(leaves: &mut Leaves<T>, weight: impl Fn(usize) -> f64, rng: &mut Stream) {
+fn perturbed<T: Scalar>(leaves: &mut Leaves<T>, weight: impl Fn(usize) -> f64, rng: &mut Stream) {
     let (units, k) = (leaves.units, leaves.categories());
     for unit in 0..units {
         let row: Vec<f64> = (0..k).map(|a| weight(a) * (0.05 + rng.random::<f64>())).collect();
@@ -66,7 +66,7 @@ fn perturbed<T: Real>(leaves: &mut Leaves<T>, weight: impl Fn(usize) -> f64, rng
     }
 }
 
-impl<T: Real> Family<T> for Bernoulli {
+impl<T: Scalar> Family<T> for Bernoulli {
     fn unfit(&self, k: usize, _: usize) -> Option<String> {
         (k != 2).then(|| "two".into())
     }

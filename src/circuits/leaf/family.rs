@@ -1,10 +1,10 @@
 //! What a family of leaves is: a new one is a file beside this, and a line in [`Leaf`](super::Leaf).
 
 use super::Leaves;
-use crate::{circuits::Real, random::Stream};
+use crate::{circuits::Scalar, random::Stream};
 
 /// A family of distributions of one variable.
-pub(crate) trait Family<T: Real>: Sync {
+pub(crate) trait Family<T: Scalar>: Sync {
     /// What a variable with `k` categories must have and has not, where it cannot have such leaves; `units` of them.
     fn unfit(&self, k: usize, units: usize) -> Option<String>;
 
@@ -67,7 +67,7 @@ pub(crate) trait Family<T: Real>: Sync {
 }
 
 /// A family of densities of a real number.
-pub(crate) trait Density<T: Real>: Family<T> {
+pub(crate) trait Density<T: Scalar>: Family<T> {
     /// `log p(x | unit)`, in the units of the data.
     fn log_density(&self, leaves: &Leaves<T>, unit: usize, x: f64) -> f64;
 

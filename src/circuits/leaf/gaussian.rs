@@ -9,7 +9,7 @@ use super::{
     family::{Density, Family},
 };
 use crate::{
-    circuits::{Real, pass::kernels::TILE},
+    circuits::{Scalar, pass::kernels::TILE},
     random::Stream,
 };
 use rand::RngExt;
@@ -21,7 +21,7 @@ pub(super) struct Gaussian;
 /// Statistics of a unit: `Σ F`, `Σ F (z − μ)`, `Σ F (z − μ)²`, and `Σ F` over missing values.
 const STATISTICS: usize = 4;
 
-impl<T: Real> Family<T> for Gaussian {
+impl<T: Scalar> Family<T> for Gaussian {
     fn unfit(&self, _: usize, _: usize) -> Option<String> {
         None
     }
@@ -77,12 +77,12 @@ impl<T: Real> Family<T> for Gaussian {
 }
 
 /// Mean and standard deviation of a unit, in the units of the data.
-fn mean_and_deviation<T: Real>(leaves: &Leaves<T>, unit: usize) -> (f64, f64) {
+fn mean_and_deviation<T: Scalar>(leaves: &Leaves<T>, unit: usize) -> (f64, f64) {
     let frame = leaves.frame;
     (frame.shift + frame.scale * leaves.numbers[2 * unit], frame.scale * leaves.numbers[2 * unit + 1])
 }
 
-impl<T: Real> Density<T> for Gaussian {
+impl<T: Scalar> Density<T> for Gaussian {
     fn log_density(&self, leaves: &Leaves<T>, unit: usize, x: f64) -> f64 {
         let (mean, deviation) = mean_and_deviation(leaves, unit);
         -0.5 * ((x - mean) / deviation).powi(2) - deviation.ln() - 0.5 * TAU.ln()

@@ -1,11 +1,11 @@
 //! Unit `h` is category `h` for certain: nothing is learned.
 
 use super::{Leaves, family::Family};
-use crate::{circuits::Real, random::Stream};
+use crate::{circuits::Scalar, random::Stream};
 
 pub(super) struct Indicator;
 
-impl<T: Real> Family<T> for Indicator {
+impl<T: Scalar> Family<T> for Indicator {
     fn unfit(&self, k: usize, units: usize) -> Option<String> {
         (k != units).then(|| format!("as many as units, {units}"))
     }

@@ -11,7 +11,7 @@ mod poisson;
 
 pub(super) use family::{Density, Family};
 
-use super::Real;
+use super::Scalar;
 use crate::{Error, Result, data::Variable, random::Stream};
 use serde::{Deserialize, Serialize};
 use std::{f64::consts::LN_2, fmt};
@@ -65,7 +65,7 @@ impl Leaf {
     }
 
     /// The family's own code.
-    pub(super) fn family<T: Real>(self) -> &'static dyn Family<T> {
+    pub(super) fn family<T: Scalar>(self) -> &'static dyn Family<T> {
         match self {
             Self::Categorical => &categorical::Categorical,
             Self::Bernoulli => &categorical::Bernoulli,
@@ -144,7 +144,7 @@ struct Exact<T> {
     powers: Vec<i32>,
 }
 
-impl<T: Real> Leaves<T> {
+impl<T: Scalar> Leaves<T> {
     /// Random leaves.
     pub(super) fn random(kind: Leaf, categories: usize, units: usize, rng: &mut Stream) -> Self {
         let table = vec![T::ONE; (categories + 1) * units];

@@ -1,10 +1,10 @@
 //! Anemone: a step that is smaller for nodes the batch uses less than the circuit expects.
 
 use super::counts::{Counts, set_row};
-use crate::circuits::{Circuit, Real};
+use crate::circuits::{Circuit, Scalar};
 use rayon::prelude::*;
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     /// `p_TD`: of every node, how often a sample of the circuit goes through it; the heads are equally likely.
     ///
     /// ```text

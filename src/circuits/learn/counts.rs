@@ -3,7 +3,7 @@
 use crate::{
     Result,
     archive::Archive,
-    circuits::{Circuit, Real, pass::downward::Flows, pass::weights::Matrix},
+    circuits::{Circuit, Scalar, pass::downward::Flows, pass::weights::Matrix},
 };
 use rayon::prelude::*;
 
@@ -17,7 +17,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn zeros<T: Real>(circuit: &Circuit<T>) -> Self {
+    pub(super) fn zeros<T: Scalar>(circuit: &Circuit<T>) -> Self {
         Self {
             edges: circuit.weights.iter().map(|p| p.iter().map(|m| vec![0.0; m.values.len()]).collect()).collect(),
             leaves: circuit.leaves.iter().map(|leaves| vec![0.0; leaves.statistics()]).collect(),
@@ -29,7 +29,7 @@ impl Counts {
     }
 
     /// Adds `scale` times the flows, which went over the circuit as it is.
-    pub(super) fn add<T: Real>(&mut self, circuit: &Circuit<T>, flows: &Flows<T>, scale: f64) {
+    pub(super) fn add<T: Scalar>(&mut self, circuit: &Circuit<T>, flows: &Flows<T>, scale: f64) {
         let weights = circuit.weights.par_iter().zip(&flows.sums.edges);
         self.edges.par_iter_mut().zip(weights).for_each(|(counts, (parts, flows))| {
             for ((counts, matrix), flows) in counts.iter_mut().zip(parts).zip(flows) {
@@ -57,7 +57,7 @@ impl Counts {
     }
 
     /// Makes the parameters what the counts say.
-    pub(super) fn maximise<T: Real>(&self, circuit: &mut Circuit<T>, pseudocount: f64) {
+    pub(super) fn maximise<T: Scalar>(&self, circuit: &mut Circuit<T>, pseudocount: f64) {
         circuit.weights.par_iter_mut().zip(&self.edges).for_each(|(parts, counts)| {
             for row in 0..parts[0].rows() {
                 let counted = |part: usize, i: usize, _: f64| counts[part][i];
@@ -83,7 +83,7 @@ impl Counts {
 }
 
 /// Sets the edges of a sum node to `count(part, place, weight) + α / edges`, normalised. A node without counts stays.
-pub(super) fn set_row<T: Real>(
+pub(super) fn set_row<T: Scalar>(
     parts: &mut [Matrix<T>],
     row: usize,
     pseudocount: f64,

@@ -5,9 +5,9 @@ use crate::{
     Error, Result,
     archive::Archive,
     circuits::{
-        Circuit, Real,
+        Circuit, Scalar,
         pass::downward::Flows,
-        pass::upward::{Notes, Workspace},
+        pass::upward::{RowWeights, Workspace},
         pass::weights::Matrix,
     },
     data::{Rows, fingerprint},
@@ -135,11 +135,11 @@ impl Em {
 }
 
 /// A circuit that learns from rows by EM; a [`Learner`] for [`train`](crate::train::train).
-pub struct EmLearner<'a, T: Real = f32> {
+pub struct EmLearner<'a, T: Scalar = f32> {
     circuit: Circuit<T>,
     train: &'a dyn Rows,
     valid: Option<&'a dyn Rows>,
-    notes: Notes<'a>,
+    row_weights: RowWeights<'a>,
     em: Em,
     flows: Flows<T>,
     /// What is remembered of earlier batches, by the rules that do.
@@ -147,18 +147,18 @@ pub struct EmLearner<'a, T: Real = f32> {
     workspace: Workspace<T>,
 }
 
-impl<'a, T: Real> EmLearner<'a, T> {
+impl<'a, T: Scalar> EmLearner<'a, T> {
     pub(crate) fn of(
         circuit: Circuit<T>,
         train: &'a dyn Rows,
         valid: Option<&'a dyn Rows>,
-        notes: Notes<'a>,
+        row_weights: RowWeights<'a>,
         em: Em,
     ) -> Result<Self> {
         em.check()?;
         circuit.check(train)?;
-        circuit.check_notes(notes, train.len())?;
-        if notes.weights.is_some_and(|weights| weights.iter().all(|w| *w == 0.0)) {
+        circuit.check_weights(row_weights, train.len())?;
+        if row_weights.weights.is_some_and(|weights| weights.iter().all(|w| *w == 0.0)) {
             return Err(Error::invalid("weights: all are zero, so there is nothing to learn from"));
         }
         valid.map_or(Ok(()), |rows| circuit.check(rows))?;
@@ -169,7 +169,7 @@ impl<'a, T: Real> EmLearner<'a, T> {
         let remembers = matches!(em.rule, Rule::SlowForgetting | Rule::Anemone);
         let memory = remembers.then(|| Counts::zeros(&circuit));
         let valid = valid.filter(|rows| !rows.is_empty());
-        Ok(Self { circuit, train, valid, notes, em, flows, memory, workspace })
+        Ok(Self { circuit, train, valid, row_weights, em, flows, memory, workspace })
     }
 
     /// Whether there are rows to decide by when to stop.
@@ -186,7 +186,7 @@ impl<'a, T: Real> EmLearner<'a, T> {
     fn collect(&mut self, rows: &[usize]) -> Result<(f64, f64)> {
         let (circuit, flows, mut total) = (&self.circuit, &mut self.flows, 0.0);
         let before = flows.rows;
-        self.workspace.for_each_block(circuit, self.train, rows, self.notes, |_, tiles| {
+        self.workspace.for_each_block(circuit, self.train, rows, self.row_weights, |_, tiles| {
             for tile in &*tiles {
                 let weights = tile.weights[..tile.n].iter().zip(&tile.log_probs);
                 total += weights.filter(|(w, _)| **w > T::ZERO).map(|(w, p)| w.f64() * p).sum::<f64>();
@@ -235,7 +235,7 @@ impl<'a> EmLearner<'a> {
     /// # Errors
     /// When the rows do not fit the circuit, or a setting is out of range.
     pub fn new(circuit: Circuit, train: &'a dyn Rows, valid: Option<&'a dyn Rows>, em: Em) -> Result<Self> {
-        Self::of(circuit, train, valid, Notes::default(), em)
+        Self::of(circuit, train, valid, RowWeights::default(), em)
     }
 
     /// The same with a weight for each training row, as if it stood there that often.
@@ -243,7 +243,7 @@ impl<'a> EmLearner<'a> {
     /// # Errors
     /// As [`Self::new`]; also when a weight is negative or missing, or all are zero.
     pub fn weighted(circuit: Circuit, train: &'a dyn Rows, weights: &'a [f32], em: Em) -> Result<Self> {
-        Self::of(circuit, train, None, Notes { weights: Some(weights), heads: None }, em)
+        Self::of(circuit, train, None, RowWeights { weights: Some(weights), heads: None }, em)
     }
 
     /// For a circuit with several heads: each training row belongs to the heads with these weights, `(rows, heads)`.
@@ -251,7 +251,7 @@ impl<'a> EmLearner<'a> {
     /// # Errors
     /// As [`Self::new`]; also when a weight is negative or missing.
     pub fn with_heads(circuit: Circuit, train: &'a dyn Rows, heads: &'a [f32], em: Em) -> Result<Self> {
-        Self::of(circuit, train, None, Notes { heads: Some(heads), weights: None }, em)
+        Self::of(circuit, train, None, RowWeights { heads: Some(heads), weights: None }, em)
     }
 
     /// The circuit as it is now.
@@ -265,7 +265,7 @@ impl<'a> EmLearner<'a> {
     }
 }
 
-impl<T: Real> Learner for EmLearner<'_, T> {
+impl<T: Scalar> Learner for EmLearner<'_, T> {
     fn describe(&self) -> String {
         format!("{}, {:?}", self.circuit, self.em)
     }
@@ -292,7 +292,7 @@ impl<T: Real> Learner for EmLearner<'_, T> {
 
     fn validate(&mut self) -> Result<Option<Vec<f64>>> {
         let Some(rows) = self.valid else { return Ok(None) };
-        let (log_probs, _) = self.circuit.score(rows, Notes::default())?;
+        let (log_probs, _) = self.circuit.score(rows, RowWeights::default())?;
         Ok(Some(log_probs.into_iter().map(|p| -p).collect()))
     }
 
@@ -348,7 +348,7 @@ impl<T: Real> Learner for EmLearner<'_, T> {
     }
 }
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     /// One M-step: `θ ← (1 − step) θ + step θ_new`. A node without flow and without pseudocount keeps its parameters.
     pub(crate) fn maximise(&mut self, flows: &Flows<T>, pseudocount: f64, step: f64) {
         self.weights.par_iter_mut().zip(&flows.sums.edges).for_each(|(parts, flows)| {
@@ -363,7 +363,7 @@ impl<T: Real> Circuit<T> {
 }
 
 /// The M-step of one sum node, whose edges lie in a row of each matrix.
-fn update_row<T: Real>(parts: &mut [Matrix<T>], flows: &[Vec<T>], row: usize, pseudocount: f64, step: f64) {
+fn update_row<T: Scalar>(parts: &mut [Matrix<T>], flows: &[Vec<T>], row: usize, pseudocount: f64, step: f64) {
     let (mut total, mut edges) = (pseudocount, 0);
     for (matrix, flows) in parts.iter().zip(flows) {
         let range = matrix.row(row);
@@ -386,7 +386,7 @@ fn update_row<T: Real>(parts: &mut [Matrix<T>], flows: &[Vec<T>], row: usize, ps
 }
 
 /// `Σ w f`, and how many `w` are not zero, in partial sums that vectorise.
-fn dot_and_count<T: Real>(weights: &[T], flows: &[T]) -> (f64, usize) {
+fn dot_and_count<T: Scalar>(weights: &[T], flows: &[T]) -> (f64, usize) {
     const LANES: usize = 8;
     let (mut sums, mut counts) = ([T::ZERO; LANES], [T::ZERO; LANES]);
     for (weights, flows) in weights.chunks(LANES).zip(flows.chunks(LANES)) {

@@ -7,7 +7,7 @@ use crate::{
         pass::downward::Flows,
         pass::inputs::starts,
         pass::kernels::TILE,
-        pass::upward::{Notes, Workspace},
+        pass::upward::{RowWeights, Workspace},
         pass::weights::Matrix,
     },
     data::{Discrete, Rows, Soft},
@@ -150,8 +150,8 @@ impl Circuit {
         let mut evidence = vec![0.0; rows.len() * width];
         let (starts, mut column) = (starts(&self.schema), Vec::new());
         let all: Vec<usize> = (0..rows.len()).collect();
-        let notes = Notes { weights: Some(weights), ..Notes::default() };
-        Workspace::new(true).for_each_block(self, rows, &all, notes, |block, tiles| {
+        let row_weights = RowWeights { weights: Some(weights), ..RowWeights::default() };
+        Workspace::new(true).for_each_block(self, rows, &all, row_weights, |block, tiles| {
             flows.add(self, tiles);
             if width == 0 {
                 return Ok(());
@@ -160,7 +160,7 @@ impl Circuit {
                 for (b, row) in rows.iter().enumerate() {
                     let says = tile.row(b);
                     let weight = f64::from(weights[*row]);
-                    let exact = tile.faint[b].then(|| self.row_flows(&self.log_values(&says), &[1.0], |_, _| {}));
+                    let exact = tile.underflowed[b].then(|| self.row_flows(&self.log_values(&says), &[1.0], |_, _| {}));
                     for (set, uses) in self.uses.leaves.iter().enumerate() {
                         for (v, block) in uses {
                             self.column(tile, exact.as_deref(), *block, b, &mut column);

@@ -1,7 +1,7 @@
 //! The pass downward: how much of each row's likelihood goes over every edge, and its sum over rows.
 
 use crate::circuits::{
-    Circuit, Real,
+    Circuit, Scalar,
     graph::Kind,
     pass::inputs::Row,
     pass::kernels::{TILE, Then, divide, divide_into},
@@ -39,7 +39,7 @@ pub(crate) struct Sums<T> {
 const LANES: usize = 8;
 const LANE_BYTES: usize = 16 << 20;
 
-impl<T: Real> Sums<T> {
+impl<T: Scalar> Sums<T> {
     fn new(circuit: &Circuit<T>) -> Self {
         let zeros = |values: &Vec<T>| vec![T::ZERO; values.len()];
         Self {
@@ -65,7 +65,7 @@ impl<T: Real> Sums<T> {
     }
 }
 
-impl<T: Real> Flows<T> {
+impl<T: Scalar> Flows<T> {
     pub(crate) fn new(circuit: &Circuit<T>) -> Self {
         let sums = Sums::new(circuit);
         let bytes = sums.arrays().map(|a| size_of_val(&a[..])).sum::<usize>();
@@ -93,7 +93,7 @@ impl<T: Real> Flows<T> {
         }
         for tile in &*tiles {
             self.rows += tile.weights[..tile.n].iter().map(|w| w.f64()).sum::<f64>();
-            (0..tile.n).filter(|b| tile.faint[*b]).for_each(|b| {
+            (0..tile.n).filter(|b| tile.underflowed[*b]).for_each(|b| {
                 self.add_in_log_space(circuit, &tile.row(b), &tile.row_heads(b), tile.weights[b].f64());
             });
         }
@@ -182,7 +182,7 @@ impl Uses {
     }
 }
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     /// Fills the flows of a tile whose values are there.
     ///
     /// With `sums`, adds them up over the rows; without, turns the tile's sums into flows over them, `F / S`. With `only`, which
@@ -298,13 +298,13 @@ impl<T: Real> Circuit<T> {
         for b in 0..TILE {
             let heads = tile.heads[b..].iter().step_by(TILE);
             let total: f64 = values[b..].iter().step_by(TILE).zip(heads.clone()).map(|(p, m)| p.f64() * m.f64()).sum();
-            let used = b < tile.n && !tile.faint[b];
+            let used = b < tile.n && !tile.underflowed[b];
             let share = if used { tile.weights[b].f64() / total } else { 0.0 };
             values[b..].iter_mut().step_by(TILE).zip(heads).for_each(|(value, m)| *value = T::of(share * m.f64()));
         }
     }
 }
 
-fn add<T: Real>(to: &mut [T], from: &[T]) {
+fn add<T: Scalar>(to: &mut [T], from: &[T]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
 }

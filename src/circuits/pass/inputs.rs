@@ -3,7 +3,7 @@
 use crate::{
     Result,
     circuits::{
-        Circuit, Real,
+        Circuit, Scalar,
         leaf::Leaves,
         pass::kernels::{TILE, Then, View, divide, gather, outer, product, scatter},
     },
@@ -55,7 +55,7 @@ impl Read {
     }
 }
 
-impl<T: Real> Inputs<T> {
+impl<T: Scalar> Inputs<T> {
     pub(crate) fn new(schema: &Schema) -> Self {
         let starts = starts(schema);
         let codes = vec![MISSING; schema.len() * TILE];
@@ -194,7 +194,7 @@ impl Row {
     }
 }
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     /// `log p(what the row says of the variable | unit)`.
     pub(crate) fn log_input(&self, row: &Row, variable: usize, leaf: usize, unit: usize) -> f64 {
         let leaves = &self.leaves[leaf];
@@ -290,7 +290,7 @@ impl<T: Real> Circuit<T> {
     }
 }
 
-impl<T: Real> Leaves<T> {
+impl<T: Scalar> Leaves<T> {
     /// `Σ_a p(a | unit) λ(a)` of likelihoods `(categories, TILE)`.
     fn expect(&self, soft: &[T], n: usize, block: &mut [T]) {
         let table = View::rows(&self.table, self.units).transposed();

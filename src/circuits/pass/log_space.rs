@@ -1,6 +1,6 @@
 //! One row in log space and f64: slower, and right where linear values would vanish.
 
-use crate::circuits::{Circuit, Real, edit::prune::Edge, graph::Kind, pass::inputs::Row, pass::weights::Matrix};
+use crate::circuits::{Circuit, Scalar, edit::prune::Edge, graph::Kind, pass::inputs::Row, pass::weights::Matrix};
 use crate::math::log_sum_exp;
 
 /// Log-values of all nodes for one row.
@@ -21,7 +21,7 @@ pub(crate) enum Mixing {
 
 impl LogValues {
     /// Log-likelihood of the row under a mixture of heads, nats.
-    pub(crate) fn log_prob<T: Real>(&self, circuit: &Circuit<T>, heads: &[f64]) -> f64 {
+    pub(crate) fn log_prob<T: Scalar>(&self, circuit: &Circuit<T>, heads: &[f64]) -> f64 {
         log_sum_exp(self.blocks[circuit.graph.root()].iter().zip(heads).map(|(p, w)| w.ln() + p))
     }
 }
@@ -40,7 +40,7 @@ pub(crate) struct Branch {
 }
 
 /// The edges of node `row` of a sum block.
-pub(crate) fn branches<T: Real>(parts: &[Matrix<T>], row: usize) -> impl Iterator<Item = Branch> + Clone + '_ {
+pub(crate) fn branches<T: Scalar>(parts: &[Matrix<T>], row: usize) -> impl Iterator<Item = Branch> + Clone + '_ {
     parts.iter().enumerate().flat_map(move |(part, matrix)| {
         let entries =
             matrix.row_columns(row).zip(matrix.row(row)).map(|(node, place)| (node, place, matrix.values[place]));
@@ -66,7 +66,7 @@ pub(crate) struct Step {
     pub(crate) log_weight: f64,
 }
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     /// The pass upward for one row.
     pub(crate) fn log_values(&self, row: &Row) -> LogValues {
         self.log_values_by(Mixing::Sum, |variable, leaf, unit| self.log_input(row, variable, leaf, unit))

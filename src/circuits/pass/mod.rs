@@ -5,9 +5,9 @@ pub(super) mod inputs;
 pub(super) mod kernels;
 pub(super) mod log_space;
 pub(super) mod plan;
-pub(super) mod real;
+pub(super) mod scalar;
 pub(super) mod upward;
 pub(super) mod weights;
 
-pub use real::Real;
+pub use scalar::Scalar;
 pub use weights::Layout;

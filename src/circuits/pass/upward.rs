@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     circuits::{
-        Circuit, Real,
+        Circuit, Scalar,
         graph::Kind,
         pass::inputs::{Inputs, Read, Row},
         pass::kernels::{TILE, Then, align, column_maxima, multiply, settle},
@@ -41,13 +41,13 @@ pub(crate) struct Tile<T> {
     /// Log-likelihood of each row, nats.
     pub(crate) log_probs: Vec<f64>,
     /// Rows whose values here are not to be used: they were computed in log space.
-    pub(crate) faint: Vec<bool>,
+    pub(crate) underflowed: Vec<bool>,
     pub(crate) scratch: Vec<T>,
     /// Whether a block's flows have been begun by a parent; where not, they are overwritten.
     pub(crate) begun: Vec<bool>,
 }
 
-impl<T: Real> Tile<T> {
+impl<T: Scalar> Tile<T> {
     pub(crate) fn new(circuit: &Circuit<T>, flows: bool) -> Self {
         let plan = &circuit.plan;
         let values = if flows { plan.kept_len } else { plan.passing_len };
@@ -60,7 +60,7 @@ impl<T: Real> Tile<T> {
             heads: vec![T::ONE; circuit.graph.heads() * TILE],
             weights: vec![T::ONE; TILE],
             log_probs: vec![0.0; TILE],
-            faint: vec![false; TILE],
+            underflowed: vec![false; TILE],
             scratch: vec![T::ZERO; plan.scratch_len],
             begun: vec![false; circuit.graph.blocks().len()],
         }
@@ -79,7 +79,7 @@ impl<T: Real> Tile<T> {
 
 /// What rows say besides their values.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Notes<'a> {
+pub(crate) struct RowWeights<'a> {
     /// Which head, or which mixture of heads, each row belongs to: `(rows, heads)`. Not needed where there is one head.
     pub(crate) heads: Option<&'a [f32]>,
     /// How often each row counts in learning: `(rows,)`. Once, where there are none.
@@ -94,7 +94,7 @@ pub(crate) struct Workspace<T> {
     read: Read,
 }
 
-impl<T: Real> Workspace<T> {
+impl<T: Scalar> Workspace<T> {
     pub(crate) fn new(with_flows: bool) -> Self {
         Self { tiles: Vec::new(), with_flows, read: Read::default() }
     }
@@ -111,7 +111,7 @@ impl<T: Real> Workspace<T> {
         circuit: &Circuit<T>,
         source: &dyn Rows,
         rows: &[usize],
-        notes: Notes,
+        row_weights: RowWeights,
         mut each: impl FnMut(&[usize], &mut [Tile<T>]) -> Result<()>,
     ) -> Result<()> {
         let vars = circuit.vars();
@@ -137,10 +137,10 @@ impl<T: Real> Workspace<T> {
             tiles.par_iter_mut().zip(block.par_chunks(TILE)).enumerate().for_each(|(i, (tile, rows))| {
                 tile.n = rows.len();
                 tile.inputs.take(read, i * TILE, rows.len(), block.len());
-                if let Some(weights) = notes.weights {
+                if let Some(weights) = row_weights.weights {
                     rows.iter().zip(&mut tile.weights).for_each(|(row, w)| *w = T::of(f64::from(weights[*row])));
                 }
-                if let Some(heads) = notes.heads {
+                if let Some(heads) = row_weights.heads {
                     let k = circuit.graph.heads();
                     for (b, row) in rows.iter().enumerate() {
                         for (head, weight) in heads[row * k..(row + 1) * k].iter().enumerate() {
@@ -156,18 +156,18 @@ impl<T: Real> Workspace<T> {
     }
 }
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     /// Fills values and log-likelihoods of a tile from its codes.
     #[inline(always)]
     pub(crate) fn upward(&self, tile: &mut Tile<T>) {
-        tile.faint.fill(false);
+        tile.underflowed.fill(false);
         self.evaluate(tile, None);
-        for b in (0..tile.n).filter(|b| tile.faint[*b]).collect::<Vec<_>>() {
+        for b in (0..tile.n).filter(|b| tile.underflowed[*b]).collect::<Vec<_>>() {
             tile.log_probs[b] = self.log_values(&tile.row(b)).log_prob(self, &tile.row_heads(b));
         }
     }
 
-    /// Fills the values of all blocks, or of those in `only` where the others are right, and marks what is faint.
+    /// Fills the values of all blocks, or of those in `only` where the others are right, and marks what underflowed.
     #[inline(always)]
     pub(crate) fn evaluate(&self, tile: &mut Tile<T>, only: Option<&[bool]>) {
         let n = tile.n;
@@ -276,7 +276,7 @@ impl<T: Real> Circuit<T> {
     #[inline(always)]
     fn settle(&self, b: usize, at: &Range<usize>, largest: &mut [T; TILE], tile: &mut Tile<T>) {
         let exponents = &mut tile.exponents[b * TILE..][..tile.n];
-        settle(&mut tile.values[at.clone()], TILE, &mut largest[..tile.n], exponents, &mut tile.faint);
+        settle(&mut tile.values[at.clone()], TILE, &mut largest[..tile.n], exponents, &mut tile.underflowed);
     }
 
     /// Brings the children of a sum to one power of two a column: that of the largest.
@@ -292,7 +292,7 @@ impl<T: Real> Circuit<T> {
         }
     }
 
-    /// `log Σ_k m_k S_k` of the heads; faint where the values here have lost too much.
+    /// `log Σ_k m_k S_k` of the heads; underflowed where the values here have lost too much.
     #[inline(always)]
     fn read_root(&self, places: &[Range<usize>], tile: &mut Tile<T>) {
         let root = self.graph.root();
@@ -303,17 +303,17 @@ impl<T: Real> Circuit<T> {
             let p: f64 = terms.map(|(p, w)| p.f64() * w.f64()).sum();
             tile.log_probs[b] = p.ln() + f64::from(exponents[b]) * std::f64::consts::LN_2 + tile.inputs.offset[b];
             // A root weight that is tiny where the values are large loses as much as a product can.
-            tile.faint[b] |= p < T::FAINT.f64();
+            tile.underflowed[b] |= p < T::UNDERFLOW.f64();
         }
     }
 
     /// Refuses weights of another number of rows or heads, and none where there are several heads.
-    pub(crate) fn check_notes(&self, notes: Notes, rows: usize) -> Result<()> {
+    pub(crate) fn check_weights(&self, row_weights: RowWeights, rows: usize) -> Result<()> {
         let k = self.graph.heads();
-        if notes.heads.is_none() && k > 1 {
+        if row_weights.heads.is_none() && k > 1 {
             return Err(Error::invalid(format!("a circuit with {k} heads: say which each row belongs to")));
         }
-        for (name, weights, each) in [("heads", notes.heads, k), ("weights", notes.weights, 1)] {
+        for (name, weights, each) in [("heads", row_weights.heads, k), ("weights", row_weights.weights, 1)] {
             let Some(weights) = weights else { continue };
             if weights.len() != rows * each {
                 return Err(Error::invalid(format!("{name}: {} numbers for {rows} rows, {each} each", weights.len())));
@@ -326,12 +326,12 @@ impl<T: Real> Circuit<T> {
     }
 
     /// Log-likelihoods, and the number of values that are not missing.
-    pub(crate) fn score(&self, rows: &dyn Rows, notes: Notes) -> Result<(Vec<f64>, usize)> {
+    pub(crate) fn score(&self, rows: &dyn Rows, row_weights: RowWeights) -> Result<(Vec<f64>, usize)> {
         self.check(rows)?;
-        self.check_notes(notes, rows.len())?;
+        self.check_weights(row_weights, rows.len())?;
         let all: Vec<usize> = (0..rows.len()).collect();
         let (mut log_probs, mut known) = (Vec::with_capacity(rows.len()), 0);
-        Workspace::new(false).for_each_block(self, rows, &all, notes, |_, tiles| {
+        Workspace::new(false).for_each_block(self, rows, &all, row_weights, |_, tiles| {
             for tile in tiles {
                 log_probs.extend_from_slice(&tile.log_probs[..tile.n]);
                 known += tile.inputs.known(tile.n);
@@ -349,7 +349,7 @@ impl Circuit {
     /// When the rows have another number of variables, a category the circuit does not know, or cannot be read; also for a
     /// circuit with several heads.
     pub fn log_prob(&self, rows: &dyn Rows) -> Result<Vec<f64>> {
-        Ok(self.score(rows, Notes::default())?.0)
+        Ok(self.score(rows, RowWeights::default())?.0)
     }
 
     /// Log-likelihood of each row under the head that `weights` gives it, or under a mixture of heads: `(rows, heads)`.
@@ -357,7 +357,7 @@ impl Circuit {
     /// # Errors
     /// As [`Self::log_prob`]; also when there is not a weight for each row and head.
     pub fn log_prob_of_heads(&self, rows: &dyn Rows, weights: &[f32]) -> Result<Vec<f64>> {
-        Ok(self.score(rows, Notes { heads: Some(weights), ..Notes::default() })?.0)
+        Ok(self.score(rows, RowWeights { heads: Some(weights), ..RowWeights::default() })?.0)
     }
 
     /// The likelihoods of the rows as exact evidence, in the space of the categories themselves.
@@ -365,7 +365,7 @@ impl Circuit {
     /// # Errors
     /// As [`Self::log_prob`]; also when there is no row, or no row with a value.
     pub fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>> {
-        let (log_probs, known) = self.score(rows, Notes::default())?;
+        let (log_probs, known) = self.score(rows, RowWeights::default())?;
         Ok(Evidence::new(log_probs, Space::Raw, self.vars())?.of_known(known)?.of_rows(fingerprint(rows)?))
     }
 }

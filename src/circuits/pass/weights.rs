@@ -1,7 +1,7 @@
 //! The weights of a sum block: dense, block-sparse or row by row, whichever its zeros allow.
 
 use crate::circuits::{
-    Real,
+    Scalar,
     pass::kernels::{TILE, Then, View, axpy, dot, outer, product},
 };
 use std::ops::Range;
@@ -46,7 +46,7 @@ struct Pattern {
     offsets: Vec<usize>,
 }
 
-impl<T: Real> Matrix<T> {
+impl<T: Scalar> Matrix<T> {
     /// A dense matrix of `rows` times `columns` values.
     pub(crate) fn dense(rows: usize, columns: usize, values: Vec<T>) -> Self {
         assert_eq!(values.len(), rows * columns);
@@ -259,7 +259,7 @@ impl<T: Real> Matrix<T> {
 }
 
 /// Multiplies a sparse product, which has been summed up in its place.
-fn follow<T: Real>(dst: &mut [T], rows: usize, then: Then<T>) {
+fn follow<T: Scalar>(dst: &mut [T], rows: usize, then: Then<T>) {
     if let Then::Multiply(by) = then {
         dst[..rows * TILE].iter_mut().zip(by).for_each(|(d, by)| *d *= *by);
     }

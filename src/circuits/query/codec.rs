@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    circuits::{Circuit, Real, graph::Kind, pass::kernels::TILE, pass::upward::Tile},
+    circuits::{Circuit, Scalar, graph::Kind, pass::kernels::TILE, pass::upward::Tile},
     data::{Discrete, MISSING, Rows, fingerprint},
     simd::vectorised,
 };
@@ -73,7 +73,7 @@ struct Order {
 }
 
 impl Order {
-    fn new<T: Real>(circuit: &Circuit<T>) -> Self {
+    fn new<T: Scalar>(circuit: &Circuit<T>) -> Self {
         let graph = &circuit.graph;
         let mut order = Self { above: vec![], again: vec![], leaves: vec![vec![]; circuit.vars()] };
         for (set, uses) in circuit.uses.leaves.iter().enumerate() {
@@ -104,7 +104,7 @@ impl Order {
     }
 }
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     /// A hash of structure and parameters.
     fn fingerprint(&self) -> Result<[u8; 8]> {
         let mut hash = Sha256::new();
@@ -136,7 +136,8 @@ impl<T: Real> Circuit<T> {
             let (mut p, mut column) = (vec![0.0; categories], Vec::new());
             for b in 0..n {
                 p.fill(0.0);
-                let exact = tile.faint[b].then(|| self.row_flows(&self.log_values(&tile.row(b)), &[1.0], |_, _| {}));
+                let exact =
+                    tile.underflowed[b].then(|| self.row_flows(&self.log_values(&tile.row(b)), &[1.0], |_, _| {}));
                 for (set, block) in leaves {
                     self.column(tile, exact.as_deref(), *block, b, &mut column);
                     self.add_expected((v, *set), &column, None, &mut p);
@@ -282,7 +283,7 @@ impl Circuit {
     /// # Errors
     /// As [`Self::log_prob`].
     pub fn compress(&self, rows: &Discrete) -> Result<Vec<u8>> {
-        self.check_notes(crate::circuits::pass::upward::Notes::default(), rows.len())?;
+        self.check_weights(crate::circuits::pass::upward::RowWeights::default(), rows.len())?;
         self.compressed(rows)
     }
 

@@ -3,10 +3,10 @@
 use crate::{
     Error, Result,
     circuits::{
-        Circuit, Real,
+        Circuit, Scalar,
         pass::inputs::Row,
         pass::kernels::TILE,
-        pass::upward::{Notes, Tile, Workspace},
+        pass::upward::{RowWeights, Tile, Workspace},
     },
     data::Rows,
 };
@@ -42,11 +42,11 @@ impl Conditionals {
     }
 }
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     /// For a column of real numbers instead of probabilities 1, its mean and its mean square.
     pub(crate) fn all_conditionals(&self, rows: &dyn Rows) -> Result<Conditionals> {
         self.check(rows)?;
-        self.check_notes(Notes::default(), rows.len())?;
+        self.check_weights(RowWeights::default(), rows.len())?;
         let mut offsets = vec![0];
         for (v, variable) in self.schema.variables.iter().enumerate() {
             offsets.push(offsets[v] + if variable.categories == 0 { 3 } else { variable.categories });
@@ -55,7 +55,7 @@ impl<T: Real> Circuit<T> {
         let mut probabilities = vec![0.0; rows.len() * width];
         let all: Vec<usize> = (0..rows.len()).collect();
         let mut flows = Vec::new();
-        Workspace::new(true).for_each_block(self, rows, &all, Notes::default(), |block, tiles| {
+        Workspace::new(true).for_each_block(self, rows, &all, RowWeights::default(), |block, tiles| {
             for (tile, tile_rows) in tiles.iter_mut().zip(block.chunks(TILE)) {
                 self.downward(tile, None, None);
                 for (b, row) in tile_rows.iter().enumerate() {
@@ -63,7 +63,7 @@ impl<T: Real> Circuit<T> {
                         return Err(impossible(rows.number_of(*row)));
                     }
                     let says = tile.row(b);
-                    let exact = tile.faint[b].then(|| self.row_flows(&self.log_values(&says), &[1.0], |_, _| {}));
+                    let exact = tile.underflowed[b].then(|| self.row_flows(&self.log_values(&says), &[1.0], |_, _| {}));
                     let into = &mut probabilities[row * width..(row + 1) * width];
                     for (set, uses) in self.uses.leaves.iter().enumerate() {
                         for (v, block) in uses.iter().filter(|(v, _)| says.hides(*v)) {

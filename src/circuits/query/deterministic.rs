@@ -3,7 +3,7 @@
 
 use crate::{
     Error, Result,
-    circuits::{Circuit, Real, graph::Kind, pass::log_space::branches},
+    circuits::{Circuit, Scalar, graph::Kind, pass::log_space::branches},
 };
 use std::{ops::Deref, path::Path};
 
@@ -36,7 +36,7 @@ impl Deterministic {
     /// # Errors
     /// When it cannot; the message names the block.
     pub fn new(circuit: Circuit) -> Result<Self> {
-        circuit.check_notes(crate::circuits::pass::upward::Notes::default(), 0)?;
+        circuit.check_weights(crate::circuits::pass::upward::RowWeights::default(), 0)?;
         match (0..circuit.graph.blocks().len()).find(|b| !circuit.decides(*b)) {
             None => Ok(Self(circuit)),
             Some(b) => Err(Error::invalid(format!(
@@ -87,7 +87,7 @@ impl Deterministic {
     }
 }
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     /// Whether at most one child of a sum block is possible for a row, as far as the inputs right below show it.
     fn decides(&self, b: usize) -> bool {
         let Kind::Sum { children, weights } = &self.graph.blocks()[b].kind else { return true };

@@ -3,7 +3,7 @@
 use crate::{
     Result,
     circuits::{
-        Circuit, Deterministic, Real,
+        Circuit, Deterministic, Scalar,
         graph::Kind,
         pass::log_space::{LogValues, Mixing, branches},
         query::conditional::impossible,
@@ -13,7 +13,7 @@ use crate::{
 };
 use rayon::prelude::*;
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     /// The completions by the most probable child at every sum and the most probable value at every leaf.
     pub(crate) fn best_rows(&self, rows: &Discrete) -> Result<Discrete> {
         self.check(rows)?;
@@ -72,7 +72,7 @@ impl Circuit {
     /// # Errors
     /// As [`Circuit::complete`].
     pub fn map(&self, rows: &Discrete) -> Result<(Discrete, Evidence<LowerBound>)> {
-        self.check_notes(crate::circuits::pass::upward::Notes::default(), rows.len())?;
+        self.check_weights(crate::circuits::pass::upward::RowWeights::default(), rows.len())?;
         let best = self.best_rows(rows)?;
         let evidence = Evidence::new(self.log_prob(&best)?, Space::Raw, self.vars())?.of_rows(fingerprint(&best)?);
         Ok((best, evidence))

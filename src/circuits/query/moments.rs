@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    circuits::{Circuit, Conditionals, Real},
+    circuits::{Circuit, Conditionals, Scalar},
     data::{Discrete, MISSING, Rows},
     model::Moments,
 };
@@ -26,7 +26,7 @@ impl Conditionals {
     }
 }
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     /// `E[x_v x_w] − E[x_v] E[x_w]` given the row, for all pairs.
     pub(crate) fn covariances(&self, row: &Discrete) -> Result<Vec<f64>> {
         let vars = self.vars();

@@ -3,7 +3,7 @@
 use crate::{
     Result,
     circuits::{
-        Circuit, Real,
+        Circuit, Scalar,
         graph::Kind,
         pass::inputs::{Read, Row},
         pass::log_space::{LogValues, branches},
@@ -14,7 +14,7 @@ use crate::{
 };
 use rayon::prelude::*;
 
-impl<T: Real> Circuit<T> {
+impl<T: Scalar> Circuit<T> {
     /// Draws what is missing of each row.
     pub(crate) fn complete_rows(&self, rows: &dyn Rows, head: usize, seed: Seed) -> Result<Vec<Row>> {
         self.check(rows)?;
@@ -88,7 +88,7 @@ impl Circuit {
     /// # Errors
     /// As [`Self::log_prob`]; also when what a row knows is impossible under the circuit.
     pub fn complete(&self, rows: &dyn Rows, seed: Seed) -> Result<Discrete> {
-        self.check_notes(crate::circuits::pass::upward::Notes::default(), rows.len())?;
+        self.check_weights(crate::circuits::pass::upward::RowWeights::default(), rows.len())?;
         self.complete_under(0, rows, seed)
     }
 

@@ -17,7 +17,7 @@ impl Circuit {
     /// When there is not one row, the row is impossible, or the circuit has more than 200 nodes.
     pub fn flow_diagram(&self, title: &str, row: &Discrete) -> Result<Diagram> {
         self.check(row)?;
-        self.check_notes(crate::circuits::pass::upward::Notes::default(), row.len())?;
+        self.check_weights(crate::circuits::pass::upward::RowWeights::default(), row.len())?;
         if row.len() != 1 {
             return Err(Error::invalid(format!("{} rows; the flow of one can be drawn", row.len())));
         }
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn the_upper_levels_of_a_large_graph_can_be_drawn() {
         let rows = Discrete::all_missing(Schema::uniform(&[16, 16], 2), 3);
-        let graph = Structure::QuadTree { units: 4, layer: crate::circuits::Layer::Cp, tied: false }
+        let graph = Structure::QuadTree { units: 4, layer: crate::circuits::SumProduct::Cp, tied: false }
             .graph(&rows, Seed(0))
             .unwrap();
         let upper = graph.diagram("A quad tree", 3).unwrap();

@@ -1,6 +1,6 @@
 //! Splits of a picture: quadrants, and all rectangles on a grid.
 
-use super::{Layer, regions::Regions};
+use super::{SumProduct, regions::Regions};
 use crate::{Error, Result, circuits::Graph};
 use std::collections::HashMap;
 
@@ -61,7 +61,7 @@ impl Rectangle {
 
 /// Every region in four quadrants, down to pixels; or, as a graph, in halves by rows and in halves by columns, both of them
 /// split into the same quadrants.
-pub(super) fn quad(shape: &[usize], units: usize, layer: Layer, tied: bool, graph: bool) -> Result<Graph> {
+pub(super) fn quad(shape: &[usize], units: usize, layer: SumProduct, tied: bool, graph: bool) -> Result<Graph> {
     let size = size(shape)?;
     let regions = Regions::new(size.iter().product(), units, layer, tied);
     let mut quads = Quads { regions, size, graph, known: HashMap::new() };
@@ -108,7 +108,7 @@ impl Quads {
 
 /// All rectangles whose sides are on a grid of `step` pixels, each split at every line of the grid that crosses it.
 /// Source: Poon and Domingos 2011.
-pub(super) fn poon_domingos(shape: &[usize], step: usize, units: usize, layer: Layer) -> Result<Graph> {
+pub(super) fn poon_domingos(shape: &[usize], step: usize, units: usize, layer: SumProduct) -> Result<Graph> {
     let size = size(shape)?;
     if step == 0 {
         return Err(Error::out_of_range("step", step, "1 ≤ step"));

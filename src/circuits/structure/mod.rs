@@ -9,7 +9,7 @@ mod simple;
 mod tests;
 mod tree;
 
-pub use regions::Layer;
+pub use regions::SumProduct;
 pub use tree::{Tree, mutual_information};
 
 use super::{Graph, Leaf};
@@ -65,7 +65,7 @@ pub enum Structure {
         units: usize,
         /// How two halves become one region.
         #[serde(default = "tucker")]
-        layer: Layer,
+        layer: SumProduct,
     },
     /// All rectangles of a picture on a grid, each split in every way.
     PoonDomingos {
@@ -75,7 +75,7 @@ pub enum Structure {
         units: usize,
         /// How two parts become one region.
         #[serde(default)]
-        layer: Layer,
+        layer: SumProduct,
     },
     /// A picture in quadrants, down to its pixels.
     QuadTree {
@@ -83,7 +83,7 @@ pub enum Structure {
         units: usize,
         /// How the quadrants become one region.
         #[serde(default)]
-        layer: Layer,
+        layer: SumProduct,
         /// Regions of one size share their weights.
         #[serde(default)]
         tied: bool,
@@ -94,7 +94,7 @@ pub enum Structure {
         units: usize,
         /// How the halves become one region.
         #[serde(default)]
-        layer: Layer,
+        layer: SumProduct,
         /// Regions of one size share their weights.
         #[serde(default)]
         tied: bool,
@@ -105,12 +105,12 @@ pub enum Structure {
         units: usize,
         /// How two halves become one region.
         #[serde(default)]
-        layer: Layer,
+        layer: SumProduct,
     },
 }
 
-fn tucker() -> Layer {
-    Layer::Tucker
+fn tucker() -> SumProduct {
+    SumProduct::Tucker
 }
 
 impl Structure {
@@ -138,14 +138,14 @@ impl Structure {
     /// # Errors
     /// When there is none; the message lists those there are.
     pub fn named(name: &str) -> Result<Self> {
-        let (units, layer) = (16, Layer::Cp);
+        let (units, layer) = (16, SumProduct::Cp);
         Ok(match name {
             "mixture" => Self::Mixture { components: units },
             "naive-bayes" => Self::NaiveBayes { class: String::new() },
             "hmm" => Self::Hmm { states: units, homogeneous: false },
             "hclt" => Self::hclt(units),
             "chow-liu" => Self::ChowLiu,
-            "rat-spn" => Self::RatSpn { depth: 3, replicas: 4, units: 8, layer: Layer::Tucker },
+            "rat-spn" => Self::RatSpn { depth: 3, replicas: 4, units: 8, layer: SumProduct::Tucker },
             "poon-domingos" => Self::PoonDomingos { step: 2, units: 8, layer },
             "quad-tree" => Self::QuadTree { units, layer, tied: false },
             "quad-graph" => Self::QuadGraph { units, layer, tied: false },

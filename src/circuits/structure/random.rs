@@ -1,6 +1,6 @@
 //! Random splits of the variables: a binary tree, and the random and tensorised sum-product network.
 
-use super::{Layer, regions::Regions};
+use super::{SumProduct, regions::Regions};
 use crate::{
     Error, Result,
     circuits::Graph,
@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Variables split in random halves down to single ones.
-pub(super) fn random_tree(variables: usize, units: usize, layer: Layer, seed: Seed) -> Result<Graph> {
+pub(super) fn random_tree(variables: usize, units: usize, layer: SumProduct, seed: Seed) -> Result<Graph> {
     rat_spn(variables, usize::BITS as usize, 1, units, layer, seed)
 }
 
@@ -19,7 +19,7 @@ pub(super) fn rat_spn(
     depth: usize,
     replicas: usize,
     units: usize,
-    layer: Layer,
+    layer: SumProduct,
     seed: Seed,
 ) -> Result<Graph> {
     if replicas == 0 || depth == 0 {

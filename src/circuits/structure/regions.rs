@@ -10,7 +10,7 @@ use std::collections::HashMap;
 /// How the parts of a region become the region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Layer {
+pub enum SumProduct {
     /// Every part is mixed, then node `i` of one is multiplied with node `i` of the others (canonical polyadic).
     #[default]
     Cp,
@@ -24,7 +24,7 @@ pub enum Layer {
 pub(super) struct Regions {
     pub(super) graph: Graph,
     units: usize,
-    layer: Layer,
+    layer: SumProduct,
     /// With tied weights: the first sum at each depth over parts of each size.
     tied: Option<HashMap<Shape, usize>>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Regions {
 type Shape = (usize, Vec<usize>, usize);
 
 impl Regions {
-    pub(super) fn new(variables: usize, units: usize, layer: Layer, tied: bool) -> Self {
+    pub(super) fn new(variables: usize, units: usize, layer: SumProduct, tied: bool) -> Self {
         Self { graph: Graph::new(variables), units, layer, tied: tied.then(HashMap::new) }
     }
 
@@ -48,7 +48,7 @@ impl Regions {
     pub(super) fn region(&mut self, depth: usize, partitions: &[Vec<usize>]) -> Result<usize> {
         let products = self.products(depth, partitions)?;
         match (self.layer, &products[..]) {
-            (Layer::Cp, [product]) => Ok(*product),
+            (SumProduct::Cp, [product]) => Ok(*product),
             _ => self.sum(depth, &products, self.units),
         }
     }
@@ -66,11 +66,11 @@ impl Regions {
 
     fn product(&mut self, depth: usize, parts: &[usize]) -> Result<usize> {
         match self.layer {
-            Layer::Cp => {
+            SumProduct::Cp => {
                 let sums = parts.iter().map(|p| self.sum(depth, &[*p], self.units)).collect::<Result<Vec<_>>>()?;
                 self.graph.product(&sums)
             }
-            Layer::CpTransposed => {
+            SumProduct::CpTransposed => {
                 let factors = parts
                     .iter()
                     .map(|p| match self.graph.blocks()[*p].kind {
@@ -80,7 +80,7 @@ impl Regions {
                     .collect::<Result<Vec<_>>>()?;
                 self.graph.product(&factors)
             }
-            Layer::Tucker => {
+            SumProduct::Tucker => {
                 let (first, rest) = parts.split_first().expect("a partition has parts");
                 let mut left = self.factor(*first)?;
                 for (i, part) in rest.iter().enumerate() {

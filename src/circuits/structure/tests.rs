@@ -1,8 +1,8 @@
 use super::*;
 use crate::{
     circuits::{
-        Circuit, Deterministic, Edge, Em, EmLearner, PruneBy, Real,
-        pass::upward::Notes,
+        Circuit, Deterministic, Edge, Em, EmLearner, PruneBy, Scalar,
+        pass::upward::RowWeights,
         tests::{assignments_of, chi_square, draw, flows_of, log_prob, recursive},
     },
     data::{Discrete, Variable},
@@ -24,7 +24,7 @@ fn all() -> Vec<Structure> {
         Structure::Hclt { states: 3, joined: true },
         Structure::ChowLiu,
     ];
-    for layer in [Layer::Cp, Layer::CpTransposed, Layer::Tucker] {
+    for layer in [SumProduct::Cp, SumProduct::CpTransposed, SumProduct::Tucker] {
         all.push(Structure::RatSpn { depth: 2, replicas: 3, units: 3, layer });
         all.push(Structure::PoonDomingos { step: 1, units: 2, layer });
         all.push(Structure::RandomTree { units: 3, layer });
@@ -36,7 +36,7 @@ fn all() -> Vec<Structure> {
     all
 }
 
-fn build<T: Real>(structure: &Structure) -> Circuit<T> {
+fn build<T: Scalar>(structure: &Structure) -> Circuit<T> {
     let rows = Discrete::new(schema(), (0..600).map(|i| (i * i / 7 % 3) as u16).collect()).unwrap();
     let graph = structure.graph(&rows, Seed(1)).unwrap();
     let leaves = structure.leaves(&schema(), Leaf::Categorical).unwrap();
@@ -94,7 +94,8 @@ fn em_never_lowers_the_likelihood_of_any_structure() {
     let truth = build::<f64>(&Structure::hclt(3));
     let rows = draw(&truth, 80, 3).mask(|row, v| (row * 5 + v) % 7 == 0);
     for structure in all() {
-        let mut learner = EmLearner::of(build::<f64>(&structure), &rows, None, Notes::default(), Em::exact()).unwrap();
+        let mut learner =
+            EmLearner::of(build::<f64>(&structure), &rows, None, RowWeights::default(), Em::exact()).unwrap();
         let history = train(&mut learner, &Plan::new(6, 80, Seed(0)), &mut quiet).unwrap();
         let losses: Vec<f64> = history.records().iter().map(|r| r.loss).collect();
         assert!(losses.windows(2).all(|pair| pair[1] <= pair[0] + 1e-10), "{structure:?}: {losses:?}");
@@ -135,7 +136,7 @@ fn every_name_is_that_of_a_structure() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let rows = Discrete::all_missing(Schema::uniform(&[6], 3), 1);
-    let error = Structure::QuadTree { units: 2, layer: Layer::Cp, tied: false }.graph(&rows, Seed(0)).unwrap_err();
+    let error = Structure::QuadTree { units: 2, layer: SumProduct::Cp, tied: false }.graph(&rows, Seed(0)).unwrap_err();
     assert!(error.to_string().contains("not pictures"), "{error}");
     let mut mixed = Schema::uniform(&[2], 3);
     mixed.variables[1] = Variable { name: "b".into(), categories: 4, words: None };
@@ -172,7 +173,8 @@ fn entropies_and_divergences_of_deterministic_circuits_are_those_of_enumeration(
         let p = build::<f64>(&structure);
         let mut q = p.clone();
         let mut learner =
-            EmLearner::of(p.clone(), &rows, None, Notes::default(), Em { pseudocount: 9.0, ..Em::exact() }).unwrap();
+            EmLearner::of(p.clone(), &rows, None, RowWeights::default(), Em { pseudocount: 9.0, ..Em::exact() })
+                .unwrap();
         train(&mut learner, &Plan::new(1, 9, Seed(0)), &mut quiet).unwrap();
         q.weights.clone_from(&learner.model().weights);
         q.leaves.clone_from(&learner.model().leaves);
@@ -218,7 +220,7 @@ fn pruning_by_flow_costs_less_than_at_random() {
     let c = build::<f32>(&Structure::hclt(8));
     let rows = draw(&c, 500, 9);
     let learned = {
-        let mut learner = EmLearner::of(c, &rows, None, Notes::default(), Em::exact()).unwrap();
+        let mut learner = EmLearner::of(c, &rows, None, RowWeights::default(), Em::exact()).unwrap();
         train(&mut learner, &Plan::new(20, 500, Seed(0)), &mut quiet).unwrap();
         learner.into_circuit()
     };
@@ -235,7 +237,7 @@ fn pruning_by_flow_costs_less_than_at_random() {
 
 #[test]
 fn moments_and_gains_are_those_of_enumeration() {
-    let c = build::<f64>(&Structure::RatSpn { depth: 2, replicas: 2, units: 3, layer: Layer::Tucker });
+    let c = build::<f64>(&Structure::RatSpn { depth: 2, replicas: 2, units: 3, layer: SumProduct::Tucker });
     let rows = assignments_of(&schema());
     let question = rows.select(&[211]).mask(|_, v| v != 2);
     let agrees = |row: &usize| rows.row(*row)[2] == rows.row(211)[2];

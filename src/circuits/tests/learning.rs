@@ -10,7 +10,7 @@ proptest! {
         let truth = circuit::<f64>(vars, categories, 3, seed);
         let rows = draw(&truth, 60, seed).mask(|row, v| holes > 0 && (row + v) % (5 - holes) == 0);
         let learner = circuit::<f64>(vars, categories, states, seed ^ 1);
-        let mut learner = EmLearner::of(learner, &rows, None, Notes::default(), Em::exact()).unwrap();
+        let mut learner = EmLearner::of(learner, &rows, None, RowWeights::default(), Em::exact()).unwrap();
         let history = train(&mut learner, &Plan::new(8, 25, Seed(0)), &mut quiet).unwrap();
         let losses: Vec<f64> = history.epochs().iter().map(|e| {
             history.records().iter().filter(|r| r.epoch == e.0).zip([25.0, 25.0, 10.0]).map(|(r, n)| r.loss * n).sum::<f64>()
@@ -44,17 +44,18 @@ fn a_row_of_weight_two_counts_as_two_rows() {
     let weights: Vec<f32> = (0..30).map(|i| (i % 3) as f32).collect();
     let repeated: Vec<usize> = (0..30).flat_map(|i| std::iter::repeat_n(i, i % 3)).collect();
     let repeated = rows.select(&repeated);
-    let learn = |rows: &Discrete, notes: Notes| {
-        let mut learner = EmLearner::of(circuit::<f64>(5, 3, 2, 16), rows, None, notes, Em::exact()).unwrap();
+    let learn = |rows: &Discrete, row_weights: RowWeights| {
+        let mut learner = EmLearner::of(circuit::<f64>(5, 3, 2, 16), rows, None, row_weights, Em::exact()).unwrap();
         let history = train(&mut learner, &Plan::new(3, 100, Seed(0)), &mut quiet).unwrap();
         (history.records().iter().map(|r| r.loss).collect::<Vec<_>>(), log_prob(learner.model(), &assignments(5, 3)))
     };
-    let (a, b) = (learn(&rows, Notes { weights: Some(&weights), heads: None }), learn(&repeated, Notes::default()));
+    let (a, b) =
+        (learn(&rows, RowWeights { weights: Some(&weights), heads: None }), learn(&repeated, RowWeights::default()));
     assert!(a.0.iter().zip(&b.0).all(|(a, b)| (a - b).abs() < 1e-12), "{:?} {:?}", a.0, b.0);
     assert!(a.1.iter().zip(&b.1).all(|(a, b)| a == b || (a - b).abs() < 1e-10));
     let negative = vec![-1.0; 30];
-    let notes = Notes { weights: Some(&negative), heads: None };
-    assert!(EmLearner::of(circuit::<f64>(5, 3, 2, 16), &rows, None, notes, Em::exact()).is_err());
+    let row_weights = RowWeights { weights: Some(&negative), heads: None };
+    assert!(EmLearner::of(circuit::<f64>(5, 3, 2, 16), &rows, None, row_weights, Em::exact()).is_err());
 }
 
 #[test]
@@ -66,19 +67,20 @@ fn heads_share_a_circuit_and_learn_from_their_own_rows() {
     let c: Circuit<f64> = sharpened(graph, 3, Leaf::Categorical, 17);
     let rows = assignments(2, 3);
     let heads = |weights: [f32; 2]| -> Vec<f32> { (0..rows.len()).flat_map(|_| weights).collect() };
-    let under = |weights: [f32; 2]| c.score(&rows, Notes { heads: Some(&heads(weights)), weights: None }).unwrap().0;
+    let under =
+        |weights: [f32; 2]| c.score(&rows, RowWeights { heads: Some(&heads(weights)), weights: None }).unwrap().0;
     let (first, second, mixed) = (under([1.0, 0.0]), under([0.0, 1.0]), under([0.25, 0.75]));
     for row in 0..rows.len() {
         assert!((first[row] - recursive(&c, c.graph.root(), 0, rows.row(row)).ln()).abs() < 1e-12);
         let sum = 0.25 * first[row].exp() + 0.75 * second[row].exp();
         assert!((mixed[row] - sum.ln()).abs() < 1e-12);
     }
-    assert!(c.score(&rows, Notes::default()).is_err(), "which head is to be said");
+    assert!(c.score(&rows, RowWeights::default()).is_err(), "which head is to be said");
 
     // All rows belong to the first head: the second keeps its weights.
     let hard = heads([1.0, 0.0]);
-    let notes = Notes { heads: Some(&hard), weights: None };
-    let mut learner = EmLearner::of(c.clone(), &rows, None, notes, Em::exact()).unwrap();
+    let row_weights = RowWeights { heads: Some(&hard), weights: None };
+    let mut learner = EmLearner::of(c.clone(), &rows, None, row_weights, Em::exact()).unwrap();
     train(&mut learner, &Plan::new(1, 100, Seed(0)), &mut quiet).unwrap();
     let row = |circuit: &Circuit<f64>, head: usize| {
         let matrix = &circuit.weights[0][0];
@@ -91,7 +93,7 @@ fn heads_share_a_circuit_and_learn_from_their_own_rows() {
     let mut flows = Flows::new(&c);
     let all: Vec<usize> = (0..rows.len()).collect();
     Workspace::new(true)
-        .for_each_block(&c, &rows, &all, Notes { heads: Some(&soft), weights: None }, |_, tiles| {
+        .for_each_block(&c, &rows, &all, RowWeights { heads: Some(&soft), weights: None }, |_, tiles| {
             flows.add(&c, tiles);
             Ok(())
         })
@@ -145,7 +147,7 @@ fn memory_does_not_grow_with_the_rows() {
         let rows = Discrete::all_missing(c.schema.clone(), n);
         let all: Vec<usize> = (0..n).collect();
         let mut workspace = Workspace::new(true);
-        workspace.for_each_block(&c, &rows, &all, Notes::default(), |_, _| Ok(())).unwrap();
+        workspace.for_each_block(&c, &rows, &all, RowWeights::default(), |_, _| Ok(())).unwrap();
         workspace.bytes()
     };
     let (few, many) = (bytes(4_000), bytes(40_000));

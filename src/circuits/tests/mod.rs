@@ -7,7 +7,7 @@ mod soft;
 
 use super::{
     pass::downward::Flows,
-    pass::upward::{Notes, Workspace},
+    pass::upward::{RowWeights, Workspace},
     *,
 };
 use crate::{
@@ -20,7 +20,7 @@ use proptest::prelude::*;
 use rand::RngExt;
 
 /// A circuit over a random tree, with parameters far from uniform.
-fn circuit<T: Real>(vars: usize, categories: usize, states: usize, seed: u64) -> Circuit<T> {
+fn circuit<T: Scalar>(vars: usize, categories: usize, states: usize, seed: u64) -> Circuit<T> {
     let mut rng = Seed(seed).stream("tree", 0);
     let order = permutation(vars, &mut rng);
     let mut parents = vec![None; vars];
@@ -32,7 +32,7 @@ fn circuit<T: Real>(vars: usize, categories: usize, states: usize, seed: u64) ->
 }
 
 /// A circuit of that graph whose parameters are the cubes of random ones, so far from uniform.
-fn sharpened<T: Real>(graph: Graph, categories: usize, leaf: Leaf, seed: u64) -> Circuit<T> {
+fn sharpened<T: Scalar>(graph: Graph, categories: usize, leaf: Leaf, seed: u64) -> Circuit<T> {
     let schema = Schema::uniform(&[graph.variables()], categories);
     let kinds = vec![leaf; schema.len()];
     let mut circuit = Circuit::<T>::randomised("circuit", graph, schema, &kinds, Seed(seed)).unwrap();
@@ -59,7 +59,7 @@ fn sharpened<T: Real>(graph: Graph, categories: usize, leaf: Leaf, seed: u64) ->
 }
 
 /// The likelihood of a row by the definition of a circuit, node by node.
-pub(super) fn recursive<T: Real>(c: &Circuit<T>, b: usize, unit: usize, x: &[u16]) -> f64 {
+pub(super) fn recursive<T: Scalar>(c: &Circuit<T>, b: usize, unit: usize, x: &[u16]) -> f64 {
     match &c.graph.blocks()[b].kind {
         Kind::Input { variable, leaf } => c.leaves[*leaf].log_prob(unit, x[*variable]).exp(),
         Kind::Product { children } => children.iter().map(|child| recursive(c, *child, unit, x)).product(),
@@ -91,11 +91,11 @@ fn assignments(vars: usize, categories: usize) -> Discrete {
     assignments_of(&Schema::uniform(&[vars], categories))
 }
 
-pub(super) fn flows_of<T: Real>(circuit: &Circuit<T>, rows: &dyn Rows) -> Flows<T> {
+pub(super) fn flows_of<T: Scalar>(circuit: &Circuit<T>, rows: &dyn Rows) -> Flows<T> {
     let mut flows = Flows::new(circuit);
     let all: Vec<usize> = (0..rows.len()).collect();
     Workspace::new(true)
-        .for_each_block(circuit, rows, &all, Notes::default(), |_, tiles| {
+        .for_each_block(circuit, rows, &all, RowWeights::default(), |_, tiles| {
             flows.add(circuit, tiles);
             Ok(())
         })
@@ -103,12 +103,12 @@ pub(super) fn flows_of<T: Real>(circuit: &Circuit<T>, rows: &dyn Rows) -> Flows<
     flows
 }
 
-pub(super) fn log_prob<T: Real>(circuit: &Circuit<T>, rows: &dyn Rows) -> Vec<f64> {
-    circuit.score(rows, Notes::default()).unwrap().0
+pub(super) fn log_prob<T: Scalar>(circuit: &Circuit<T>, rows: &dyn Rows) -> Vec<f64> {
+    circuit.score(rows, RowWeights::default()).unwrap().0
 }
 
 /// Draws from a circuit of any number type.
-pub(super) fn draw<T: Real>(circuit: &Circuit<T>, n: usize, seed: u64) -> Discrete {
+pub(super) fn draw<T: Scalar>(circuit: &Circuit<T>, n: usize, seed: u64) -> Discrete {
     let drawn = circuit.complete_rows(&Discrete::all_missing(circuit.schema.clone(), n), 0, Seed(seed)).unwrap();
     Discrete::new(circuit.schema.clone(), drawn.into_iter().flat_map(|row| row.codes).collect()).unwrap()
 }
@@ -187,7 +187,7 @@ fn the_flows_into_each_variable_sum_to_the_rows() {
 }
 
 /// Parameters that drive values to zero: tiny numbers, and leaves with disjoint supports.
-fn adversarial<T: Real>() -> (Circuit<T>, Discrete) {
+fn adversarial<T: Scalar>() -> (Circuit<T>, Discrete) {
     let mut c = circuit::<T>(40, 3, 4, 5);
     for (leaves, uses) in c.leaves.iter_mut().zip(&c.uses.leaves) {
         let v = uses[0].0;

@@ -26,7 +26,7 @@ fn clusters(n: usize, seed: u64) -> Continuous {
     Continuous::new(names(3), values).unwrap()
 }
 
-fn mixture<T: Real>(vars: usize, units: usize, seed: u64) -> Circuit<T> {
+fn mixture<T: Scalar>(vars: usize, units: usize, seed: u64) -> Circuit<T> {
     let mut graph = Graph::new(vars);
     let inputs: Vec<usize> = (0..vars).map(|v| graph.input(v, units).unwrap()).collect();
     let product = graph.product(&inputs).unwrap();
@@ -35,7 +35,7 @@ fn mixture<T: Real>(vars: usize, units: usize, seed: u64) -> Circuit<T> {
 }
 
 /// The density of a mixture by its definition.
-fn density<T: Real>(c: &Circuit<T>, x: &[f64]) -> f64 {
+fn density<T: Scalar>(c: &Circuit<T>, x: &[f64]) -> f64 {
     let weights = &c.weights[0][0].values;
     let of = |unit: usize| -> f64 {
         let known = x.iter().zip(&c.leaves).filter(|(x, _)| !x.is_nan());
@@ -86,7 +86,7 @@ fn em_is_monotone_and_finds_the_clusters() {
     for em in [Em::exact(), Em { pseudocount: 1e-3, ..Em::default() }, Em::anemone()] {
         let mut c = mixture::<f64>(3, 2, 4);
         c.init_from_counts(&rows, Seed(5)).unwrap();
-        let mut learner = EmLearner::of(c, &rows, None, Notes::default(), em).unwrap();
+        let mut learner = EmLearner::of(c, &rows, None, RowWeights::default(), em).unwrap();
         let batch = if em.rule == Rule::FullBatch { 2000 } else { 250 };
         let history = train(&mut learner, &Plan::new(60, batch, Seed(0)), &mut quiet).unwrap();
         let losses: Vec<f64> = history.epochs().iter().map(|e| e.1).collect();
@@ -107,7 +107,7 @@ fn a_unit_on_a_single_value_keeps_its_floor() {
     let rows = Continuous::new(names(1), (0..50).map(|i| if i < 40 { 7.0 } else { f64::from(i) }).collect()).unwrap();
     let mut c = mixture::<f64>(1, 3, 6);
     c.init_from_counts(&rows, Seed(1)).unwrap();
-    let mut learner = EmLearner::of(c, &rows, None, Notes::default(), Em::exact()).unwrap();
+    let mut learner = EmLearner::of(c, &rows, None, RowWeights::default(), Em::exact()).unwrap();
     train(&mut learner, &Plan::new(200, 50, Seed(0)), &mut quiet).unwrap();
     let leaves = &learner.model().leaves[0];
     let least = (0..3).map(|unit| mean_and_deviation(leaves, unit).1).fold(f64::INFINITY, f64::min);
@@ -125,8 +125,8 @@ fn every_structure_over_reals_is_fitted_asked_drawn_from_and_saved() {
         Structure::Mixture { components: 3 },
         Structure::hclt(3),
         Structure::Hmm { states: 3, homogeneous: false },
-        Structure::RandomTree { units: 3, layer: Layer::Cp },
-        Structure::RatSpn { depth: 1, replicas: 2, units: 3, layer: Layer::Tucker },
+        Structure::RandomTree { units: 3, layer: SumProduct::Cp },
+        Structure::RatSpn { depth: 1, replicas: 2, units: 3, layer: SumProduct::Tucker },
     ] {
         let settings = FitCircuit { epochs: 30, ..FitCircuit::new(structure.clone()) };
         let (c, _) = settings.reals().fit(&rows, None, Seed(1)).unwrap();

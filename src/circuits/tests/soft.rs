@@ -107,7 +107,7 @@ fn evidence_too_faint_for_linear_numbers_is_computed_exactly() {
 fn em_learns_from_soft_evidence_without_losing_likelihood() {
     let c = circuit::<f64>(6, 3, 3, 10);
     let soft = random_soft(&c.schema, 60, 11);
-    let mut learner = EmLearner::of(c, &soft, None, Notes::default(), Em::exact()).unwrap();
+    let mut learner = EmLearner::of(c, &soft, None, RowWeights::default(), Em::exact()).unwrap();
     let history = train(&mut learner, &Plan::new(8, 60, Seed(0)), &mut quiet).unwrap();
     let losses: Vec<f64> = history.records().iter().map(|r| r.loss).collect();
     assert!(losses.windows(2).all(|pair| pair[1] <= pair[0] + 1e-10), "{losses:?}");

@@ -14,7 +14,7 @@ use std::io::Write;
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let [train, valid, test] = digits(lab)?;
-    let settings = FitCircuit { epochs: lab.scale.pick(60, 200), ..FitCircuit::new(Structure::hclt(16)) };
+    let settings = FitCircuit { epochs: lab.budget.pick(60, 200), ..FitCircuit::new(Structure::hclt(16)) };
     let (circuit, _) = settings.fit(&train, Some(&valid), lab.seed)?;
     let pixels: Vec<u8> = test.codes().iter().map(|code| *code as u8).collect();
     let packed = circuit.compress(&test)?;

@@ -20,7 +20,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let mut results = Vec::new();
     for states in sizes {
         lab.say(format!("{states} states"));
-        let epochs = lab.scale.pick(60, 200);
+        let epochs = lab.budget.pick(60, 200);
         let settings = FitCircuit { epochs, ..FitCircuit::new(Structure::hclt(states)) };
         let (circuit, history) = settings.fit(&train, Some(&valid), lab.seed)?;
         let evidence = circuit.evidence(&test)?;

@@ -3,10 +3,10 @@
 use super::pictures;
 use crate::{
     Result,
-    circuits::{Em, FitCircuit, Layer, Structure},
+    circuits::{Em, FitCircuit, Structure, SumProduct},
     data::{Images, Rows, Split, Subset, data_home, shipped},
     experiments::{Lab, published},
-    notebook::Scale,
+    notebook::Budget,
     plot::Table,
     train::Fit,
 };
@@ -14,21 +14,21 @@ use crate::{
 type Fashion = Images<1, 28, 28>;
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let (train, test) = match lab.scale {
-        Scale::Small => shipped::fashion_mnist()?,
-        Scale::Full => full()?,
+    let (train, test) = match lab.budget {
+        Budget::Small => shipped::fashion_mnist()?,
+        Budget::Full => full()?,
     };
     let (rows, test) = (train.discrete(), test.discrete());
     let split = Split::random(rows.len(), 0.1, 0.0, lab.seed);
     let (train, valid) = (Subset::new(&rows, split.train), Subset::new(&rows, split.valid));
-    let units = lab.scale.pick(16, 64);
+    let units = lab.budget.pick(16, 64);
     let dims = rows.schema().len();
     let em = Em { pseudocount: 0.01, first_step: 0.8, last_step: 0.02, ..Em::default() };
     let mut found = Vec::new();
-    for structure in [Structure::hclt(units), Structure::QuadTree { units, layer: Layer::Cp, tied: false }] {
+    for structure in [Structure::hclt(units), Structure::QuadTree { units, layer: SumProduct::Cp, tied: false }] {
         let name = structure.name();
         lab.say(format!("{name}, {units} units, {} training images", train.len()));
-        let epochs = lab.scale.pick(20, 40);
+        let epochs = lab.budget.pick(20, 40);
         let settings = FitCircuit { epochs, batch: 256, patience: 5, em, ..FitCircuit::new(structure) };
         let (circuit, history) = settings.fit(&train, Some(&valid), lab.seed)?;
         let evidence = circuit.evidence(&test)?;

@@ -14,7 +14,7 @@ const LEAST: f64 = 1e-3;
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let [train, valid, _] = digits(lab)?;
-    let settings = FitCircuit { epochs: lab.scale.pick(60, 200), ..FitCircuit::new(Structure::hclt(8)) };
+    let settings = FitCircuit { epochs: lab.budget.pick(60, 200), ..FitCircuit::new(Structure::hclt(8)) };
     let (circuit, _) = settings.fit(&train, Some(&valid), lab.seed)?;
     let mut lines =
         Lines::new("What pruning costs", "share of the edges that is pruned", "loss on the training rows (nats a row)")

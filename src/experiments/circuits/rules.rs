@@ -24,7 +24,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     for (name, em) in rules {
         lab.say(name);
         let em = if em.rule == Rule::FullBatch { Em { pseudocount: 0.1, ..em } } else { em };
-        let epochs = lab.scale.pick(40, 200);
+        let epochs = lab.budget.pick(40, 200);
         let settings = FitCircuit { epochs, patience: 0, em, ..FitCircuit::new(Structure::hclt(16)) };
         let (_, history): (_, History) = settings.fit(&train, Some(&valid), lab.seed)?;
         let points = history.epochs().into_iter().filter_map(|e| Some((e.0 as f64, bits_per_dim(e.2?, dims))));

@@ -3,7 +3,7 @@
 use super::digits;
 use crate::{
     Result,
-    circuits::{FitCircuit, Layer, Structure},
+    circuits::{FitCircuit, Structure, SumProduct},
     experiments::{Lab, published},
     plot::{Axis, Lines, Series, Table},
     train::Fit,
@@ -18,11 +18,14 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         ("mixture", of(&|u| Structure::Mixture { components: 4 * u })),
         ("hmm", of(&|u| Structure::Hmm { states: u, homogeneous: false })),
         ("hclt", of(&|u| Structure::hclt(u))),
-        ("random-tree", of(&|u| Structure::RandomTree { units: u, layer: Layer::Cp })),
-        ("rat-spn", of(&|u| Structure::RatSpn { depth: 4, replicas: 4, units: tucker(u), layer: Layer::Tucker })),
-        ("quad-tree", of(&|u| Structure::QuadTree { units: u, layer: Layer::Cp, tied: false })),
-        ("quad-graph", of(&|u| Structure::QuadGraph { units: u, layer: Layer::CpTransposed, tied: false })),
-        ("poon-domingos", of(&|u| Structure::PoonDomingos { step: 2, units: tucker(u), layer: Layer::CpTransposed })),
+        ("random-tree", of(&|u| Structure::RandomTree { units: u, layer: SumProduct::Cp })),
+        ("rat-spn", of(&|u| Structure::RatSpn { depth: 4, replicas: 4, units: tucker(u), layer: SumProduct::Tucker })),
+        ("quad-tree", of(&|u| Structure::QuadTree { units: u, layer: SumProduct::Cp, tied: false })),
+        ("quad-graph", of(&|u| Structure::QuadGraph { units: u, layer: SumProduct::CpTransposed, tied: false })),
+        (
+            "poon-domingos",
+            of(&|u| Structure::PoonDomingos { step: 2, units: tucker(u), layer: SumProduct::CpTransposed }),
+        ),
         ("chow-liu", vec![Structure::ChowLiu]),
     ];
     let mut lines = Lines::new("Structures on digits", "parameters", "test bits per dimension")
@@ -34,7 +37,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         let mut points = Vec::new();
         for structure in structures {
             let mut settings = FitCircuit::new(structure);
-            settings.epochs = lab.scale.pick(40, 200);
+            settings.epochs = lab.budget.pick(40, 200);
             let units = settings.structure.units_mut().map_or(0, |u| *u);
             let (circuit, _) = settings.fit(&train, Some(&valid), lab.seed)?;
             let evidence = circuit.evidence(&test)?;

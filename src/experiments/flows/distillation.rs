@@ -7,7 +7,7 @@ use crate::{
     experiments::{Claim, Lab},
     flows::{Autoregressive, Bounded, Flow, FlowLearner, Inverse, Permute, Stack, TableFlow},
     nn::optim::{AdamConfig, Schedule},
-    notebook::Scale,
+    notebook::Budget,
     plot::{Axis, Lines, Series, Table},
     random::Seed,
     train::{Plan, quiet, train},
@@ -93,7 +93,7 @@ fn covered(points: &Continuous) -> usize {
 /// By forward, reverse and mixed divergence: how near the student comes to its teacher, to the data, and to all modes.
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let ways = [("reverse", Divergence::Reverse), ("forward", Divergence::Forward), ("mixed", Divergence::Mixed(0.5))];
-    let (steps, every) = (lab.scale.pick(300, 2000), lab.scale.pick(25, 100));
+    let (steps, every) = (lab.budget.pick(300, 2000), lab.budget.pick(25, 100));
     let mut lines = Lines::new(
         "A flow distilled on moons, three ways",
         "steps",
@@ -135,7 +135,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
             }
             found.push((oracle, name, [kl[0], middle(&kl), kl[kl.len() - 1]], gap, modes));
         }
-        if lab.scale == Scale::Full && oracle == Oracle::Moons {
+        if lab.budget == Budget::Full && oracle == Oracle::Moons {
             for way in [0, 2] {
                 let below: Vec<f64> = reached[way].iter().map(|r| 0.143 - r.kl()).collect();
                 let goal = "A student comes within 0.143 nats of its teacher on moons in 2000 steps";

@@ -6,10 +6,10 @@ use crate::{
     experiments::Lab,
     flows::{
         ActNorm, AffineCoupling, Bijection, Blocks, Elementwise, Grid, Householder, ImageFlow, ImageLearner, Inverse,
-        Logistic, Mixture, Moves, Permute, Stack, mint_net, multi_scale,
+        Logistic, Mask, Mixture, Permute, Stack, mint_net, multi_scale,
     },
     nn::optim::{AdamConfig, Schedule},
-    notebook::Scale,
+    notebook::Budget,
     plot::{Table, Tiles},
     random::Seed,
     train::{Plan, quiet, train},
@@ -46,8 +46,8 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let digits = shipped::digits()?;
     let part = |range: std::ops::Range<usize>| digits.select(&range.collect::<Vec<_>>());
     let parts = [part(0..1297), part(1297..1497), part(1497..1797)];
-    every(lab, &Set { name: "digits", parts, epochs: lab.scale.pick(15, 200), hidden: 16 }, &mut found)?;
-    if lab.scale == Scale::Full {
+    every(lab, &Set { name: "digits", parts, epochs: lab.budget.pick(15, 200), hidden: 16 }, &mut found)?;
+    if lab.budget == Budget::Full {
         let (train, test) = shipped::fashion_mnist()?;
         let part = |range: std::ops::Range<usize>| train.select(&range.collect::<Vec<_>>());
         let held = train.len() / 10;
@@ -77,8 +77,8 @@ fn every<const C: usize, const H: usize, const W: usize>(
     let mut tiles = Tiles::new(&format!("{} and what flows draw", set.name), 12, 40);
     tiles = tiles.with("data", &set.parts[2].discrete())?;
     let norm = || ActNorm::new(device, d);
-    let coupling = |moves| AffineCoupling::<usize>::new(device, d, 8 * set.hidden, moves);
-    let plain = (0..4).map(|_| Ok((norm()?, coupling(Moves::Odd)?, coupling(Moves::Even)?))).collect::<Result<_>>()?;
+    let coupling = |mask| AffineCoupling::<usize>::new(device, d, 8 * set.hidden, mask);
+    let plain = (0..4).map(|_| Ok((norm()?, coupling(Mask::Odd)?, coupling(Mask::Even)?))).collect::<Result<_>>()?;
     let plain = Stack::<(ActNorm<usize>, AffineCoupling<usize>, AffineCoupling<usize>)>::new(plain);
     tiles = one(lab, set, ("RealNVP of numbers", 0.05), plain, found, tiles)?;
     for lambda in [0.05, 1e-6] {

@@ -5,7 +5,7 @@ use crate::{
     data::Oracle,
     experiments::Lab,
     flows::{
-        AdditiveCoupling, AffineCoupling, Base, Bijection, Flow, FlowLearner, Moves, Normal, Stack, to_points, to_rows,
+        AdditiveCoupling, AffineCoupling, Base, Bijection, Flow, FlowLearner, Mask, Normal, Stack, to_points, to_rows,
     },
     nn::optim::{AdamConfig, Schedule},
     plot::Planes,
@@ -17,7 +17,7 @@ type D2 = Const<2>;
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let device = Cpu::seed_from_u64(lab.seed.0);
-    let side = |i: usize| if i.is_multiple_of(2) { Moves::Odd } else { Moves::Even };
+    let side = |i: usize| if i.is_multiple_of(2) { Mask::Odd } else { Mask::Even };
     let nice = (0..6).map(|i| AdditiveCoupling::<D2>::new(&device, Const, 64, side(i))).collect::<Result<_>>()?;
     walk(lab, "NICE", "flows-layers-nice", Stack::<AdditiveCoupling<D2>>::new(nice))?;
     let real = (0..6).map(|i| AffineCoupling::<D2>::new(&device, Const, 64, side(i))).collect::<Result<_>>()?;
@@ -29,10 +29,10 @@ where
     B: Bijection<D2, f32, Cpu> + TensorCollection<f32, Cpu>,
 {
     lab.say(title);
-    let rows = Oracle::Moons.sample(lab.scale.pick(3000, 20_000), lab.seed)?;
+    let rows = Oracle::Moons.sample(lab.budget.pick(3000, 20_000), lab.seed)?;
     let adam = AdamConfig { rate: Schedule::constant(2e-3), clip: Some(5.0), ..AdamConfig::default() };
     let mut learner = FlowLearner::new(&Cpu::default(), Flow::normal(stack), Const::<2>, &rows, None, adam)?;
-    train(&mut learner, &Plan::new(lab.scale.pick(40, 300), 128, lab.seed), &mut quiet)?;
+    train(&mut learner, &Plan::new(lab.budget.pick(40, 300), 128, lab.seed), &mut quiet)?;
     let model = learner.into_model();
     let layers = model.flow().bijection.layers();
     let frame = model.frame();

@@ -4,7 +4,7 @@ use crate::{
     Result,
     data::{Images, shipped},
     experiments::{Claim, Lab},
-    flows::{Bijection, Grid, ImageFlow, ImageLearner, Mint, Rows, Solver, mint_net},
+    flows::{Batch, Bijection, Grid, ImageFlow, ImageLearner, Mint, Solver, mint_net},
     nn::{load_params, optim::AdamConfig, params},
     plot::{Axis, Lines, Series, Table},
     random::Seed,
@@ -29,18 +29,18 @@ const STEPS: [f64; 5] = [0.1, 0.5, 1.0, 1.5, 1.9];
 const NEAR: f64 = 1e-6;
 
 /// A layer, and rows for it.
-type Learned = (Mint<usize, f64>, Rows<usize, f64, Cpu>);
+type Learned = (Mint<usize, f64>, Batch<usize, f64, Cpu>);
 
 /// The first layer of a MintNet that has learned digits, in double precision, and logits of digits that it has not seen.
 fn learned(lab: &Lab, seed: Seed) -> Result<Learned> {
     let images = shipped::digits()?;
     let part = |range: std::ops::Range<usize>| -> Images<1, 8, 8> { images.select(&range.collect::<Vec<_>>()) };
-    let (rows, test) = (part(0..lab.scale.pick(600, 1500)), part(1500..1532));
+    let (rows, test) = (part(0..lab.budget.pick(600, 1500)), part(1500..1532));
     let device = Cpu::seed_from_u64(seed.0);
     let model = ImageFlow::new(&device, mint_net(&device, DIGITS, 2, HIDDEN)?, 0.05, images.levels())?;
     let adam = AdamConfig { clip: Some(5.0), ..AdamConfig::default() };
     let mut learner = ImageLearner::new(model, &rows, None, adam, seed)?;
-    train(&mut learner, &Plan::new(lab.scale.pick(5, 30), 50, seed), &mut quiet)?;
+    train(&mut learner, &Plan::new(lab.budget.pick(5, 30), 50, seed), &mut quiet)?;
     let model = learner.into_model();
     let mut layer = Mint::new(&device, DIGITS.dims(), DIGITS, 3, HIDDEN, false)?;
     load_params(&mut layer, &params(&model.flow().bijection.0.layers()[0].0))?;
@@ -49,7 +49,7 @@ fn learned(lab: &Lab, seed: Seed) -> Result<Learned> {
 }
 
 /// The residual after every iteration, a geometric mean over the rows.
-fn residuals(layer: &Mint<usize, f64>, z: &Rows<usize, f64, Cpu>, step: f64, iterations: usize) -> Vec<f64> {
+fn residuals(layer: &Mint<usize, f64>, z: &Batch<usize, f64, Cpu>, step: f64, iterations: usize) -> Vec<f64> {
     let solved = layer.solve(z.clone(), &Solver { step, iterations, tolerance: 0.0 });
     let mean = |errors: &Vec<f64>| {
         let logs = errors.iter().map(|e| if e.is_nan() { f64::INFINITY } else { e.max(1e-16).ln() });
@@ -103,7 +103,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         exact.push(-6.0 - log_det_error(&layer, &x).max(1e-16).log10());
         let (z, mut rng) = (layer.forward(x.clone()).0, seed.stream("nearby", 0));
         let nearby = x.as_vec().into_iter().map(|x| x + NEAR * rng.sample::<f64, _>(StandardNormal)).collect();
-        let nearby: Rows<usize, f64, Cpu> = Cpu::default().tensor_from_vec(nearby, (z.shape().0, DIGITS.dims()));
+        let nearby: Batch<usize, f64, Cpu> = Cpu::default().tensor_from_vec(nearby, (z.shape().0, DIGITS.dims()));
         let mut worst = [f64::INFINITY; 2];
         for (step, converged) in STEPS.into_iter().zip(&mut converged) {
             let solver = Solver { step, iterations: 2000, tolerance: 1e-9 };
@@ -135,7 +135,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
 }
 
 /// The largest difference of the log-determinant from that of a numerical Jacobian, nats, of a few rows.
-fn log_det_error(layer: &Mint<usize, f64>, x: &Rows<usize, f64, Cpu>) -> f64 {
+fn log_det_error(layer: &Mint<usize, f64>, x: &Batch<usize, f64, Cpu>) -> f64 {
     let d = DIGITS.dims();
     let values = x.as_vec();
     let each = values.chunks_exact(d).take(4).map(|row| {

@@ -43,7 +43,7 @@ fn reach(oracle: Oracle) -> f64 {
 
 /// Training, validation and test rows.
 fn rows(lab: &Lab, oracle: Oracle, seed: Seed) -> Result<[Continuous; 3]> {
-    let train = lab.scale.pick(3000, 20_000);
+    let train = lab.budget.pick(3000, 20_000);
     Ok([
         oracle.sample(train, seed.child("train", 0))?,
         oracle.sample(train / 5, seed.child("valid", 0))?,

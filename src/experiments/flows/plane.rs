@@ -12,7 +12,7 @@ use crate::{
 };
 
 fn settings(lab: &Lab, kind: FlowKind) -> FitFlow {
-    let epochs = if kind == FlowKind::Gaussianization { lab.scale.pick(15, 100) } else { lab.scale.pick(40, 300) };
+    let epochs = if kind == FlowKind::Gaussianization { lab.budget.pick(15, 100) } else { lab.budget.pick(40, 300) };
     FitFlow { epochs, ..FitFlow::new(kind) }
 }
 
@@ -59,7 +59,7 @@ fn couplings(lab: &mut Lab) -> Result<()> {
         for oracle in Oracle::ALL {
             let [train, valid, test] = rows(lab, oracle, seed)?;
             let loss = |kind| -> Result<f64> {
-                let settings = FitFlow { epochs: lab.scale.pick(15, 300), ..FitFlow::new(kind) };
+                let settings = FitFlow { epochs: lab.budget.pick(15, 300), ..FitFlow::new(kind) };
                 Ok(-settings.fit(&train, Some(&valid), seed)?.0.evidence(&test)?.mean())
             };
             difference += (loss(FlowKind::Nice)? - loss(FlowKind::RealNvp)?) / Oracle::ALL.len() as f64;

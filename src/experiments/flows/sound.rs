@@ -37,7 +37,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     // What comes before is silence and the stroke; what comes after dies away.
     let (rows, test) = (part(400..3400)?.pieces(PIECE, 4)?, part(3400..4400)?.pieces(PIECE, 8)?);
     lab.say("a teacher of a sound");
-    let steps = lab.scale.pick(200, 4000);
+    let steps = lab.budget.pick(200, 4000);
     let flow = Flow::normal(waves(2, 16, lab.seed.child("teacher", 0))?);
     let mut learner = FlowLearner::new(&Cpu::default(), flow, PIECE, &rows, None, adam(steps))?;
     let epochs = steps.div_ceil(rows.len().div_ceil(32) as u64);

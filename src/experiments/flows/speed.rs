@@ -20,7 +20,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let images = shipped::digits()?;
     let pixels = images.pixels().iter().map(|p| f64::from(*p)).collect();
     let rows = Continuous::new((0..D).map(|i| format!("pixel {i}")).collect(), pixels)?.dequantised(lab.seed);
-    let steps = lab.scale.pick(600, 4000);
+    let steps = lab.budget.pick(600, 4000);
     let mut found = Vec::new();
     for i in 0..5 {
         lab.say(format!("a teacher of digits and its student, seed {i}"));

@@ -6,7 +6,7 @@ use crate::{
     evidence::{Evidence, Exact, Space},
     experiments::{Lab, published},
     flows::{FitFlow, FlowKind},
-    notebook::Scale,
+    notebook::Budget,
     plot::{Dots, Table},
     train::Fit,
 };
@@ -21,10 +21,10 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         found.push(("a normal distribution".into(), name, normal.mean(), normal.standard_error(), String::new()));
         let mut dots = Dots::new(&format!("Flows on {name}"), "nats a test row");
         dots = dots.with("normal", normal.mean(), normal.standard_error());
-        let kinds = FlowKind::ALL.into_iter().filter(|k| lab.scale == Scale::Full || is_quick(*k));
+        let kinds = FlowKind::ALL.into_iter().filter(|k| lab.budget == Budget::Full || is_quick(*k));
         for kind in kinds.collect::<Vec<_>>() {
             lab.say(format!("{}, {name}", kind.name()));
-            let settings = FitFlow { epochs: lab.scale.pick(30, 300), ..FitFlow::new(kind) };
+            let settings = FitFlow { epochs: lab.budget.pick(30, 300), ..FitFlow::new(kind) };
             let (flow, _) = settings.fit(&train, Some(&valid), lab.seed)?;
             let evidence = flow.evidence(&test)?;
             let (mean, error) = (evidence.mean(), evidence.standard_error());

@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     data::{self, Discrete, Schema, complete, fingerprint},
     evidence::{Evidence, Exact, Fingerprint, Space},
-    flows::{PerRow, Rows},
+    flows::{Batch, PerRow},
     nn::{Activation, Device, Perceptron, Real, Relu, ops::rowwise, optim::AdamConfig},
     random::Seed,
     train::{Clock, GradientLearner, Loss, Objective, Trained},
@@ -42,7 +42,7 @@ pub struct BernoulliMade<A = Relu, E: Dtype = f32, Dev: Storage<E> = Cpu> {
 }
 
 impl<A: Activation, E: Real, Dev: Device<E>> BernoulliMade<A, E, Dev> {
-    /// A network that begins anywhere, for rows of `dims` values.
+    /// A network that is randomly initialised, for rows of `dims` values.
     ///
     /// # Errors
     /// When a number is 0, or the device has no memory for it.
@@ -56,7 +56,7 @@ impl<A: Activation, E: Real, Dev: Device<E>> BernoulliMade<A, E, Dev> {
     }
 
     /// Log-probability of every row of zeros and ones, nats.
-    pub fn log_prob<T: Tape<E, Dev>>(&self, x: Rows<usize, E, Dev, T>) -> PerRow<E, Dev, T> {
+    pub fn log_prob<T: Tape<E, Dev>>(&self, x: Batch<usize, E, Dev, T>) -> PerRow<E, Dev, T> {
         let (dims, values) = (self.dims(), Arc::<[E]>::from(x.as_vec()));
         let again = values.clone();
         rowwise(
@@ -113,13 +113,13 @@ impl<A: Activation, Dev: Device<f32>> BernoulliMade<A, f32, Dev> {
         Discrete::new(Schema::uniform(&[dims], 2), values.into_iter().map(|x| x as u16).collect())
     }
 
-    fn tensor(&self, values: Vec<f32>) -> Rows<usize, f32, Dev> {
+    fn tensor(&self, values: Vec<f32>) -> Batch<usize, f32, Dev> {
         let rows = values.len() / self.dims();
         self.network.device().tensor_from_vec(values, (rows, self.dims()))
     }
 
     /// The rows with these indices.
-    fn read(&self, rows: &dyn data::Rows, which: &[usize]) -> Result<Rows<usize, f32, Dev>> {
+    fn read(&self, rows: &dyn data::Rows, which: &[usize]) -> Result<Batch<usize, f32, Dev>> {
         let (dims, values) = (self.dims(), complete(rows, which, self.dims())?);
         if let Some(at) = values.iter().position(|x| *x > 1.0) {
             let place = format!("row {}, variable {}", rows.number_of(which[at / dims]), at % dims);

@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     data::{Images, fingerprint},
     evidence::{Evidence, Exact, Space},
-    flows::{Bijection, Flow, Logit, bijection::Rows},
+    flows::{Bijection, Flow, Logit, bijection::Batch},
     nn::Device,
     random::Seed,
 };
@@ -66,7 +66,7 @@ where
     ///
     /// # Errors
     /// When the images have another number of levels.
-    pub fn logits(&self, images: &Images<C, H, W>, seed: Seed) -> Result<(Rows<usize, f32, Dev>, Vec<f64>)> {
+    pub fn logits(&self, images: &Images<C, H, W>, seed: Seed) -> Result<(Batch<usize, f32, Dev>, Vec<f64>)> {
         if images.levels() != self.levels {
             let (found, wanted) = (images.levels(), self.levels);
             return Err(Error::invalid(format!("images of {found} levels; the flow is of {wanted}")));
@@ -77,7 +77,7 @@ where
         let value =
             |p: &u8| ((f32::from(*p) + noise.random::<f32>()) / self.levels as f32).clamp(f32::EPSILON, below_one);
         let values = images.pixels().iter().map(value).collect();
-        let cube: Rows<usize, f32, Dev> = self.device.tensor_from_vec(values, (images.len(), C * H * W));
+        let cube: Batch<usize, f32, Dev> = self.device.tensor_from_vec(values, (images.len(), C * H * W));
         let (logits, log_det) = self.logit.forward(cube);
         let stretch = (C * H * W) as f64 * (self.levels as f64).ln();
         Ok((logits, log_det.as_vec().into_iter().map(|l| f64::from(l) - stretch).collect()))
@@ -119,7 +119,7 @@ where
     ///
     /// # Errors
     /// When there is no row, or a number is NaN.
-    pub fn images(&self, logits: &Rows<usize, f32, Dev>) -> Result<Images<C, H, W>> {
+    pub fn images(&self, logits: &Batch<usize, f32, Dev>) -> Result<Images<C, H, W>> {
         let values = self.logit.inverse(logits.clone()).0.as_vec();
         if let Some(i) = values.iter().position(|x| x.is_nan()) {
             return Err(Error::invalid(format!("image {}: a logit is NaN", i / (C * H * W))));

@@ -132,7 +132,7 @@ where
     ///
     /// # Errors
     /// As [`Self::evidence`].
-    pub fn standardised(&self, rows: &dyn Rows, which: &[usize]) -> Result<flows::Rows<D, f32, Dev>> {
+    pub fn standardised(&self, rows: &dyn Rows, which: &[usize]) -> Result<flows::Batch<D, f32, Dev>> {
         self.check(rows)?;
         let mut reals = Vec::new();
         rows.read_reals(which, &mut reals)?;

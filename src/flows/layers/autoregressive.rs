@@ -3,7 +3,7 @@
 use crate::{
     Result,
     flows::{
-        Affine, Bijection, FastForward, Moved, Rows, Transform,
+        Affine, Batch, Bijection, FastForward, Transform, WithLogDet,
         bijection::no_change,
         transform::{Direction, apply},
     },
@@ -58,7 +58,7 @@ pub struct Autoregressive<D, F, A = Relu, E: Dtype = f32, Dev: Storage<E> = Cpu>
 pub type Maf<D, A = Relu, E = f32, Dev = Cpu> = Autoregressive<D, Affine, A, E, Dev>;
 
 impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Autoregressive<D, F, A, E, Dev> {
-    /// A layer whose network begins anywhere.
+    /// A layer whose network is randomly initialised.
     ///
     /// # Errors
     /// When there are no coordinates or no hidden units, or the device has no memory for it.
@@ -85,7 +85,7 @@ fn on_host<E: Real, Dev: Device<E>>(layers: &[Layer<E, Dev>; 3]) -> [incremental
 impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Bijection<D, E, Dev>
     for Autoregressive<D, F, A, E, Dev>
 {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let params = self.network.forward(x.retaped::<T>());
         apply::<F, _, _, _, _>(x, params, None, Direction::Forward)
     }
@@ -94,7 +94,7 @@ impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Bijection<D, 
         self.network.check()
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let (z, tape) = z.contiguous().split_tape();
         let (rows, dims) = *z.shape();
         let d = dims.size();
@@ -110,10 +110,10 @@ impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Bijection<D, 
 
 /// The inverse by a pass of the network for each coordinate, with a tape through all of them.
 pub(crate) fn in_passes<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
-    z: &Rows<D, E, Dev>,
+    z: &Batch<D, E, Dev>,
     tape: T,
-    network: impl Fn(Rows<D, E, Dev, T>) -> Rows<usize, E, Dev, T>,
-) -> Moved<D, E, Dev, T> {
+    network: impl Fn(Batch<D, E, Dev, T>) -> Batch<usize, E, Dev, T>,
+) -> WithLogDet<D, E, Dev, T> {
     let (_, dims) = *z.shape();
     // Coordinates to come are zero.
     let mut x = z.device().zeros_like(z.shape()).put_tape(tape);

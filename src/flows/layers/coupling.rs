@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     flows::{
-        Bijection, FastForward, FastInverse, Moved, Rows, Scale, Shift, Transform, VolumePreserving,
+        Batch, Bijection, FastForward, FastInverse, Scale, Shift, Transform, VolumePreserving, WithLogDet,
         bijection::free,
         transform::{Direction, apply, apply_planar},
     },
@@ -20,7 +20,7 @@ use std::{marker::PhantomData, sync::Arc};
 
 mod image;
 
-pub use image::{ImageCoupling, ImageMoves};
+pub use image::{ImageCoupling, ImageMask};
 
 /// A coupling in which one network gives the coordinates that move the parameters of their transform `F`.
 ///
@@ -33,7 +33,7 @@ pub use image::{ImageCoupling, ImageMoves};
 #[derive(Clone, Debug)]
 pub struct Coupling<D, F, A = Relu, E: Dtype = f32, Dev: Storage<E> = Cpu> {
     network: Perceptron<A, E, Dev>,
-    moves: Tensor<(usize,), E, Dev>,
+    mask: Tensor<(usize,), E, Dev>,
     what: PhantomData<(D, F)>,
 }
 
@@ -61,13 +61,13 @@ pub struct AffineCoupling<D, E: Dtype = f32, Dev: Storage<E> = Cpu> {
     log_scale: Perceptron<Tanh, E, Dev>,
     shift: Perceptron<Relu, E, Dev>,
     /// 1 where a coordinate moves.
-    moves: Tensor<(usize,), E, Dev>,
+    mask: Tensor<(usize,), E, Dev>,
     what: PhantomData<D>,
 }
 
 /// Which coordinates a coupling moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moves {
+pub enum Mask {
     /// Those with even numbers.
     Even,
     /// Those with odd numbers.
@@ -78,7 +78,7 @@ pub enum Moves {
     Second,
 }
 
-impl Moves {
+impl Mask {
     /// Whether it moves this coordinate of `dims`.
     fn has(self, coordinate: usize, dims: usize) -> bool {
         match self {
@@ -91,7 +91,7 @@ impl Moves {
 
     fn tensor<E: Real, Dev: Plain<E>>(self, dims: usize, device: &Dev) -> Result<Tensor<(usize,), E, Dev>> {
         if dims < 2 {
-            return Err(Error::invalid(format!("a coupling of {dims} coordinates: one stays and one moves, at least")));
+            return Err(Error::invalid(format!("a coupling of {dims} coordinates: one stays and one mask, at least")));
         }
         let values = (0..dims).map(|i| if self.has(i, dims) { E::ONE } else { E::default() }).collect();
         device.try_tensor_from_vec(values, (dims,)).map_err(Error::invalid)
@@ -100,59 +100,59 @@ impl Moves {
 
 /// The coordinates that stay, the others zero.
 fn seen<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
-    x: &Rows<D, E, Dev, T>,
-    moves: &Tensor<(usize,), E, Dev>,
-) -> Rows<usize, E, Dev, T> {
+    x: &Batch<D, E, Dev, T>,
+    mask: &Tensor<(usize,), E, Dev>,
+) -> Batch<usize, E, Dev, T> {
     let x = free(x.retaped::<T>());
-    let stays = (moves.clone().negate() + E::ONE).broadcast_like::<_, Axis<0>>(&x);
+    let stays = (mask.clone().negate() + E::ONE).broadcast_like::<_, Axis<0>>(&x);
     x * stays
 }
 
 /// Refuses a mask under which nothing stays or nothing moves, or a coordinate does so in part.
-fn check<E: Real, Dev: Device<E>>(moves: &Tensor<(usize,), E, Dev>) -> Result<()> {
-    let moves: Vec<f64> = Dev::elements(moves).iter().map(|m| m.wide()).collect();
-    match moves.iter().all(|m| *m == 0.0 || *m == 1.0) && moves.contains(&0.0) && moves.contains(&1.0) {
+fn check<E: Real, Dev: Device<E>>(mask: &Tensor<(usize,), E, Dev>) -> Result<()> {
+    let mask: Vec<f64> = Dev::elements(mask).iter().map(|m| m.wide()).collect();
+    match mask.iter().all(|m| *m == 0.0 || *m == 1.0) && mask.contains(&0.0) && mask.contains(&1.0) {
         true => Ok(()),
         false => Err(Error::invalid("a coupling whose mask is not of zeros and ones, some of each")),
     }
 }
 
 /// Which coordinates move.
-fn moving<E: Real, Dev: Device<E>>(moves: &Tensor<(usize,), E, Dev>) -> Arc<[bool]> {
-    Dev::elements(moves).iter().map(|m| *m != E::default()).collect()
+fn moving<E: Real, Dev: Device<E>>(mask: &Tensor<(usize,), E, Dev>) -> Arc<[bool]> {
+    Dev::elements(mask).iter().map(|m| *m != E::default()).collect()
 }
 
 impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Coupling<D, F, A, E, Dev> {
-    /// A coupling that begins anywhere.
+    /// A coupling that is randomly initialised.
     ///
     /// # Errors
     /// When there are fewer than 2 coordinates or no hidden units, or the device has no memory for it.
-    pub fn new(device: &Dev, dims: D, hidden: usize, moves: Moves) -> Result<Self> {
+    pub fn new(device: &Dev, dims: D, hidden: usize, mask: Mask) -> Result<Self> {
         let d = dims.size();
         Ok(Self {
-            moves: moves.tensor(d, device)?,
+            mask: mask.tensor(d, device)?,
             network: Perceptron::dense(device, d, hidden, d * F::WIDTH)?,
             what: PhantomData,
         })
     }
 
-    fn apply<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>, direction: Direction) -> Moved<D, E, Dev, T> {
+    fn apply<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>, direction: Direction) -> WithLogDet<D, E, Dev, T> {
         // What stays is the same on both sides.
-        let params = self.network.forward(seen(&x, &self.moves));
-        apply::<F, _, _, _, _>(x, params, Some(moving::<E, Dev>(&self.moves)), direction)
+        let params = self.network.forward(seen(&x, &self.mask));
+        apply::<F, _, _, _, _>(x, params, Some(moving::<E, Dev>(&self.mask)), direction)
     }
 }
 
 impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Coupling<D, F, A, E, Dev> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.apply(x, Direction::Forward)
     }
 
     fn check(&self) -> Result<()> {
-        check::<E, Dev>(&self.moves)
+        check::<E, Dev>(&self.mask)
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.apply(z, Direction::Inverse)
     }
 }
@@ -168,47 +168,47 @@ impl<D, F, A: Activation, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for 
         visitor.visit_fields(
             (
                 Self::module("network", |s| &s.network, |s| &mut s.network),
-                Self::tensor("moves", |s| &s.moves, |s| &mut s.moves, any_shape(false)),
+                Self::tensor("mask", |s| &s.mask, |s| &mut s.mask, any_shape(false)),
             ),
-            |(network, moves)| Coupling { network, moves, what: PhantomData },
+            |(network, mask)| Coupling { network, mask, what: PhantomData },
         )
     }
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> AffineCoupling<D, E, Dev> {
-    /// A coupling that begins anywhere.
+    /// A coupling that is randomly initialised.
     ///
     /// # Errors
     /// When there are fewer than 2 coordinates or no hidden units, or the device has no memory for it.
-    pub fn new(device: &Dev, dims: D, hidden: usize, moves: Moves) -> Result<Self> {
+    pub fn new(device: &Dev, dims: D, hidden: usize, mask: Mask) -> Result<Self> {
         let d = dims.size();
         Ok(Self {
-            moves: moves.tensor(d, device)?,
+            mask: mask.tensor(d, device)?,
             log_scale: Perceptron::dense(device, d, hidden, d)?,
             shift: Perceptron::dense(device, d, hidden, d)?,
             what: PhantomData,
         })
     }
 
-    fn apply<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>, direction: Direction) -> Moved<D, E, Dev, T> {
+    fn apply<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>, direction: Direction) -> WithLogDet<D, E, Dev, T> {
         // What stays is the same on both sides.
-        let seen = seen(&x, &self.moves);
+        let seen = seen(&x, &self.mask);
         let log_scale = self.log_scale.forward(seen.retaped::<T>());
         let params = (log_scale, self.shift.forward(seen)).concat_along(Axis::<1>);
-        apply_planar::<Scale, _, _, _, _>(x, params, Some(moving::<E, Dev>(&self.moves)), direction)
+        apply_planar::<Scale, _, _, _, _>(x, params, Some(moving::<E, Dev>(&self.mask)), direction)
     }
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for AffineCoupling<D, E, Dev> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.apply(x, Direction::Forward)
     }
 
     fn check(&self) -> Result<()> {
-        check::<E, Dev>(&self.moves)
+        check::<E, Dev>(&self.mask)
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.apply(z, Direction::Inverse)
     }
 }
@@ -224,9 +224,9 @@ impl<D, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for AffineCoupling<D, 
             (
                 Self::module("log_scale", |s| &s.log_scale, |s| &mut s.log_scale),
                 Self::module("shift", |s| &s.shift, |s| &mut s.shift),
-                Self::tensor("moves", |s| &s.moves, |s| &mut s.moves, any_shape(false)),
+                Self::tensor("mask", |s| &s.mask, |s| &mut s.mask, any_shape(false)),
             ),
-            |(log_scale, shift, moves)| AffineCoupling { log_scale, shift, moves, what: PhantomData },
+            |(log_scale, shift, mask)| AffineCoupling { log_scale, shift, mask, what: PhantomData },
         )
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     flows::{
-        Bijection, FastForward, FastInverse, Moved, Phase, Rows, Scale, Stretch, Transform,
+        Batch, Bijection, FastForward, FastInverse, Phase, Scale, Stretch, Transform, WithLogDet,
         transform::{Direction, apply},
     },
     nn::{Device, Real, any_shape},
@@ -64,15 +64,15 @@ impl<D: Dim, F: Transform, E: Real, Dev: Device<E>> Elementwise<D, F, E, Dev> {
 }
 
 impl<D: Dim, F: Transform, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Elementwise<D, F, E, Dev> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         apply::<F, _, _, _, _>(x, self.params.retaped::<T>(), None, Direction::Forward)
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         apply::<F, _, _, _, _>(z, self.params.retaped::<T>(), None, Direction::Inverse)
     }
 
-    fn adapt(&mut self, x: Rows<D, E, Dev>, phase: Phase) -> Rows<D, E, Dev> {
+    fn adapt(&mut self, x: Batch<D, E, Dev>, phase: Phase) -> Batch<D, E, Dev> {
         let (rows, d) = (x.shape().0, x.shape().1.size());
         if phase == Phase::Start && rows > 0 {
             let values = x.as_vec();

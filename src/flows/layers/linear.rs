@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     flows::{
-        Bijection, FastForward, FastInverse, Moved, PerRow, Phase, Rows, VolumePreserving,
+        Batch, Bijection, FastForward, FastInverse, PerRow, Phase, VolumePreserving, WithLogDet,
         bijection::{free, no_change, typed},
     },
     nn::{Device, Real, any_shape},
@@ -132,19 +132,19 @@ impl<D: Dim, E: Real, Dev: Device<E>> Lu<D, E, Dev> {
 
 /// `M` times every row.
 fn rotated<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
-    x: Rows<D, E, Dev, T>,
+    x: Batch<D, E, Dev, T>,
     matrix: Square<E, Dev, T>,
-) -> Rows<D, E, Dev, T> {
+) -> Batch<D, E, Dev, T> {
     typed(free(x).matmul(matrix.permute::<_, Axes2<1, 0>>()))
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Lu<D, E, Dev> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let rows = x.shape().0;
         (rotated(x, self.matrix()), self.log_det(rows))
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let rows = z.shape().0;
         (rotated(z, self.inverse_matrix()), self.log_det(rows).negate())
     }
@@ -216,12 +216,12 @@ impl<D: Dim, E: Real, Dev: Device<E>> Householder<D, E, Dev> {
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Householder<D, E, Dev> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let zeros = no_change(&x);
         (rotated(x, self.matrix()), zeros)
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let zeros = no_change(&z);
         (rotated(z, self.matrix().permute::<_, Axes2<1, 0>>()), zeros)
     }
@@ -288,12 +288,12 @@ fn by_rows<E: Real>(matrix: &DMatrix<f64>) -> Vec<E> {
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Rotation<D, E, Dev> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let zeros = no_change(&x);
         (rotated(x, self.matrix.retaped()), zeros)
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let zeros = no_change(&z);
         (rotated(z, self.matrix.retaped::<T>().permute::<_, Axes2<1, 0>>()), zeros)
     }
@@ -309,7 +309,7 @@ impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Rotation<D, E, De
         }
     }
 
-    fn adapt(&mut self, x: Rows<D, E, Dev>, phase: Phase) -> Rows<D, E, Dev> {
+    fn adapt(&mut self, x: Batch<D, E, Dev>, phase: Phase) -> Batch<D, E, Dev> {
         let (rows, d) = (x.shape().0, x.shape().1.size());
         if phase == Phase::Start && self.principal == 1 && rows > 1 {
             let values: Vec<f64> = x.as_vec().into_iter().map(Real::wide).collect();

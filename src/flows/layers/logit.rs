@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     flows::{
-        Bijection, FastForward, FastInverse, Moved, Rows, Transform,
+        Batch, Bijection, FastForward, FastInverse, Transform, WithLogDet,
         transform::{Direction, apply},
     },
     nn::{Device, Real},
@@ -55,9 +55,9 @@ impl Logit {
 
     fn apply<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
         &self,
-        x: Rows<D, E, Dev, T>,
+        x: Batch<D, E, Dev, T>,
         direction: Direction,
-    ) -> Moved<D, E, Dev, T> {
+    ) -> WithLogDet<D, E, Dev, T> {
         let width = x.shape().1.size();
         let lambdas = x.device().tensor_from_vec(vec![E::of(self.lambda); width], (1, width));
         apply::<Curve, _, _, _, _>(x, lambdas.retaped::<T>(), None, direction)
@@ -99,11 +99,11 @@ impl Transform for Curve {
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Logit {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.apply(x, Direction::Forward)
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, y: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, y: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.apply(y, Direction::Inverse)
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     flows::{
-        Bijection, FastForward, Grid, Moved, Rows,
+        Batch, Bijection, FastForward, Grid, WithLogDet,
         bijection::{free, typed},
     },
     nn::{
@@ -189,11 +189,15 @@ impl<D: Dim, E: Real, Dev: Device<E>> Mint<D, E, Dev> {
     }
 
     /// `z` and the diagonal of the Jacobian, whose tapes belong together.
-    fn run<T: Tape<E, Dev>>(&self, masked: &Masked<E, Dev>, x: Rows<usize, E, Dev, T>) -> [Rows<usize, E, Dev, T>; 2] {
+    fn run<T: Tape<E, Dev>>(
+        &self,
+        masked: &Masked<E, Dev>,
+        x: Batch<usize, E, Dev, T>,
+    ) -> [Batch<usize, E, Dev, T>; 2] {
         let (device, layout) = (self.log_scale.device(), &self.layout);
         let (rows, channels, kernel) = (x.shape().0, layout.channels(), layout.kernel);
         let convolve =
-            |l: usize, kernel: usize, x: Rows<usize, E, Dev, T>, w: &Matrix<E, Dev>, b: &Tensor<(usize,), E, Dev>| {
+            |l: usize, kernel: usize, x: Batch<usize, E, Dev, T>, w: &Matrix<E, Dev>, b: &Tensor<(usize,), E, Dev>| {
                 let shape = (rows, channels[l + 1] * layout.grid.pixels());
                 if layout.grid.pixels() == 1 && kernel == 1 {
                     // On a single pixel it is a product of matrices, for all rows at once.
@@ -217,13 +221,13 @@ impl<D: Dim, E: Real, Dev: Device<E>> Mint<D, E, Dev> {
 }
 
 /// `x` above 0, and `eˣ − 1` below.
-fn elu<E: Real, Dev: Device<E>, T: Tape<E, Dev>>(x: Rows<usize, E, Dev, T>) -> Rows<usize, E, Dev, T> {
+fn elu<E: Real, Dev: Device<E>, T: Tape<E, Dev>>(x: Batch<usize, E, Dev, T>) -> Batch<usize, E, Dev, T> {
     let value = |x: E| if x > E::default() { x } else { x.exp() - E::ONE };
     pointwise(x, value, slope)
 }
 
 /// The slope of [`elu`].
-fn elu_slope<E: Real, Dev: Device<E>, T: Tape<E, Dev>>(x: Rows<usize, E, Dev, T>) -> Rows<usize, E, Dev, T> {
+fn elu_slope<E: Real, Dev: Device<E>, T: Tape<E, Dev>>(x: Batch<usize, E, Dev, T>) -> Batch<usize, E, Dev, T> {
     pointwise(x, slope, |x: E| if x > E::default() { E::default() } else { x.exp() })
 }
 
@@ -233,14 +237,14 @@ fn slope<E: Real>(x: E) -> E {
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Mint<D, E, Dev> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let (masked, tape) = self.masked::<T>();
         let [z, diagonal] = self.run(&masked, free(x));
         let (log_det, own) = diagonal.ln().sum::<_, Axis<1>>().split_tape();
         (typed(z), log_det.put_tape(own.merge(tape)))
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let (z, tape) = free(z).split_tape();
         let (masked, own) = self.masked::<T>();
         let (mut x, mut tape) = (self.found(&z), tape.merge(own));

@@ -13,7 +13,7 @@ mod triangular;
 mod wave;
 
 pub use autoregressive::{Autoregressive, Conditional, ConditionalAutoregressive, Given, Maf};
-pub use coupling::{AdditiveCoupling, AffineCoupling, Coupling, ImageCoupling, ImageMoves, Moves};
+pub use coupling::{AdditiveCoupling, AffineCoupling, Coupling, ImageCoupling, ImageMask, Mask};
 pub use elementwise::{ActNorm, Elementwise, Rescale};
 pub use linear::{Householder, Lu, Rotation};
 pub use logit::Logit;

@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     flows::{
-        Bijection, FastForward, FastInverse, Moved, Phase, Rows,
+        Batch, Bijection, FastForward, FastInverse, Phase, WithLogDet,
         bijection::{free, typed},
     },
     math::mean_and_deviation,
@@ -55,7 +55,7 @@ impl<D: Dim, E: Real, Dev: Device<E>> BatchNorm<D, E, Dev> {
     }
 
     /// Mean and variance to be used for these rows.
-    fn statistics<T: Tape<E, Dev>>(&self, x: &Rows<usize, E, Dev, T>) -> [Tensor<(usize,), E, Dev, T>; 2] {
+    fn statistics<T: Tape<E, Dev>>(&self, x: &Batch<usize, E, Dev, T>) -> [Tensor<(usize,), E, Dev, T>; 2] {
         if self.learning == 0 {
             return [self.mean.retaped(), self.variance.retaped()];
         }
@@ -66,7 +66,7 @@ impl<D: Dim, E: Real, Dev: Device<E>> BatchNorm<D, E, Dev> {
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for BatchNorm<D, E, Dev> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let x = free(x);
         let (rows, shape) = ((x.shape().0,), *x.shape());
         let [mean, variance] = self.statistics(&x);
@@ -77,7 +77,7 @@ impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for BatchNorm<D, E, D
         (typed(scaled + self.shift.retaped::<T>().broadcast_like::<_, Axis<0>>(&shape)), log_det)
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let z = free(z);
         let (rows, shape) = ((z.shape().0,), *z.shape());
         let back = (self.variance.retaped::<T>() + E::of(EPSILON)).ln() * E::of(0.5) - self.log_gain.retaped::<T>();
@@ -87,7 +87,7 @@ impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for BatchNorm<D, E, D
         (typed(scaled + self.mean.retaped::<T>().broadcast_like::<_, Axis<0>>(&shape)), log_det)
     }
 
-    fn adapt(&mut self, x: Rows<D, E, Dev>, phase: Phase) -> Rows<D, E, Dev> {
+    fn adapt(&mut self, x: Batch<D, E, Dev>, phase: Phase) -> Batch<D, E, Dev> {
         self.learning = usize::from(phase != Phase::Settle);
         let (rows, d) = (x.shape().0, x.shape().1.size());
         if phase == Phase::Settle && rows > 0 {

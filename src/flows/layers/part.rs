@@ -1,7 +1,7 @@
 //! Bijections of a part of the coordinates.
 
 use crate::flows::{
-    Bijection, FastForward, FastInverse, Moved, Phase, Rows, VolumePreserving,
+    Batch, Bijection, FastForward, FastInverse, Phase, VolumePreserving, WithLogDet,
     bijection::{free, typed},
 };
 use crate::nn::{Device, Real, ops::columns};
@@ -36,9 +36,9 @@ impl<B> First<B> {
     /// What `f` makes of the first coordinates, and the others.
     fn apply<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>, R>(
         dims: usize,
-        x: Rows<D, E, Dev, T>,
-        f: impl FnOnce(Rows<usize, E, Dev, T>) -> (Rows<usize, E, Dev, T>, R),
-    ) -> (Rows<D, E, Dev, T>, R) {
+        x: Batch<D, E, Dev, T>,
+        f: impl FnOnce(Batch<usize, E, Dev, T>) -> (Batch<usize, E, Dev, T>, R),
+    ) -> (Batch<D, E, Dev, T>, R) {
         let x = free(x);
         let width = x.shape().1;
         assert!(0 < dims && dims <= width, "the first {dims} of {width} coordinates");
@@ -53,15 +53,15 @@ impl<B> First<B> {
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>, B: Bijection<usize, E, Dev>> Bijection<D, E, Dev> for First<B> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         Self::apply(self.dims, x, |x| self.inner.forward(x))
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         Self::apply(self.dims, z, |z| self.inner.inverse(z))
     }
 
-    fn adapt(&mut self, x: Rows<D, E, Dev>, phase: Phase) -> Rows<D, E, Dev> {
+    fn adapt(&mut self, x: Batch<D, E, Dev>, phase: Phase) -> Batch<D, E, Dev> {
         Self::apply(self.dims, x, |x| (self.inner.adapt(x, phase), ())).0
     }
 
@@ -94,8 +94,8 @@ impl<B> Blocks<B> {
     /// Every block as a row.
     fn blocks<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
         dims: usize,
-        x: Rows<D, E, Dev, T>,
-    ) -> (Rows<usize, E, Dev, T>, (usize, usize)) {
+        x: Batch<D, E, Dev, T>,
+    ) -> (Batch<usize, E, Dev, T>, (usize, usize)) {
         let x = free(x);
         let shape = *x.shape();
         assert!(dims > 0 && shape.1.is_multiple_of(dims), "blocks of {dims} of {} coordinates", shape.1);
@@ -104,9 +104,9 @@ impl<B> Blocks<B> {
 
     fn apply<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
         &self,
-        x: Rows<D, E, Dev, T>,
-        f: impl FnOnce(&B, Rows<usize, E, Dev, T>) -> Moved<usize, E, Dev, T>,
-    ) -> Moved<D, E, Dev, T> {
+        x: Batch<D, E, Dev, T>,
+        f: impl FnOnce(&B, Batch<usize, E, Dev, T>) -> WithLogDet<usize, E, Dev, T>,
+    ) -> WithLogDet<D, E, Dev, T> {
         let (x, (rows, width)) = Self::blocks(self.dims, x);
         let (z, log_det) = f(&self.inner, x);
         let log_det = log_det.reshape_like(&(rows, width / self.dims)).sum::<_, Axis<1>>();
@@ -115,15 +115,15 @@ impl<B> Blocks<B> {
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>, B: Bijection<usize, E, Dev>> Bijection<D, E, Dev> for Blocks<B> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.apply(x, B::forward)
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.apply(z, B::inverse)
     }
 
-    fn adapt(&mut self, x: Rows<D, E, Dev>, phase: Phase) -> Rows<D, E, Dev> {
+    fn adapt(&mut self, x: Batch<D, E, Dev>, phase: Phase) -> Batch<D, E, Dev> {
         let (x, shape) = Self::blocks(self.dims, x);
         typed(self.inner.adapt(x, phase).reshape_like(&shape))
     }

@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     flows::{
-        Bijection, FastForward, FastInverse, Grid, Moved, Rows, VolumePreserving,
+        Batch, Bijection, FastForward, FastInverse, Grid, VolumePreserving, WithLogDet,
         bijection::{free, no_change, typed},
     },
     nn::{Device, Real, any_shape, ops::columns},
@@ -101,12 +101,12 @@ impl<D: Dim, E: Real, Dev: Device<E>> Permute<D, E, Dev> {
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Permute<D, E, Dev> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let zeros = no_change(&x);
         (typed(columns(free(x), self.order().into())), zeros)
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let (zeros, order) = (no_change(&z), self.order());
         let mut back = vec![0; order.len()];
         order.into_iter().enumerate().for_each(|(to, from)| back[from] = to);

@@ -1,7 +1,7 @@
 //! What is known of each coordinate given those before it.
 
 use crate::flows::{
-    Affine, Autoregressive, Bijection, Bounded, Gated, Rows, Scale, Shift, Stack, Stretch, Transform,
+    Affine, Autoregressive, Batch, Bijection, Bounded, Gated, Scale, Shift, Stack, Stretch, Transform,
     transform::{Direction, apply},
 };
 use crate::nn::{Activation, Device, Real};
@@ -21,7 +21,7 @@ impl Linear for Shift {}
 impl Linear for Stretch {}
 
 /// Rows, and the logarithm of the slope of each coordinate.
-pub(crate) type Each<E, Dev, T> = (Rows<usize, E, Dev, T>, Rows<usize, E, Dev, T>);
+pub(crate) type Each<E, Dev, T> = (Batch<usize, E, Dev, T>, Batch<usize, E, Dev, T>);
 
 /// A bijection under which each coordinate is affine in itself, given the coordinates before it.
 ///
@@ -32,13 +32,13 @@ pub(crate) type Each<E, Dev, T> = (Rows<usize, E, Dev, T>, Rows<usize, E, Dev, T
 /// So are stacks of such layers that keep the order of the coordinates: if `xᵢ` alone moves by `δ`, `zᵢ` moves by `aᵢ δ`.
 pub trait AffineInOrder<D: Dim, E: Real, Dev: Device<E>>: Bijection<D, E, Dev> {
     /// `z`, and `log aᵢ` of every coordinate of every row. The two share a history, as in [`Bijection::forward`].
-    fn forward_each<T: Tape<E, Dev>>(&self, x: Rows<usize, E, Dev, T>) -> Each<E, Dev, T>;
+    fn forward_each<T: Tape<E, Dev>>(&self, x: Batch<usize, E, Dev, T>) -> Each<E, Dev, T>;
 }
 
 /// Each coordinate by its transform, whose parameters lie one coordinate after the other.
 pub(crate) fn each<F: Transform, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
-    x: Rows<usize, E, Dev, T>,
-    params: Rows<usize, E, Dev, T>,
+    x: Batch<usize, E, Dev, T>,
+    params: Batch<usize, E, Dev, T>,
 ) -> Each<E, Dev, T> {
     let (rows, d) = *x.shape();
     let params = params.reshape_like(&(rows * d, F::WIDTH));
@@ -49,14 +49,14 @@ pub(crate) fn each<F: Transform, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
 impl<D: Dim, F: Linear, A: Activation, E: Real, Dev: Device<E>> AffineInOrder<D, E, Dev>
     for Autoregressive<D, F, A, E, Dev>
 {
-    fn forward_each<T: Tape<E, Dev>>(&self, x: Rows<usize, E, Dev, T>) -> Each<E, Dev, T> {
+    fn forward_each<T: Tape<E, Dev>>(&self, x: Batch<usize, E, Dev, T>) -> Each<E, Dev, T> {
         let params = self.network().forward(x.retaped::<T>());
         each::<F, _, _, _>(x, params)
     }
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>, B: AffineInOrder<D, E, Dev>> AffineInOrder<D, E, Dev> for Stack<B> {
-    fn forward_each<T: Tape<E, Dev>>(&self, x: Rows<usize, E, Dev, T>) -> Each<E, Dev, T> {
+    fn forward_each<T: Tape<E, Dev>>(&self, x: Batch<usize, E, Dev, T>) -> Each<E, Dev, T> {
         let start = x.device().zeros_like(x.shape()).retaped::<T>();
         self.layers().iter().fold((x, start), |(x, total), layer| {
             let (z, log) = layer.forward_each(x);

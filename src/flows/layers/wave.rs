@@ -3,7 +3,7 @@
 use crate::{
     Result,
     flows::{
-        Affine, AffineInOrder, Bijection, FastForward, Linear, Moved, Rows, Transform,
+        Affine, AffineInOrder, Batch, Bijection, FastForward, Linear, Transform, WithLogDet,
         bijection::{free, typed},
         layers::autoregressive::in_passes,
         layers::triangular::{Each, each},
@@ -36,7 +36,7 @@ pub struct Wave<D, F = Affine, E: Dtype = f32, Dev: Storage<E> = Cpu> {
 }
 
 impl<D: Dim, F: Transform, E: Real, Dev: Device<E>> Wave<D, F, E, Dev> {
-    /// A layer whose network begins anywhere, with `layers` gates `hidden` channels wide.
+    /// A layer whose network is randomly initialised, with `layers` gates `hidden` channels wide.
     ///
     /// # Errors
     /// When a size is 0, or the device has no memory for it.
@@ -50,9 +50,9 @@ impl<D: Dim, F: Transform, E: Real, Dev: Device<E>> Wave<D, F, E, Dev> {
     }
 
     /// Parameters of every moment, one moment after the other.
-    fn params<T: Tape<E, Dev>>(&self, x: Rows<usize, E, Dev, T>) -> Rows<usize, E, Dev, T> {
+    fn params<T: Tape<E, Dev>>(&self, x: Batch<usize, E, Dev, T>) -> Batch<usize, E, Dev, T> {
         let (rows, moments) = *x.shape();
-        let zeros: Rows<usize, E, Dev> = x.device().zeros_like(&(rows, 1));
+        let zeros: Batch<usize, E, Dev> = x.device().zeros_like(&(rows, 1));
         let before = if moments > 1 {
             (zeros.retaped::<T>(), columns(x, (0..moments - 1).collect())).concat_along(Axis::<1>)
         } else {
@@ -64,14 +64,14 @@ impl<D: Dim, F: Transform, E: Real, Dev: Device<E>> Wave<D, F, E, Dev> {
 }
 
 impl<D: Dim, F: Transform, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Wave<D, F, E, Dev> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let x = free(x);
         let params = self.params(x.retaped::<T>());
         let (z, log) = each::<F, _, _, _>(x, params);
         (typed(z), log.sum::<_, Axis<1>>())
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         let (z, tape) = free(z.contiguous()).split_tape();
         if T::OWNS_TAPE {
             let (x, log_det) = in_passes::<F, _, _, _, _>(&z, tape, |x| self.params(x));
@@ -95,7 +95,7 @@ impl<D: Dim, F: Transform, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Wav
 }
 
 impl<D: Dim, F: Linear, E: Real, Dev: Device<E>> AffineInOrder<D, E, Dev> for Wave<D, F, E, Dev> {
-    fn forward_each<T: Tape<E, Dev>>(&self, x: Rows<usize, E, Dev, T>) -> Each<E, Dev, T> {
+    fn forward_each<T: Tape<E, Dev>>(&self, x: Batch<usize, E, Dev, T>) -> Each<E, Dev, T> {
         let params = self.params(x.retaped::<T>());
         each::<F, _, _, _>(x, params)
     }

@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     flows::{
         AffineCoupling, Autoregressive, BatchNorm, Bijection, Bounded, Coupling, Elementwise, Grid, Householder,
-        Logistic, Lu, Mint, Mixture, Moves, Normal, Permute, Rescale, Rotation, Shift, Spline, Stack, Transform,
+        Logistic, Lu, Mask, Mint, Mixture, Normal, Permute, Rescale, Rotation, Shift, Spline, Stack, Transform,
     },
     random::Seed,
 };
@@ -144,7 +144,7 @@ impl Spec {
             d: usize,
             hidden: usize,
         ) -> Result<(Coupling<usize, F>, Coupling<usize, F>)> {
-            Ok((Coupling::new(device, d, hidden, Moves::Odd)?, Coupling::new(device, d, hidden, Moves::Even)?))
+            Ok((Coupling::new(device, d, hidden, Mask::Odd)?, Coupling::new(device, d, hidden, Mask::Even)?))
         }
         match kind {
             FlowKind::Made => to.with(autoregressive::<Bounded>(device, d, hidden)?),
@@ -157,8 +157,8 @@ impl Spec {
                 to.with((stack(layers, |_| pair::<Shift>(device, d, hidden))?, Rescale::<usize>::new(device, d)?))
             }
             FlowKind::RealNvp => to.with(stack(layers, |_| {
-                let coupling = |moves| AffineCoupling::new(device, d, hidden, moves);
-                Ok((coupling(Moves::Odd)?, norm()?, coupling(Moves::Even)?, norm()?))
+                let coupling = |mask| AffineCoupling::new(device, d, hidden, mask);
+                Ok((coupling(Mask::Odd)?, norm()?, coupling(Mask::Even)?, norm()?))
             })?),
             FlowKind::Spline => {
                 to.with(stack(layers, |i| Ok((linear(i)?, autoregressive::<Spline<8, 3>>(device, d, hidden)?)))?)

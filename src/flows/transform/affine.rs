@@ -40,7 +40,7 @@ pub struct Scale;
 /// `g` is one number a channel. Source: the code of Dinh, Sohl-Dickstein and Bengio 2017, but for the order of shift and scale,
 /// which is that of the paper's eq. 7.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Tamed;
+pub struct TanhScale;
 
 /// NICE's rescaling, of `p = (d)`.
 ///
@@ -151,7 +151,7 @@ impl Transform for Scale {
     }
 }
 
-impl Tamed {
+impl TanhScale {
     /// `p` of [`Scale`], and `tanh a`.
     #[inline(always)]
     fn scale<E: Real>(p: &[E]) -> ([E; 2], E) {
@@ -160,7 +160,7 @@ impl Tamed {
     }
 }
 
-impl Transform for Tamed {
+impl Transform for TanhScale {
     const WIDTH: usize = 3;
 
     #[inline(always)]

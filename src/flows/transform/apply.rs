@@ -4,7 +4,7 @@
 
 use super::Transform;
 use crate::{
-    flows::{Moved, Rows},
+    flows::{Batch, WithLogDet},
     nn::{Device, Real},
     simd::vectorised,
 };
@@ -37,31 +37,31 @@ const SMALL: usize = 1 << 12;
 /// Parameters: one row for each row of `x`, or a single one for all; a row holds `WIDTH` numbers for each coordinate in turn.
 /// Of the two results the first has the tape.
 pub(in crate::flows) fn apply<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
-    x: Rows<D, E, Dev, T>,
+    x: Batch<D, E, Dev, T>,
     params: Params<E, Dev, T>,
-    moves: Option<Arc<[bool]>>,
+    mask: Option<Arc<[bool]>>,
     direction: Direction,
-) -> Moved<D, E, Dev, T> {
-    run::<F, D, E, Dev, T>(x, params, moves, direction, false)
+) -> WithLogDet<D, E, Dev, T> {
+    run::<F, D, E, Dev, T>(x, params, mask, direction, false)
 }
 
 /// As [`apply`], with the first parameters of all coordinates first, then all second ones: channel after channel.
 pub(in crate::flows) fn apply_planar<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
-    x: Rows<D, E, Dev, T>,
+    x: Batch<D, E, Dev, T>,
     params: Params<E, Dev, T>,
-    moves: Option<Arc<[bool]>>,
+    mask: Option<Arc<[bool]>>,
     direction: Direction,
-) -> Moved<D, E, Dev, T> {
-    run::<F, D, E, Dev, T>(x, params, moves, direction, true)
+) -> WithLogDet<D, E, Dev, T> {
+    run::<F, D, E, Dev, T>(x, params, mask, direction, true)
 }
 
 fn run<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
-    x: Rows<D, E, Dev, T>,
+    x: Batch<D, E, Dev, T>,
     params: Params<E, Dev, T>,
-    moves: Option<Arc<[bool]>>,
+    mask: Option<Arc<[bool]>>,
     direction: Direction,
     planar: bool,
-) -> Moved<D, E, Dev, T> {
+) -> WithLogDet<D, E, Dev, T> {
     let (x, tape) = x.contiguous().split_tape();
     let (params, params_tape) = params.contiguous().split_tape();
     let mut tape = tape.merge(params_tape);
@@ -70,7 +70,7 @@ fn run<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
     let d = dims.size();
     assert!(width == d * F::WIDTH && (given == rows || given == 1), "{given} × {width} parameters of {rows} × {d}");
     let shared = given == 1;
-    let kernel = Kernel { d, shared, planar, moves, direction };
+    let kernel = Applied { d, shared, planar, mask, direction };
 
     let mut out = Dev::elements(&x).into_owned();
     let mut log_det = vec![E::default(); rows];
@@ -122,21 +122,21 @@ fn run<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
 
 /// `z = ε e^s + t` and `Σ s` of every row of noise, with `(s, t)` for each coordinate in turn.
 pub(crate) fn reparameterised<E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
-    noise: Rows<usize, E, Dev, T>,
+    noise: Batch<usize, E, Dev, T>,
     params: Params<E, Dev, T>,
-) -> Moved<usize, E, Dev, T> {
+) -> WithLogDet<usize, E, Dev, T> {
     apply::<super::Scale, _, _, _, _>(noise, params, None, Direction::Forward)
 }
 
-struct Kernel {
+struct Applied {
     d: usize,
     shared: bool,
     planar: bool,
-    moves: Option<Arc<[bool]>>,
+    mask: Option<Arc<[bool]>>,
     direction: Direction,
 }
 
-impl Kernel {
+impl Applied {
     /// Where the parameters of a block of rows begin.
     fn params_of<F: Transform>(&self, block: usize) -> usize {
         if self.shared { 0 } else { block * ROWS * self.d * F::WIDTH }
@@ -149,7 +149,7 @@ impl Kernel {
         for row in 0..rows {
             let first = if self.shared { 0 } else { row * self.d * F::WIDTH };
             for i in 0..self.d {
-                if self.moves.as_ref().is_none_or(|moves| moves[i]) {
+                if self.mask.as_ref().is_none_or(|mask| mask[i]) {
                     work(row, row * self.d + i, first + i * step);
                 }
             }

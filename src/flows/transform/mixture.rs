@@ -8,7 +8,7 @@ use crate::{
 use std::fmt::Debug;
 
 /// A symmetric unimodal distribution on ℝ, on the logarithmic scale.
-pub trait Bell: Copy + Debug + Default + Send + Sync + 'static {
+pub trait Kernel: Copy + Debug + Default + Send + Sync + 'static {
     /// The scale, in deviations of the data, of a kernel density estimate of one point; it falls with the number of points to
     /// the power −⅕.
     const WIDTH_OF_KERNEL: f64;
@@ -23,7 +23,7 @@ pub trait Bell: Copy + Debug + Default + Send + Sync + 'static {
     fn quantile(log_p: f64, log_rest: f64) -> f64;
 }
 
-impl Bell for crate::flows::Normal {
+impl Kernel for crate::flows::Normal {
     // Silverman's rule.
     const WIDTH_OF_KERNEL: f64 = 1.06;
 
@@ -41,7 +41,7 @@ impl Bell for crate::flows::Normal {
     }
 }
 
-impl Bell for crate::flows::Logistic {
+impl Kernel for crate::flows::Logistic {
     // (4 √π / π⁴)^⅕, as in the code of Meng et al. 2020.
     const WIDTH_OF_KERNEL: f64 = 0.592_116_4;
 
@@ -84,7 +84,7 @@ struct At<const K: usize> {
     log_density: f64,
 }
 
-impl<B: Bell, const K: usize> Mixture<B, K> {
+impl<B: Kernel, const K: usize> Mixture<B, K> {
     fn at<E: Real>(x: f64, p: &[E]) -> At<K> {
         let read = |from: usize| std::array::from_fn::<f64, K, _>(|k| p[from + k].wide());
         let (logits, places, logs) = (read(0), read(K), read(2 * K));
@@ -112,7 +112,7 @@ impl<const K: usize> At<K> {
     }
 }
 
-impl<B: Bell, const K: usize> Transform for Mixture<B, K> {
+impl<B: Kernel, const K: usize> Transform for Mixture<B, K> {
     const WIDTH: usize = 3 * K;
 
     fn forward<E: Real>(x: E, p: &[E]) -> (E, E) {

@@ -8,10 +8,10 @@ mod spline;
 #[cfg(test)]
 mod tests;
 
-pub use affine::{Affine, Bounded, Gated, Scale, Shift, Stretch, Tamed};
+pub use affine::{Affine, Bounded, Gated, Scale, Shift, Stretch, TanhScale};
 pub(crate) use apply::reparameterised;
 pub(super) use apply::{Direction, apply, apply_planar};
-pub use mixture::{Bell, Mixture};
+pub use mixture::{Kernel, Mixture};
 pub use spline::Spline;
 
 use crate::nn::Real;

@@ -54,7 +54,7 @@ fn every_transform_is_a_bijection_with_its_slopes() {
     check::<Affine>("affine", 60.0);
     check::<Bounded>("bounded affine", 60.0);
     check::<Scale>("scale", 60.0);
-    check::<Tamed>("tamed scale", 60.0);
+    check::<TanhScale>("tamed scale", 60.0);
     check::<Stretch>("stretch", 60.0);
     check::<Shift>("shift", 60.0);
     check::<Gated>("gated", 60.0);

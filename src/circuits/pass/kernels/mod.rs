@@ -5,7 +5,7 @@ mod avx;
 #[cfg(test)]
 mod tests;
 
-use crate::circuits::Real;
+use crate::circuits::Scalar;
 use gemm::Parallelism;
 
 /// Columns of a tile: what one thread takes through the whole circuit. A multiple of 16, as the vector kernels need.
@@ -46,7 +46,7 @@ pub(crate) enum Then<'a, T> {
 }
 
 /// `dst (m, n) = a (m, k) · b (k, n)`, and what follows, for blocks `b` and `dst` of `n ≤ TILE` columns. One thread.
-pub(crate) fn product<T: Real>([m, n, k]: [usize; 3], dst: &mut [T], then: Then<T>, a: View<T>, b: &[T]) {
+pub(crate) fn product<T: Scalar>([m, n, k]: [usize; 3], dst: &mut [T], then: Then<T>, a: View<T>, b: &[T]) {
     #[cfg(target_arch = "x86_64")]
     if T::SINGLE && m <= SMALL && k <= SMALL && avx::available() {
         assert!(n <= TILE && dst.len() >= m * TILE && b.len() >= k * TILE && a.holds(m, k));
@@ -73,7 +73,7 @@ pub(crate) fn product<T: Real>([m, n, k]: [usize; 3], dst: &mut [T], then: Then<
 
 /// `dst (m, k) += a (m, n) · b (k, n)ᵀ` for blocks `a` and `b` of `n ≤ TILE` columns, `a` zero up to the next multiple of 8.
 /// `dst` is part of a matrix with `columns` columns. One thread.
-pub(crate) fn outer<T: Real>([m, k, n]: [usize; 3], dst: &mut [T], columns: usize, a: &[T], b: &[T]) {
+pub(crate) fn outer<T: Scalar>([m, k, n]: [usize; 3], dst: &mut [T], columns: usize, a: &[T], b: &[T]) {
     #[cfg(target_arch = "x86_64")]
     if T::SINGLE && m <= SMALL && k <= SMALL && avx::available() {
         assert!(n <= TILE && a.len() >= m * TILE && b.len() >= k * TILE && View::rows(dst, columns).holds(m, k));
@@ -88,7 +88,7 @@ pub(crate) fn outer<T: Real>([m, k, n]: [usize; 3], dst: &mut [T], columns: usiz
 }
 
 /// `dst (m, n) = a (m, k) · b (k, n)`, or `+=`, with `columns` elements between the rows of `dst`. One thread.
-fn gemm<T: Real>([m, n, k]: [usize; 3], dst: &mut [T], columns: usize, add: bool, a: View<T>, b: View<T>) {
+fn gemm<T: Scalar>([m, n, k]: [usize; 3], dst: &mut [T], columns: usize, add: bool, a: View<T>, b: View<T>) {
     assert!(View::rows(dst, columns).holds(m, n) && a.holds(m, k) && b.holds(k, n));
     let [a_at, b_at] = [&a, &b].map(|v| (v.2 as isize, v.1 as isize));
     // SAFETY: each matrix is inside its slice, as just checked.
@@ -128,7 +128,7 @@ fn last_row<T>(table: &[T], units: usize, codes: &[u16], block: &[T]) -> usize {
 
 /// Column `b` of `block (units, TILE)` becomes row `codes[b]` of `table (rows, units)`; a code beyond its rows takes the last.
 #[inline(always)]
-pub(crate) fn gather<T: Real>(table: &[T], units: usize, codes: &[u16], block: &mut [T]) {
+pub(crate) fn gather<T: Scalar>(table: &[T], units: usize, codes: &[u16], block: &mut [T]) {
     let last = last_row(table, units, codes, block);
     #[allow(unused_mut, reason = "processors without the vector kernels begin here")]
     let mut begin = 0;
@@ -151,7 +151,7 @@ pub(crate) fn gather<T: Real>(table: &[T], units: usize, codes: &[u16], block: &
 
 /// Adds column `b` of `block (units, TILE)` to row `codes[b]` of `table (rows, units)`; a code beyond its rows to the last.
 #[inline(always)]
-pub(crate) fn scatter<T: Real>(table: &mut [T], units: usize, codes: &[u16], block: &[T]) {
+pub(crate) fn scatter<T: Scalar>(table: &mut [T], units: usize, codes: &[u16], block: &[T]) {
     let last = last_row(table, units, codes, block);
     #[allow(unused_mut, reason = "processors without the vector kernels begin here")]
     let mut begin = 0;
@@ -174,13 +174,13 @@ pub(crate) fn scatter<T: Real>(table: &mut [T], units: usize, codes: &[u16], blo
 
 /// `dst += weight · row`, over `n` columns.
 #[inline(always)]
-pub(crate) fn axpy<T: Real>(dst: &mut [T], weight: T, row: &[T], n: usize) {
+pub(crate) fn axpy<T: Scalar>(dst: &mut [T], weight: T, row: &[T], n: usize) {
     dst[..n].iter_mut().zip(&row[..n]).for_each(|(d, x)| *d += weight * *x);
 }
 
 /// `Σ a · b` over `n` columns, in eight partial sums.
 #[inline(always)]
-pub(crate) fn dot<T: Real>(a: &[T], b: &[T], n: usize) -> T {
+pub(crate) fn dot<T: Scalar>(a: &[T], b: &[T], n: usize) -> T {
     let mut sums = [T::ZERO; 8];
     for (a, b) in a[..n].chunks(8).zip(b[..n].chunks(8)) {
         sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += *a * *b);
@@ -190,7 +190,7 @@ pub(crate) fn dot<T: Real>(a: &[T], b: &[T], n: usize) -> T {
 
 /// Multiplies a block of `(states, stride)` by another, element by element; `largest` takes the largest value of each column.
 #[inline(always)]
-pub(crate) fn multiply<T: Real>(block: &mut [T], by: &[T], stride: usize, largest: &mut [T]) {
+pub(crate) fn multiply<T: Scalar>(block: &mut [T], by: &[T], stride: usize, largest: &mut [T]) {
     largest.fill(T::ZERO);
     let n = largest.len();
     for (row, by) in block.chunks_exact_mut(stride).zip(by.chunks_exact(stride)) {
@@ -203,7 +203,7 @@ pub(crate) fn multiply<T: Real>(block: &mut [T], by: &[T], stride: usize, larges
 
 /// The largest value of each column of a block of `(states, stride)`.
 #[inline(always)]
-pub(crate) fn column_maxima<T: Real>(block: &[T], stride: usize, largest: &mut [T]) {
+pub(crate) fn column_maxima<T: Scalar>(block: &[T], stride: usize, largest: &mut [T]) {
     largest.fill(T::ZERO);
     let n = largest.len();
     for row in block.chunks_exact(stride) {
@@ -216,26 +216,26 @@ pub(crate) fn column_maxima<T: Real>(block: &[T], stride: usize, largest: &mut [
 /// Where some column's largest value has left `2^−16..2^16`, brings every column's into `1..2` by a power of two that is
 /// added to `exponents`.
 ///
-/// A column that is [`Real::FAINT`] is marked in `faint` and left as it is. `largest` becomes scratch.
+/// A column that is [`Scalar::UNDERFLOW`] is marked in `underflowed` and left as it is. `largest` becomes scratch.
 #[inline(always)]
-pub(crate) fn settle<T: Real>(
+pub(crate) fn settle<T: Scalar>(
     block: &mut [T],
     stride: usize,
     largest: &mut [T],
     exponents: &mut [i32],
-    faint: &mut [bool],
+    underflowed: &mut [bool],
 ) {
     let (low, high) = (T::of(1.0 / 65536.0), T::of(65536.0));
     if largest.iter().all(|l| (*l >= low) & (*l <= high)) {
         return;
     }
-    for ((largest, exponent), faint) in largest.iter_mut().zip(exponents).zip(faint) {
-        if *largest >= T::FAINT {
+    for ((largest, exponent), underflowed) in largest.iter_mut().zip(exponents).zip(underflowed) {
+        if *largest >= T::UNDERFLOW {
             let e = largest.exponent();
             *exponent += e;
             *largest = T::pow2_neg(e);
         } else {
-            *faint = true;
+            *underflowed = true;
             *largest = T::ONE;
         }
     }
@@ -243,7 +243,7 @@ pub(crate) fn settle<T: Real>(
 }
 
 /// Divides each column by the power of two that takes its exponent up to `highest`; what is then too small is zero.
-pub(crate) fn align<T: Real>(block: &mut [T], stride: usize, exponents: &mut [i32], highest: &[i32]) {
+pub(crate) fn align<T: Scalar>(block: &mut [T], stride: usize, exponents: &mut [i32], highest: &[i32]) {
     let mut factors = [T::ONE; TILE];
     let factors = &mut factors[..highest.len()];
     for ((factor, exponent), highest) in factors.iter_mut().zip(exponents).zip(highest) {
@@ -254,7 +254,7 @@ pub(crate) fn align<T: Real>(block: &mut [T], stride: usize, exponents: &mut [i3
 }
 
 #[inline(always)]
-fn scale_columns<T: Real>(block: &mut [T], stride: usize, factors: &[T]) {
+fn scale_columns<T: Scalar>(block: &mut [T], stride: usize, factors: &[T]) {
     for row in block.chunks_exact_mut(stride) {
         for (value, factor) in row[..factors.len()].iter_mut().zip(factors) {
             *value *= *factor;
@@ -264,7 +264,7 @@ fn scale_columns<T: Real>(block: &mut [T], stride: usize, factors: &[T]) {
 
 /// `dst = a / dst`, and zero where `dst` is and in the columns after `n`.
 #[inline(always)]
-pub(crate) fn divide_into<T: Real>(a: &[T], dst: &mut [T], stride: usize, n: usize) {
+pub(crate) fn divide_into<T: Scalar>(a: &[T], dst: &mut [T], stride: usize, n: usize) {
     for (dst, a) in dst.chunks_exact_mut(stride).zip(a.chunks_exact(stride)) {
         for (b, a) in dst[..n].iter_mut().zip(&a[..n]) {
             *b = if *b > T::ZERO { *a / *b } else { T::ZERO };
@@ -275,7 +275,7 @@ pub(crate) fn divide_into<T: Real>(a: &[T], dst: &mut [T], stride: usize, n: usi
 
 /// `dst = a / b`, and zero where `b` is and in the columns after `n`.
 #[inline(always)]
-pub(crate) fn divide<T: Real>(a: &[T], b: &[T], dst: &mut [T], stride: usize, n: usize) {
+pub(crate) fn divide<T: Scalar>(a: &[T], b: &[T], dst: &mut [T], stride: usize, n: usize) {
     for (dst, (a, b)) in dst.chunks_exact_mut(stride).zip(a.chunks_exact(stride).zip(b.chunks_exact(stride))) {
         for (dst, (a, b)) in dst[..n].iter_mut().zip(a[..n].iter().zip(&b[..n])) {
             *dst = if *b > T::ZERO { *a / *b } else { T::ZERO };

@@ -2,7 +2,7 @@ use super::*;
 use crate::random::Seed;
 use rand::RngExt;
 
-fn random<T: Real>(n: usize, seed: u64) -> Vec<T> {
+fn random<T: Scalar>(n: usize, seed: u64) -> Vec<T> {
     let mut rng = Seed(seed).stream("kernel", 0);
     (0..n).map(|_| T::of(rng.random::<f64>())).collect()
 }
@@ -18,12 +18,12 @@ fn sizes(check: impl Fn([usize; 3])) {
     }
 }
 
-fn close<T: Real>(got: T, want: f64, what: &str) {
+fn close<T: Scalar>(got: T, want: f64, what: &str) {
     let tolerance = if T::SINGLE { 1e-5 } else { 1e-12 };
     assert!((got.f64() - want).abs() <= tolerance * want.abs().max(1.0), "{what}: {got:?} for {want}");
 }
 
-fn products<T: Real>() {
+fn products<T: Scalar>() {
     sizes(|[m, k, n]| {
         let (a, b) = (random::<T>(m * k, 1), random::<T>(k * TILE, 2));
         for (form, transposed) in [(0, false), (1, false), (0, true), (2, true)] {
@@ -45,7 +45,7 @@ fn products<T: Real>() {
     });
 }
 
-fn outers<T: Real>() {
+fn outers<T: Scalar>() {
     sizes(|[m, k, n]| {
         let (mut a, b) = (random::<T>(m * TILE, 1), random::<T>(k * TILE, 2));
         a.chunks_exact_mut(TILE).for_each(|row| row[n..].fill(T::ZERO));
@@ -63,7 +63,7 @@ fn outers<T: Real>() {
     });
 }
 
-fn tables<T: Real>() {
+fn tables<T: Scalar>() {
     for units in [1, 5, 8, 24] {
         for n in [1, 8, 19, TILE] {
             let (table, rows) = (random::<T>(6 * units, 1), 6);

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    flows::{ActNorm, First, Grid, ImageCoupling, ImageMoves, Mint, Permute, Stack},
+    flows::{ActNorm, First, Grid, ImageCoupling, ImageMask, Mint, Permute, Stack},
 };
 use dfdx::tensor::Cpu;
 
@@ -32,13 +32,13 @@ pub type MultiScale = (Stack<First<Scale>>, First<Stack<Step>>);
 /// # Ok::<(), limbeck::Error>(())
 /// ```
 pub fn multi_scale(device: &Cpu, grid: Grid, scales: usize, hidden: usize, blocks: usize) -> Result<MultiScale> {
-    use ImageMoves::{Black, FirstChannels, LastChannels, White};
-    let steps = |grid: Grid, moves: &[ImageMoves]| -> Result<Stack<Step>> {
-        let step = |moves: &ImageMoves| {
+    use ImageMask::{Black, FirstChannels, LastChannels, White};
+    let steps = |grid: Grid, mask: &[ImageMask]| -> Result<Stack<Step>> {
+        let step = |mask: &ImageMask| {
             let norm = ActNorm::new(device, grid.dims())?;
-            Ok((norm, ImageCoupling::new(device, grid.dims(), grid, *moves, hidden, blocks)?))
+            Ok((norm, ImageCoupling::new(device, grid.dims(), grid, *mask, hidden, blocks)?))
         };
-        moves.iter().map(step).collect::<Result<_>>().map(Stack::new)
+        mask.iter().map(step).collect::<Result<_>>().map(Stack::new)
     };
     let (mut grid, mut levels) = (grid, Vec::new());
     for _ in 0..scales {

@@ -21,14 +21,14 @@ fn a_likelihood_of_pixels_does_not_depend_on_lambda_where_the_flow_undoes_it() {
     impl Bijection<usize, f32, Cpu> for Undo {
         fn forward<T: dfdx::tensor::Tape<f32, Cpu>>(
             &self,
-            x: crate::flows::Rows<usize, f32, Cpu, T>,
-        ) -> crate::flows::Moved<usize, f32, Cpu, T> {
+            x: crate::flows::Batch<usize, f32, Cpu, T>,
+        ) -> crate::flows::WithLogDet<usize, f32, Cpu, T> {
             self.0.inverse(x)
         }
         fn inverse<T: dfdx::tensor::Tape<f32, Cpu>>(
             &self,
-            z: crate::flows::Rows<usize, f32, Cpu, T>,
-        ) -> crate::flows::Moved<usize, f32, Cpu, T> {
+            z: crate::flows::Batch<usize, f32, Cpu, T>,
+        ) -> crate::flows::WithLogDet<usize, f32, Cpu, T> {
             self.0.forward(z)
         }
     }
@@ -96,7 +96,7 @@ fn patches_are_rotated_one_by_one() {
         (patches(offset), rotation, crate::flows::Inverse(patches(offset)))
     };
     let turn = layer(0);
-    let x: Rows<usize, f32, Cpu> = Normal.sample((2, 64), &device, &mut Seed(1).stream("x", 0));
+    let x: Batch<usize, f32, Cpu> = Normal.sample((2, 64), &device, &mut Seed(1).stream("x", 0));
     let (z, log_det) = turn.forward(x.clone());
     assert!(log_det.as_vec().iter().all(|l| *l == 0.0));
     // A pixel has an effect on its own patch alone.

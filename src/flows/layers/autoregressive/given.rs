@@ -4,7 +4,7 @@ use super::{Autoregressive, in_passes, incremental, on_host};
 use crate::{
     Result,
     flows::{
-        Affine, Bijection, FastForward, Moved, Rows, Transform,
+        Affine, Batch, Bijection, FastForward, Transform, WithLogDet,
         bijection::free,
         transform::{Direction, apply},
     },
@@ -27,15 +27,21 @@ use std::marker::PhantomData;
 /// ```
 pub trait Conditional<C: Dim, D: Dim, E: Real, Dev: Device<E>> {
     /// `z` and `log |det ∂z/∂x|` of every row; gradients reach the context, too.
-    fn forward_given<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>, context: Rows<C, E, Dev, T>)
-    -> Moved<D, E, Dev, T>;
+    fn forward_given<T: Tape<E, Dev>>(
+        &self,
+        x: Batch<D, E, Dev, T>,
+        context: Batch<C, E, Dev, T>,
+    ) -> WithLogDet<D, E, Dev, T>;
 
     /// `x` and `log |det ∂x/∂z|` of every row.
-    fn inverse_given<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>, context: Rows<C, E, Dev, T>)
-    -> Moved<D, E, Dev, T>;
+    fn inverse_given<T: Tape<E, Dev>>(
+        &self,
+        z: Batch<D, E, Dev, T>,
+        context: Batch<C, E, Dev, T>,
+    ) -> WithLogDet<D, E, Dev, T>;
 
     /// The bijection for rows whose contexts are these, one each.
-    fn given(&self, context: Rows<C, E, Dev>) -> Given<'_, Self, Rows<C, E, Dev>>
+    fn given(&self, context: Batch<C, E, Dev>) -> Given<'_, Self, Batch<C, E, Dev>>
     where
         Self: Sized,
     {
@@ -51,13 +57,13 @@ pub struct Given<'a, B, R> {
 }
 
 impl<C: Dim, D: Dim, E: Real, Dev: Device<E>, B: Conditional<C, D, E, Dev>> Bijection<D, E, Dev>
-    for Given<'_, B, Rows<C, E, Dev>>
+    for Given<'_, B, Batch<C, E, Dev>>
 {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.conditional.forward_given(x, self.context.retaped())
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.conditional.inverse_given(z, self.context.retaped())
     }
 }
@@ -87,7 +93,7 @@ pub struct ConditionalAutoregressive<C, D, F = Affine, A = Relu, E: Dtype = f32,
 impl<C: Dim, D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>>
     ConditionalAutoregressive<C, D, F, A, E, Dev>
 {
-    /// A layer whose network begins anywhere.
+    /// A layer whose network is randomly initialised.
     ///
     /// # Errors
     /// When there are no coordinates or no hidden units, or the device has no memory for it.
@@ -97,7 +103,7 @@ impl<C: Dim, D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>>
     }
 
     /// The network's outputs for a context and coordinates.
-    fn params<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>, context: Rows<C, E, Dev, T>) -> Rows<usize, E, Dev, T> {
+    fn params<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>, context: Batch<C, E, Dev, T>) -> Batch<usize, E, Dev, T> {
         self.layer.network.forward((free(context), free(x)).concat_along(Axis::<1>))
     }
 }
@@ -107,18 +113,18 @@ impl<C: Dim, D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Condi
 {
     fn forward_given<T: Tape<E, Dev>>(
         &self,
-        x: Rows<D, E, Dev, T>,
-        context: Rows<C, E, Dev, T>,
-    ) -> Moved<D, E, Dev, T> {
+        x: Batch<D, E, Dev, T>,
+        context: Batch<C, E, Dev, T>,
+    ) -> WithLogDet<D, E, Dev, T> {
         let params = self.params(x.retaped::<T>(), context);
         apply::<F, _, _, _, _>(x, params, None, Direction::Forward)
     }
 
     fn inverse_given<T: Tape<E, Dev>>(
         &self,
-        z: Rows<D, E, Dev, T>,
-        context: Rows<C, E, Dev, T>,
-    ) -> Moved<D, E, Dev, T> {
+        z: Batch<D, E, Dev, T>,
+        context: Batch<C, E, Dev, T>,
+    ) -> WithLogDet<D, E, Dev, T> {
         let (z, tape) = z.contiguous().split_tape();
         let (rows, dims) = *z.shape();
         if !T::OWNS_TAPE {

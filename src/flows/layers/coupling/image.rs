@@ -4,7 +4,7 @@ use super::{check, moving, seen};
 use crate::{
     Error, Result,
     flows::{
-        Bijection, FastForward, FastInverse, Grid, Moved, Rows, Tamed,
+        Batch, Bijection, FastForward, FastInverse, Grid, TanhScale, WithLogDet,
         transform::{Direction, apply_planar},
     },
     nn::{Device, Real, ResidualNet, any_shape},
@@ -32,13 +32,13 @@ pub struct ImageCoupling<D, E: Dtype = f32, Dev: Storage<E> = Cpu> {
     network: ResidualNet<E, Dev>,
     /// `g`, one a channel.
     gain: Tensor<(usize,), E, Dev>,
-    moves: Tensor<(usize,), E, Dev>,
+    mask: Tensor<(usize,), E, Dev>,
     what: PhantomData<D>,
 }
 
 /// Which numbers of an image a coupling moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImageMoves {
+pub enum ImageMask {
     /// All channels of every second pixel, as the black squares of a checkerboard, the first pixel among them.
     Black,
     /// All channels of the other pixels.
@@ -50,54 +50,54 @@ pub enum ImageMoves {
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> ImageCoupling<D, E, Dev> {
-    /// A coupling whose network is `hidden` channels wide and has `blocks` residual blocks. It begins anywhere.
+    /// A coupling whose network is `hidden` channels wide and has `blocks` residual blocks. It is randomly initialised.
     ///
     /// # Errors
     /// When the grid has other coordinates, nothing would stay or nothing move, a size is 0, or the device has no memory for it.
-    pub fn new(device: &Dev, dims: D, grid: Grid, moves: ImageMoves, hidden: usize, blocks: usize) -> Result<Self> {
+    pub fn new(device: &Dev, dims: D, grid: Grid, mask: ImageMask, hidden: usize, blocks: usize) -> Result<Self> {
         let Grid { channels, height, width } = grid.of(dims.size())?;
-        let moves = (0..grid.dims()).map(|i| {
+        let mask = (0..grid.dims()).map(|i| {
             let (channel, row, column) = (i / grid.pixels(), i / width % height, i % width);
-            match moves {
-                ImageMoves::Black => (row + column).is_multiple_of(2),
-                ImageMoves::White => !(row + column).is_multiple_of(2),
-                ImageMoves::FirstChannels => channel < channels / 2,
-                ImageMoves::LastChannels => channel >= channels / 2,
+            match mask {
+                ImageMask::Black => (row + column).is_multiple_of(2),
+                ImageMask::White => !(row + column).is_multiple_of(2),
+                ImageMask::FirstChannels => channel < channels / 2,
+                ImageMask::LastChannels => channel >= channels / 2,
             }
         });
-        let moves: Vec<E> = moves.map(|moves| if moves { E::ONE } else { E::default() }).collect();
-        if moves.iter().all(|m| *m == moves[0]) {
+        let mask: Vec<E> = mask.map(|mask| if mask { E::ONE } else { E::default() }).collect();
+        if mask.iter().all(|m| *m == mask[0]) {
             let size = format!("a coupling of {channels} × {height} × {width} numbers");
             return Err(Error::invalid(format!("{size}: some must stay and some move")));
         }
         Ok(Self {
             network: ResidualNet::new(device, [channels, height, width], 2 * channels, hidden, blocks)?,
             gain: device.try_ones_like(&(channels,)).map_err(Error::invalid)?,
-            moves: device.try_tensor_from_vec(moves, (grid.dims(),)).map_err(Error::invalid)?,
+            mask: device.try_tensor_from_vec(mask, (grid.dims(),)).map_err(Error::invalid)?,
             what: PhantomData,
         })
     }
 
-    fn apply<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>, direction: Direction) -> Moved<D, E, Dev, T> {
-        let (rows, d, channels) = (x.shape().0, self.moves.shape().0, self.gain.shape().0);
+    fn apply<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>, direction: Direction) -> WithLogDet<D, E, Dev, T> {
+        let (rows, d, channels) = (x.shape().0, self.mask.shape().0, self.gain.shape().0);
         let gain = self.gain.retaped::<T>().broadcast_like::<_, Axes2<0, 2>>(&(rows, channels, d / channels));
         // What stays is the same on both sides.
-        let params = self.network.forward(seen(&x, &self.moves));
+        let params = self.network.forward(seen(&x, &self.mask));
         let params = (params, gain.reshape_like(&(rows, d))).concat_along(Axis::<1>);
-        apply_planar::<Tamed, _, _, _, _>(x, params, Some(moving::<E, Dev>(&self.moves)), direction)
+        apply_planar::<TanhScale, _, _, _, _>(x, params, Some(moving::<E, Dev>(&self.mask)), direction)
     }
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for ImageCoupling<D, E, Dev> {
-    fn forward<T: Tape<E, Dev>>(&self, x: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn forward<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.apply(x, Direction::Forward)
     }
 
     fn check(&self) -> Result<()> {
-        check::<E, Dev>(&self.moves)
+        check::<E, Dev>(&self.mask)
     }
 
-    fn inverse<T: Tape<E, Dev>>(&self, z: Rows<D, E, Dev, T>) -> Moved<D, E, Dev, T> {
+    fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.apply(z, Direction::Inverse)
     }
 }
@@ -113,9 +113,9 @@ impl<D, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for ImageCoupling<D, E
             (
                 Self::module("network", |s| &s.network, |s| &mut s.network),
                 Self::tensor("gain", |s| &s.gain, |s| &mut s.gain, any_shape(true)),
-                Self::tensor("moves", |s| &s.moves, |s| &mut s.moves, any_shape(false)),
+                Self::tensor("mask", |s| &s.mask, |s| &mut s.mask, any_shape(false)),
             ),
-            |(network, gain, moves)| ImageCoupling { network, gain, moves, what: PhantomData },
+            |(network, gain, mask)| ImageCoupling { network, gain, mask, what: PhantomData },
         )
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Mint;
 use crate::{
-    flows::{Rows, bijection::free},
+    flows::{Batch, bijection::free},
     nn::{Device, Real},
 };
 use dfdx::{
@@ -32,7 +32,7 @@ pub struct Solver {
 #[derive(Clone, Debug)]
 pub struct Solved<E: Real, Dev: Device<E>> {
     /// Where each row ended.
-    pub x: Rows<usize, E, Dev>,
+    pub x: Batch<usize, E, Dev>,
     /// The largest `|z − f(x)|` of each row, before the first iteration and after every one.
     pub errors: Vec<Vec<f64>>,
     /// Whether each row has reached the tolerance.
@@ -41,7 +41,7 @@ pub struct Solved<E: Real, Dev: Device<E>> {
 
 impl<D: Dim, E: Real, Dev: Device<E>> Mint<D, E, Dev> {
     /// Looks for the rows that the layer maps to `z`, from `z / t` on.
-    pub fn solve<N: Dim>(&self, z: Rows<N, E, Dev>, solver: &Solver) -> Solved<E, Dev> {
+    pub fn solve<N: Dim>(&self, z: Batch<N, E, Dev>, solver: &Solver) -> Solved<E, Dev> {
         let z = free(z);
         let log_scale = Dev::elements(&self.log_scale);
         let start = z.as_vec().into_iter().enumerate();
@@ -56,8 +56,8 @@ impl<D: Dim, E: Real, Dev: Device<E>> Mint<D, E, Dev> {
     /// When there are not as many of them.
     pub fn solve_from<N: Dim>(
         &self,
-        z: Rows<N, E, Dev>,
-        start: Rows<usize, E, Dev>,
+        z: Batch<N, E, Dev>,
+        start: Batch<usize, E, Dev>,
         solver: &Solver,
     ) -> Solved<E, Dev> {
         let z = free(z);
@@ -89,7 +89,7 @@ impl<D: Dim, E: Real, Dev: Device<E>> Mint<D, E, Dev> {
     }
 
     /// The rows that the layer maps to `z`, NaN where none was found: whole steps first, then smaller ones.
-    pub(super) fn found(&self, z: &Rows<usize, E, Dev>) -> Rows<usize, E, Dev> {
+    pub(super) fn found(&self, z: &Batch<usize, E, Dev>) -> Batch<usize, E, Dev> {
         let (rows, d) = *z.shape();
         let device = z.device();
         let values = z.as_vec();

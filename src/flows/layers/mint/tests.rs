@@ -26,7 +26,7 @@ fn layer(backwards: bool) -> Mint<usize, f64> {
     layer
 }
 
-fn rows(n: usize, reach: f64) -> Rows<usize, f64, Cpu> {
+fn rows(n: usize, reach: f64) -> Batch<usize, f64, Cpu> {
     let values = numbers(n * GRID.dims(), 7).into_iter().map(|x: f64| reach * x).collect();
     Cpu::default().tensor_from_vec(values, (n, GRID.dims()))
 }
