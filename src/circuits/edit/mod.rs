@@ -1,5 +1,6 @@
-//! Changes to the structure of a learned circuit.
+//! Changes to a circuit that is there: its parameters, its structure.
 
+mod parameters;
 pub(super) mod prune;
 
 pub use prune::{Edge, PruneBy, Pruned};
