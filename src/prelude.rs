@@ -7,8 +7,8 @@ pub use crate::{
         Moments, PruneBy, Pruned, RealCircuit, Rule, Structure, SumProduct, Summary, Tree, mutual_information,
     },
     data::{
-        Coding, Discrete, Images, LabelMaps, MISSING, Oracle, Rows, Schema, Soft, Split, Text, Variable, fingerprint,
-        load, open_rows, save_discrete, shipped,
+        Coding, Continuous, Discrete, Images, LabelMaps, MISSING, Oracle, Rows, Schema, Soft, Split, Text, Variable,
+        fingerprint, load, open_rows, save_discrete, shipped,
     },
     evidence::{AnyEvidence, Estimate, Evidence, Exact, LowerBound, Space, Unnormalised},
     flows::{FitFlow, Flow, FlowKind, FlowModel},

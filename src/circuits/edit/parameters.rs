@@ -30,7 +30,9 @@ impl<T: Scalar> Circuit<T> {
                 let parts: Vec<(usize, Vec<T>)> =
                     self.weights[*weights].iter().map(|m| (m.columns(), m.to_dense())).collect();
                 let row = |unit| {
-                    parts.iter().flat_map(move |(width, values)| values[unit * width..][..*width].iter().map(|w| w.f64()))
+                    parts
+                        .iter()
+                        .flat_map(move |(width, values)| values[unit * width..][..*width].iter().map(|w| w.f64()))
                 };
                 (0..self.units(block)).flat_map(row).collect()
             }
