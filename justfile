@@ -35,6 +35,10 @@ test:
     {{python}} notebooks/tools/test_tools.py --quick
     {{python}} tests/cuda/build.py cargo test --release --locked --features cuda-check --test cuda_standin
 
+# Change files and settings at random, ten times as often as `just test` does (about a minute); `just fuzz 1000` goes on for hours.
+fuzz TIMES="10":
+    LIMBECK_FUZZ={{TIMES}} cargo test --release --locked --test fuzz
+
 # The tests of the notebook environment: each way a cell can fail, and the linking that would falsify gradients.
 test-notebooks: environment
     {{python}} notebooks/tools/test_tools.py

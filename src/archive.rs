@@ -176,6 +176,11 @@ impl Archive {
         })
     }
 
+    /// The names of the arrays, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
     /// The header, as the type it was made from.
     ///
     /// # Errors

@@ -74,7 +74,7 @@ pub enum Error {
 impl Error {
     /// An error whose message says it all.
     pub fn invalid(message: impl Display) -> Self {
-        Self::Invalid(message.to_string())
+        Self::Invalid(in_a_line(&message.to_string()))
     }
 
     /// `value` of the argument `name` is not one of the `allowed`.
@@ -89,11 +89,11 @@ impl Error {
 
     /// The file at `path` is wrong at `place` (`row 17, column 3`).
     pub fn at(path: impl AsRef<Path>, place: impl Display, problem: impl Display) -> Self {
-        let place = place.to_string();
+        let place = in_a_line(&place.to_string());
         Self::File {
             path: path.as_ref().display().to_string(),
             place: if place.is_empty() { place } else { format!(", {place}") },
-            problem: problem.to_string(),
+            problem: in_a_line(&problem.to_string()),
         }
     }
 
@@ -104,6 +104,16 @@ impl Error {
     }
 }
 
+/// The lines of a parser's message as one, without the rulers and carets between them.
+fn in_a_line(message: &str) -> String {
+    if !message.contains('\n') {
+        return message.into();
+    }
+    let is_ruler = |line: &&str| line.chars().all(|c| "|^-=~ \t".contains(c));
+    let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !is_ruler(line)).collect();
+    lines.join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +122,8 @@ mod tests {
     fn a_message_names_the_place_and_the_remedy() {
         let error = Error::at("train.csv", "row 17, column 3", "category 31 is outside 0..=16");
         assert_eq!(error.to_string(), "train.csv, row 17, column 3: category 31 is outside 0..=16");
+        let parser = "expected EOI\n  |\n1 | {'a': 1} (\n  |          ^---\n";
+        assert_eq!(Error::file("a.npy", parser).to_string(), "a.npy: expected EOI; 1 | {'a': 1} (");
         let error = Error::out_of_range("lambda", 0.7, "0 ≤ λ < ½");
         assert_eq!(error.to_string(), "lambda is 0.7; it must satisfy 0 ≤ λ < ½");
     }
