@@ -2,13 +2,13 @@
 
 use dfdx::{
     dtypes::Dtype,
-    nn::{BuildOnDevice, Module, ModuleVisitor, NonMutableModule, TensorCollection},
+    nn::{BuildOnDevice, Module, NonMutableModule},
     shapes::{Axes2, Axes4, Axis, Const, Dim, HasShape},
     tensor::{Cpu, Storage, Tape, Tensor, WithEmptyTape},
     tensor_ops::{BroadcastTo, Device as Plain, PermuteTo, ReshapeTo, TryAdd, TryMatMul, TryMul},
 };
 
-use super::{Dense, Device, Identity, Real};
+use super::{Dense, Device, Identity, Real, fields};
 
 /// Multi-head self-attention over a sequence.
 ///
@@ -57,23 +57,13 @@ impl<const DIM: usize, const HEADS: usize, const CAUSAL: bool, E: Dtype, D: Stor
     };
 }
 
-impl<const DIM: usize, const HEADS: usize, const CAUSAL: bool, E: Dtype, D: Plain<E>> TensorCollection<E, D>
-    for Attention<DIM, HEADS, CAUSAL, E, D>
-{
-    type To<E2: Dtype, D2: Plain<E2>> = Attention<DIM, HEADS, CAUSAL, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        let _ = const { Self::HEAD };
-        visitor.visit_fields(
-            (
-                Self::module("query", |s| &s.query, |s| &mut s.query),
-                Self::module("key", |s| &s.key, |s| &mut s.key),
-                Self::module("value", |s| &s.value, |s| &mut s.value),
-                Self::module("out", |s| &s.out, |s| &mut s.out),
-            ),
-            |(query, key, value, out)| Attention { query, key, value, out },
-        )
-    }
+fields! {
+    [const DIM: usize, const HEADS: usize, const CAUSAL: bool,] Attention[DIM, HEADS, CAUSAL,] {
+        module query,
+        module key,
+        module value,
+        module out,
+    }, checked by HEAD
 }
 
 impl<const DIM: usize, const HEADS: usize, const CAUSAL: bool, E: Dtype, D: Storage<E>, D2: Plain<E>>

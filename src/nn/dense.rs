@@ -4,13 +4,13 @@ use std::marker::PhantomData;
 
 use dfdx::{
     dtypes::Dtype,
-    nn::{BuildModule, BuildOnDevice, Module, ModuleVisitor, NonMutableModule, TensorCollection, TensorOptions},
+    nn::{BuildModule, BuildOnDevice, Module, NonMutableModule, TensorOptions},
     shapes::{Const, Dim, HasShape, Rank1, Rank2},
     tensor::{Cpu, Storage, Tape, Tensor},
     tensor_ops::{Device as Plain, ReshapeTo},
 };
 
-use super::{Activation, Device, Identity, Real, init};
+use super::{Activation, Device, Identity, Real, fields, init};
 use crate::{Error, Result};
 
 /// A dense layer with its activation, as one fused op.
@@ -40,25 +40,11 @@ pub struct Dense<const IN: usize, const OUT: usize, A = Identity, E: Dtype = f32
     activation: PhantomData<A>,
 }
 
-impl<const IN: usize, const OUT: usize, A: Activation, E: Dtype, D: Plain<E>> TensorCollection<E, D>
-    for Dense<IN, OUT, A, E, D>
-{
-    type To<E2: Dtype, D2: Plain<E2>> = Dense<IN, OUT, A, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::tensor(
-                    "weight",
-                    |s| &s.weight,
-                    |s| &mut s.weight,
-                    TensorOptions::reset_with(|t| init::uniform(t, IN)),
-                ),
-                Self::tensor("bias", |s| &s.bias, |s| &mut s.bias, TensorOptions::reset_with(|t| init::uniform(t, IN))),
-            ),
-            |(weight, bias)| Dense { weight, bias, activation: PhantomData },
-        )
-    }
+fields! {
+    [const IN: usize, const OUT: usize, A: Activation,] Dense[IN, OUT, A,] {
+        tensor weight: TensorOptions::reset_with(|t| init::uniform(t, IN)),
+        tensor bias: TensorOptions::reset_with(|t| init::uniform(t, IN)),
+    } activation
 }
 
 /// A dense layer some of whose connections do not exist.
@@ -98,26 +84,12 @@ impl<const IN: usize, const OUT: usize, A: Activation, E: Real, D: Plain<E>> Mas
     }
 }
 
-impl<const IN: usize, const OUT: usize, A: Activation, E: Dtype, D: Plain<E>> TensorCollection<E, D>
-    for MaskedDense<IN, OUT, A, E, D>
-{
-    type To<E2: Dtype, D2: Plain<E2>> = MaskedDense<IN, OUT, A, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::tensor(
-                    "weight",
-                    |s| &s.weight,
-                    |s| &mut s.weight,
-                    TensorOptions::reset_with(|t| init::uniform(t, IN)),
-                ),
-                Self::tensor("bias", |s| &s.bias, |s| &mut s.bias, TensorOptions::reset_with(|t| init::uniform(t, IN))),
-                Self::tensor("mask", |s| &s.mask, |s| &mut s.mask, TensorOptions::detached(|t| t.try_fill_with_ones())),
-            ),
-            |(weight, bias, mask)| MaskedDense { weight, bias, mask, activation: PhantomData },
-        )
-    }
+fields! {
+    [const IN: usize, const OUT: usize, A: Activation,] MaskedDense[IN, OUT, A,] {
+        tensor weight: TensorOptions::reset_with(|t| init::uniform(t, IN)),
+        tensor bias: TensorOptions::reset_with(|t| init::uniform(t, IN)),
+        tensor mask: TensorOptions::detached(|t| t.try_fill_with_ones()),
+    } activation
 }
 
 macro_rules! layer {

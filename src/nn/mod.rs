@@ -8,6 +8,7 @@ mod attention;
 mod conv;
 mod dense;
 pub mod device;
+mod fields;
 mod grid;
 mod init;
 pub mod ops;
@@ -32,6 +33,7 @@ pub use residual_net::ResidualNet;
 pub use stack::Stack;
 pub use wave_net::WaveNet;
 
+pub(crate) use fields::fields;
 pub(crate) use init::any_shape;
 use ops::{BufferKernel, Conv2dKernel, DenseKernel, PerceptronKernel};
 use weights::Weights;

@@ -2,15 +2,13 @@
 
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, ScalarOptions, TensorCollection},
     shapes::HasShape,
     tensor::{Cpu, Storage, Tape, Tensor},
-    tensor_ops::Device as Plain,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Device, Identity, Real, Relu, Stack, Weights, ops::Geometry};
+use super::{Device, Identity, Real, Relu, Stack, Weights, fields, ops::Geometry};
 use crate::{Error, Result};
 
 /// A convolutional residual network.
@@ -79,20 +77,7 @@ impl<E: Real, D: Device<E>> ResidualNet<E, D> {
     }
 }
 
-impl<E: Dtype, D: Plain<E>> TensorCollection<E, D> for ResidualNet<E, D> {
-    type To<E2: Dtype, D2: Plain<E2>> = ResidualNet<E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::module("convolutions", |s| &s.convolutions, |s| &mut s.convolutions),
-                Self::scalar("height", |s| &s.height, |s| &mut s.height, ScalarOptions::from_default(0)),
-                Self::scalar("width", |s| &s.width, |s| &mut s.width, ScalarOptions::from_default(0)),
-            ),
-            |(convolutions, height, width)| ResidualNet { convolutions, height, width },
-        )
-    }
-}
+fields! { [] ResidualNet[] { module convolutions, size height, size width } }
 
 #[cfg(test)]
 mod tests {

@@ -2,10 +2,9 @@
 
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, TensorCollection},
     shapes::HasShape,
     tensor::{Cpu, PutTape, SplitTape, Storage, Tape, Tensor},
-    tensor_ops::{Device as Plain, ReshapeTo},
+    tensor_ops::ReshapeTo,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -13,7 +12,7 @@ use rayon::prelude::*;
 use std::borrow::Cow;
 
 use super::{
-    Device, Real, Stack, Weights,
+    Device, Real, Stack, Weights, fields,
     ops::{Taps, causal, pointwise},
 };
 use crate::{Error, Result, simd::vectorised};
@@ -223,22 +222,7 @@ impl<E: Real> Moments<'_, E> {
     }
 }
 
-impl<E: Dtype, D: Plain<E>> TensorCollection<E, D> for WaveNet<E, D> {
-    type To<E2: Dtype, D2: Plain<E2>> = WaveNet<E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::module("input", |s| &s.input, |s| &mut s.input),
-                Self::module("gates", |s| &s.gates, |s| &mut s.gates),
-                Self::module("residuals", |s| &s.residuals, |s| &mut s.residuals),
-                Self::module("skip", |s| &s.skip, |s| &mut s.skip),
-                Self::module("output", |s| &s.output, |s| &mut s.output),
-            ),
-            |(input, gates, residuals, skip, output)| WaveNet { input, gates, residuals, skip, output },
-        )
-    }
-}
+fields! { [] WaveNet[] { module input, module gates, module residuals, module skip, module output } }
 
 #[cfg(test)]
 mod tests {

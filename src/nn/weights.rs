@@ -2,13 +2,12 @@
 
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, TensorCollection},
     tensor::{Cpu, Storage, Tensor},
     tensor_ops::Device as Plain,
 };
 use rand::{Rng, RngExt};
 
-use super::{Real, init::any_shape};
+use super::{Real, fields, init::any_shape};
 use crate::{Error, Result};
 
 /// `W (outputs, inputs)` and `b (outputs)`.
@@ -31,16 +30,4 @@ impl<E: Real, D: Plain<E>> Weights<E, D> {
     }
 }
 
-impl<E: Dtype, D: Plain<E>> TensorCollection<E, D> for Weights<E, D> {
-    type To<E2: Dtype, D2: Plain<E2>> = Weights<E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::tensor("weight", |s| &s.weight, |s| &mut s.weight, any_shape(true)),
-                Self::tensor("bias", |s| &s.bias, |s| &mut s.bias, any_shape(true)),
-            ),
-            |(weight, bias)| Weights { weight, bias },
-        )
-    }
-}
+fields! { [] Weights[] { tensor weight: any_shape(true), tensor bias: any_shape(true) } }

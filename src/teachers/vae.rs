@@ -11,17 +11,15 @@ use crate::{
     },
     math::log_sum_exp,
     nn::{
-        Device, Perceptron, Real, Relu,
+        Device, Perceptron, Real, Relu, fields,
         ops::{columns, rowwise},
     },
     random::Seed,
 };
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, TensorCollection},
     shapes::HasShape,
     tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
-    tensor_ops::Device as Plain,
 };
 use rayon::prelude::*;
 use std::{marker::PhantomData, sync::Arc};
@@ -190,20 +188,7 @@ impl<L: Likelihood, E: Real, Dev: Device<E>> Vae<L, E, Dev> {
     }
 }
 
-impl<L, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Vae<L, E, Dev> {
-    type To<E2: Dtype, D2: Plain<E2>> = Vae<L, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::module("encoder", |s| &s.encoder, |s| &mut s.encoder),
-                Self::module("decoder", |s| &s.decoder, |s| &mut s.decoder),
-                Self::module("steps", |s| &s.steps, |s| &mut s.steps),
-            ),
-            |(encoder, decoder, steps)| Vae { encoder, decoder, steps, what: PhantomData },
-        )
-    }
-}
+fields! { [L,] Vae[L,] { module encoder, module decoder, module steps } what }
 
 /// Rows that one call of the networks works on.
 const BLOCK: usize = 1024;

@@ -11,6 +11,7 @@ use crate::{
         pass::weights::Matrix,
     },
     data::{Discrete, Rows, Soft},
+    nn::fields,
 };
 use dfdx::{
     dtypes::Dtype,
@@ -69,14 +70,7 @@ pub struct Logits<const LOGITS: usize, E: Dtype, D: Device<E>> {
     pub logits: Tensor<Rank1<LOGITS>, E, D>,
 }
 
-impl<const LOGITS: usize, E: Dtype, D: Device<E>> TensorCollection<E, D> for Logits<LOGITS, E, D> {
-    type To<E2: Dtype, D2: Device<E2>> = Logits<LOGITS, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        let field = Self::tensor("logits", |s| &s.logits, |s| &mut s.logits, TensorOptions::reset_to_zeros());
-        visitor.visit_fields(field, |logits| Logits { logits })
-    }
-}
+fields! { [const LOGITS: usize,] Logits[LOGITS,] { tensor logits: TensorOptions::reset_to_zeros() } }
 
 impl<const IN: usize, const LOGITS: usize> TensorCollection<f32, Cpu> for CircuitLayer<IN, LOGITS> {
     type To<E2: Dtype, D2: Device<E2>> = Logits<LOGITS, E2, D2>;

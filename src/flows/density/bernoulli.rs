@@ -5,16 +5,14 @@ use crate::{
     data::{self, Discrete, Schema, complete, fingerprint},
     evidence::{Evidence, Exact, Fingerprint, Space},
     flows::{Batch, PerRow},
-    nn::{Activation, Device, Perceptron, Real, Relu, ops::rowwise, optim::AdamConfig},
+    nn::{Activation, Device, Perceptron, Real, Relu, fields, ops::rowwise, optim::AdamConfig},
     random::Seed,
     train::{Clock, GradientLearner, Loss, Objective, Trained},
 };
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, TensorCollection},
     prelude::MeanTo,
     tensor::{Cpu, Gradients, Storage, Tape, Trace},
-    tensor_ops::Device as Plain,
 };
 use rand::RngExt;
 use std::{marker::PhantomData, sync::Arc};
@@ -73,14 +71,7 @@ impl<A: Activation, E: Real, Dev: Device<E>> BernoulliMade<A, E, Dev> {
     }
 }
 
-impl<A: Activation, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for BernoulliMade<A, E, Dev> {
-    type To<E2: Dtype, D2: Plain<E2>> = BernoulliMade<A, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        let field = Self::module("network", |s| &s.network, |s| &mut s.network);
-        visitor.visit_fields(field, |network| BernoulliMade { network })
-    }
-}
+fields! { [A: Activation,] BernoulliMade[A,] { module network } }
 
 impl<A: Activation, Dev: Device<f32>> BernoulliMade<A, f32, Dev> {
     /// Exact log-probabilities of rows.

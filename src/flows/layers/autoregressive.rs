@@ -7,14 +7,13 @@ use crate::{
         bijection::no_change,
         transform::{Direction, apply},
     },
-    nn::{Activation, Device, Perceptron, Real, Relu, ops::Layer},
+    nn::{Activation, Device, Perceptron, Real, Relu, fields, ops::Layer},
 };
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, TensorCollection},
     shapes::{Axis, Dim, HasShape},
     tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
-    tensor_ops::{BroadcastTo, Device as Plain, ReshapeTo},
+    tensor_ops::{BroadcastTo, ReshapeTo},
 };
 use std::marker::PhantomData;
 
@@ -130,11 +129,4 @@ pub(crate) fn in_passes<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E
 
 impl<D, F, A, E: Dtype, Dev: Storage<E>> FastForward for Autoregressive<D, F, A, E, Dev> {}
 
-impl<D, F, A: Activation, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Autoregressive<D, F, A, E, Dev> {
-    type To<E2: Dtype, D2: Plain<E2>> = Autoregressive<D, F, A, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        let field = Self::module("network", |s| &s.network, |s| &mut s.network);
-        visitor.visit_fields(field, |network| Autoregressive { network, what: PhantomData })
-    }
-}
+fields! { [D, F, A: Activation,] Autoregressive[D, F, A,] { module network } what }

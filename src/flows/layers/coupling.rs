@@ -7,11 +7,10 @@ use crate::{
         bijection::free,
         transform::{Direction, apply, apply_planar},
     },
-    nn::{Activation, Device, Perceptron, Real, Relu, Tanh, any_shape},
+    nn::{Activation, Device, Perceptron, Real, Relu, Tanh, any_shape, fields},
 };
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, TensorCollection},
     shapes::{Axis, Dim},
     tensor::{Cpu, Storage, Tape, Tensor},
     tensor_ops::{BroadcastTo, Device as Plain, TryConcatAlong},
@@ -161,19 +160,7 @@ impl<D, F, A, E: Dtype, Dev: Storage<E>> FastForward for Coupling<D, F, A, E, De
 impl<D, F, A, E: Dtype, Dev: Storage<E>> FastInverse for Coupling<D, F, A, E, Dev> {}
 impl<D, A, E: Dtype, Dev: Storage<E>> VolumePreserving for Coupling<D, Shift, A, E, Dev> {}
 
-impl<D, F, A: Activation, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Coupling<D, F, A, E, Dev> {
-    type To<E2: Dtype, D2: Plain<E2>> = Coupling<D, F, A, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::module("network", |s| &s.network, |s| &mut s.network),
-                Self::tensor("mask", |s| &s.mask, |s| &mut s.mask, any_shape(false)),
-            ),
-            |(network, mask)| Coupling { network, mask, what: PhantomData },
-        )
-    }
-}
+fields! { [D, F, A: Activation,] Coupling[D, F, A,] { module network, tensor mask: any_shape(false) } what }
 
 impl<D: Dim, E: Real, Dev: Device<E>> AffineCoupling<D, E, Dev> {
     /// A coupling that is randomly initialised.
@@ -216,17 +203,4 @@ impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for AffineCoupling<D,
 impl<D, E: Dtype, Dev: Storage<E>> FastForward for AffineCoupling<D, E, Dev> {}
 impl<D, E: Dtype, Dev: Storage<E>> FastInverse for AffineCoupling<D, E, Dev> {}
 
-impl<D, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for AffineCoupling<D, E, Dev> {
-    type To<E2: Dtype, D2: Plain<E2>> = AffineCoupling<D, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::module("log_scale", |s| &s.log_scale, |s| &mut s.log_scale),
-                Self::module("shift", |s| &s.shift, |s| &mut s.shift),
-                Self::tensor("mask", |s| &s.mask, |s| &mut s.mask, any_shape(false)),
-            ),
-            |(log_scale, shift, mask)| AffineCoupling { log_scale, shift, mask, what: PhantomData },
-        )
-    }
-}
+fields! { [D,] AffineCoupling[D,] { module log_scale, module shift, tensor mask: any_shape(false) } what }

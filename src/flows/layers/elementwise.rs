@@ -6,14 +6,12 @@ use crate::{
         Batch, Bijection, FastForward, FastInverse, Phase, Scale, Stretch, Transform, WithLogDet,
         transform::{Direction, apply},
     },
-    nn::{Device, Real, any_shape},
+    nn::{Device, Real, any_shape, fields},
 };
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, TensorCollection},
     shapes::{Dim, HasShape},
     tensor::{Cpu, Storage, Tape, Tensor},
-    tensor_ops::Device as Plain,
 };
 use std::marker::PhantomData;
 
@@ -90,11 +88,4 @@ impl<D: Dim, F: Transform, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Ele
 impl<D, F, E: Dtype, Dev: Storage<E>> FastForward for Elementwise<D, F, E, Dev> {}
 impl<D, F, E: Dtype, Dev: Storage<E>> FastInverse for Elementwise<D, F, E, Dev> {}
 
-impl<D, F, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Elementwise<D, F, E, Dev> {
-    type To<E2: Dtype, D2: Plain<E2>> = Elementwise<D, F, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        let field = Self::tensor("params", |s| &s.params, |s| &mut s.params, any_shape(true));
-        visitor.visit_fields(field, |params| Elementwise { params, what: PhantomData })
-    }
-}
+fields! { [D, F,] Elementwise[D, F,] { tensor params: any_shape(true) } what }

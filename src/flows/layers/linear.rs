@@ -6,15 +6,14 @@ use crate::{
         Batch, Bijection, FastForward, FastInverse, PerRow, Phase, VolumePreserving, WithLogDet,
         bijection::{free, no_change, typed},
     },
-    nn::{Device, Real, any_shape},
+    nn::{Device, Real, any_shape, fields},
     random::{Seed, permutation},
 };
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, ScalarOptions, TensorCollection},
     shapes::{Axes2, Axis, Dim, HasShape},
     tensor::{Cpu, Storage, Tape, Tensor, WithEmptyTape},
-    tensor_ops::{BroadcastTo, Device as Plain, PermuteTo, SumTo, TryMatMul},
+    tensor_ops::{BroadcastTo, PermuteTo, SumTo, TryMatMul},
 };
 use nalgebra::DMatrix;
 use rand_distr::{Distribution, StandardNormal};
@@ -167,19 +166,12 @@ impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Lu<D, E, Dev> {
 impl<D, E: Dtype, Dev: Storage<E>> FastForward for Lu<D, E, Dev> {}
 impl<D, E: Dtype, Dev: Storage<E>> FastInverse for Lu<D, E, Dev> {}
 
-impl<D, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Lu<D, E, Dev> {
-    type To<E2: Dtype, D2: Plain<E2>> = Lu<D, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::tensor("factors", |s| &s.factors, |s| &mut s.factors, any_shape(true)),
-                Self::tensor("log_scale", |s| &s.log_scale, |s| &mut s.log_scale, any_shape(true)),
-                Self::tensor("order", |s| &s.order, |s| &mut s.order, any_shape(false)),
-            ),
-            |(factors, log_scale, order)| Lu { factors, log_scale, order, what: PhantomData },
-        )
-    }
+fields! {
+    [D,] Lu[D,] {
+        tensor factors: any_shape(true),
+        tensor log_scale: any_shape(true),
+        tensor order: any_shape(false),
+    } what
 }
 
 impl<D: Dim, E: Real, Dev: Device<E>> Householder<D, E, Dev> {
@@ -240,14 +232,7 @@ impl<D, E: Dtype, Dev: Storage<E>> FastForward for Householder<D, E, Dev> {}
 impl<D, E: Dtype, Dev: Storage<E>> FastInverse for Householder<D, E, Dev> {}
 impl<D, E: Dtype, Dev: Storage<E>> VolumePreserving for Householder<D, E, Dev> {}
 
-impl<D, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Householder<D, E, Dev> {
-    type To<E2: Dtype, D2: Plain<E2>> = Householder<D, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        let field = Self::tensor("vectors", |s| &s.vectors, |s| &mut s.vectors, any_shape(true));
-        visitor.visit_fields(field, |vectors| Householder { vectors, what: PhantomData })
-    }
-}
+fields! { [D,] Householder[D,] { tensor vectors: any_shape(true) } what }
 
 impl<D: Dim, E: Real, Dev: Device<E>> Rotation<D, E, Dev> {
     /// Uniform among all rotations and reflections. Source: Stewart 1980.
@@ -327,16 +312,4 @@ impl<D, E: Dtype, Dev: Storage<E>> FastForward for Rotation<D, E, Dev> {}
 impl<D, E: Dtype, Dev: Storage<E>> FastInverse for Rotation<D, E, Dev> {}
 impl<D, E: Dtype, Dev: Storage<E>> VolumePreserving for Rotation<D, E, Dev> {}
 
-impl<D, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Rotation<D, E, Dev> {
-    type To<E2: Dtype, D2: Plain<E2>> = Rotation<D, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::tensor("matrix", |s| &s.matrix, |s| &mut s.matrix, any_shape(false)),
-                Self::scalar("principal", |s| &s.principal, |s| &mut s.principal, ScalarOptions::from_default(0)),
-            ),
-            |(matrix, principal)| Rotation { matrix, principal, what: PhantomData },
-        )
-    }
-}
+fields! { [D,] Rotation[D,] { tensor matrix: any_shape(false), size principal } what }

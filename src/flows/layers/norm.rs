@@ -7,14 +7,13 @@ use crate::{
         bijection::{free, typed},
     },
     math::mean_and_deviation,
-    nn::{Device, Real, any_shape},
+    nn::{Device, Real, any_shape, fields},
 };
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, ScalarOptions, TensorCollection},
     shapes::{Axis, Dim, HasShape},
     tensor::{Cpu, Storage, Tape, Tensor, WithEmptyTape},
-    tensor_ops::{BroadcastTo, Device as Plain, MeanTo, SumTo},
+    tensor_ops::{BroadcastTo, MeanTo, SumTo},
 };
 use std::marker::PhantomData;
 
@@ -119,26 +118,12 @@ impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for BatchNorm<D, E, D
 impl<D, E: Dtype, Dev: Storage<E>> FastForward for BatchNorm<D, E, Dev> {}
 impl<D, E: Dtype, Dev: Storage<E>> FastInverse for BatchNorm<D, E, Dev> {}
 
-impl<D, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for BatchNorm<D, E, Dev> {
-    type To<E2: Dtype, D2: Plain<E2>> = BatchNorm<D, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::tensor("log_gain", |s| &s.log_gain, |s| &mut s.log_gain, any_shape(true)),
-                Self::tensor("shift", |s| &s.shift, |s| &mut s.shift, any_shape(true)),
-                Self::tensor("mean", |s| &s.mean, |s| &mut s.mean, any_shape(false)),
-                Self::tensor("variance", |s| &s.variance, |s| &mut s.variance, any_shape(false)),
-                Self::scalar("learning", |s| &s.learning, |s| &mut s.learning, ScalarOptions::from_default(0)),
-            ),
-            |(log_gain, shift, mean, variance, learning)| BatchNorm {
-                log_gain,
-                shift,
-                mean,
-                variance,
-                learning,
-                what: PhantomData,
-            },
-        )
-    }
+fields! {
+    [D,] BatchNorm[D,] {
+        tensor log_gain: any_shape(true),
+        tensor shift: any_shape(true),
+        tensor mean: any_shape(false),
+        tensor variance: any_shape(false),
+        size learning,
+    } what
 }

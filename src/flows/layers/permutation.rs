@@ -6,15 +6,13 @@ use crate::{
         Batch, Bijection, FastForward, FastInverse, Grid, VolumePreserving, WithLogDet,
         bijection::{free, no_change, typed},
     },
-    nn::{Device, Real, any_shape, ops::columns},
+    nn::{Device, Real, any_shape, fields, ops::columns},
     random::{Seed, permutation},
 };
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, TensorCollection},
     shapes::Dim,
     tensor::{Cpu, Storage, Tape, Tensor},
-    tensor_ops::Device as Plain,
 };
 use std::{marker::PhantomData, sync::Arc};
 
@@ -127,14 +125,7 @@ impl<D, E: Dtype, Dev: Storage<E>> FastForward for Permute<D, E, Dev> {}
 impl<D, E: Dtype, Dev: Storage<E>> FastInverse for Permute<D, E, Dev> {}
 impl<D, E: Dtype, Dev: Storage<E>> VolumePreserving for Permute<D, E, Dev> {}
 
-impl<D, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Permute<D, E, Dev> {
-    type To<E2: Dtype, D2: Plain<E2>> = Permute<D, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        let field = Self::tensor("order", |s| &s.order, |s| &mut s.order, any_shape(false));
-        visitor.visit_fields(field, |order| Permute { order, what: PhantomData })
-    }
-}
+fields! { [D,] Permute[D,] { tensor order: any_shape(false) } what }
 
 #[cfg(test)]
 mod tests {

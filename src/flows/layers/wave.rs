@@ -8,14 +8,13 @@ use crate::{
         layers::autoregressive::in_passes,
         layers::triangular::{Each, each},
     },
-    nn::{Device, Real, WaveNet, ops::columns},
+    nn::{Device, Real, WaveNet, fields, ops::columns},
 };
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, TensorCollection},
     shapes::{Axis, Dim, HasShape},
     tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
-    tensor_ops::{Device as Plain, ReshapeTo, SumTo, TryConcatAlong},
+    tensor_ops::{ReshapeTo, SumTo, TryConcatAlong},
 };
 use rayon::prelude::*;
 use std::marker::PhantomData;
@@ -103,11 +102,4 @@ impl<D: Dim, F: Linear, E: Real, Dev: Device<E>> AffineInOrder<D, E, Dev> for Wa
 
 impl<D, F, E: Dtype, Dev: Storage<E>> FastForward for Wave<D, F, E, Dev> {}
 
-impl<D, F, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for Wave<D, F, E, Dev> {
-    type To<E2: Dtype, D2: Plain<E2>> = Wave<D, F, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        let field = Self::module("network", |s| &s.network, |s| &mut s.network);
-        visitor.visit_fields(field, |network| Wave { network, what: PhantomData })
-    }
-}
+fields! { [D, F,] Wave[D, F,] { module network } what }

@@ -8,14 +8,13 @@ use crate::{
         bijection::free,
         transform::{Direction, apply},
     },
-    nn::{Activation, Device, Perceptron, Real, Relu},
+    nn::{Activation, Device, Perceptron, Real, Relu, fields},
 };
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, TensorCollection},
     shapes::{Axis, Dim, HasShape},
     tensor::{Cpu, PutTape, SplitTape, Storage, Tape},
-    tensor_ops::{Device as Plain, ReshapeTo, TryConcatAlong},
+    tensor_ops::{ReshapeTo, TryConcatAlong},
 };
 use std::marker::PhantomData;
 
@@ -143,16 +142,7 @@ impl<C: Dim, D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Condi
 
 impl<C, D, F, A, E: Dtype, Dev: Storage<E>> FastForward for ConditionalAutoregressive<C, D, F, A, E, Dev> {}
 
-impl<C, D, F, A: Activation, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev>
-    for ConditionalAutoregressive<C, D, F, A, E, Dev>
-{
-    type To<E2: Dtype, D2: Plain<E2>> = ConditionalAutoregressive<C, D, F, A, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        let field = Self::module("layer", |s| &s.layer, |s| &mut s.layer);
-        visitor.visit_fields(field, |layer| ConditionalAutoregressive { layer, what: PhantomData })
-    }
-}
+fields! { [C, D, F, A: Activation,] ConditionalAutoregressive[C, D, F, A,] { module layer } what }
 
 #[cfg(test)]
 mod tests {

@@ -7,14 +7,13 @@ use crate::{
         Batch, Bijection, FastForward, FastInverse, Grid, TanhScale, WithLogDet,
         transform::{Direction, apply_planar},
     },
-    nn::{Device, Real, ResidualNet, any_shape},
+    nn::{Device, Real, ResidualNet, any_shape, fields},
 };
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, TensorCollection},
     shapes::{Axes2, Axis, Dim, HasShape},
     tensor::{Cpu, Storage, Tape, Tensor},
-    tensor_ops::{BroadcastTo, Device as Plain, ReshapeTo, TryConcatAlong},
+    tensor_ops::{BroadcastTo, ReshapeTo, TryConcatAlong},
 };
 use std::marker::PhantomData;
 
@@ -105,17 +104,4 @@ impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for ImageCoupling<D, 
 impl<D, E: Dtype, Dev: Storage<E>> FastForward for ImageCoupling<D, E, Dev> {}
 impl<D, E: Dtype, Dev: Storage<E>> FastInverse for ImageCoupling<D, E, Dev> {}
 
-impl<D, E: Dtype, Dev: Plain<E>> TensorCollection<E, Dev> for ImageCoupling<D, E, Dev> {
-    type To<E2: Dtype, D2: Plain<E2>> = ImageCoupling<D, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, Dev>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::module("network", |s| &s.network, |s| &mut s.network),
-                Self::tensor("gain", |s| &s.gain, |s| &mut s.gain, any_shape(true)),
-                Self::tensor("mask", |s| &s.mask, |s| &mut s.mask, any_shape(false)),
-            ),
-            |(network, gain, mask)| ImageCoupling { network, gain, mask, what: PhantomData },
-        )
-    }
-}
+fields! { [D,] ImageCoupling[D,] { module network, tensor gain: any_shape(true), tensor mask: any_shape(false) } what }
