@@ -410,6 +410,8 @@ fn a_model_shows_its_own_settings_and_prints_them_as_a_file_that_can_be_read() {
     let help = |model: &str| String::from_utf8(limbeck(folder, &format!("fit {model} --help")).stdout).unwrap();
     assert!(help("hclt").contains("--pseudocount") && !help("hclt").contains("--hidden"));
     assert!(help("maf").contains("--hidden") && !help("maf").contains("--pseudocount"));
+    let list = String::from_utf8(limbeck(folder, "fit --help").stdout).unwrap();
+    assert!(!list.contains("What every model is told"), "each model says what it is: {list}");
     let printed = limbeck(folder, "fit hclt --states 5 --print-config");
     let text = String::from_utf8(printed.stdout).unwrap();
     assert!(text.contains("[structure]\nstates = 5  # states of each latent"), "{text}");
@@ -466,4 +468,79 @@ fn what_cannot_be_printed_is_an_error() {
     };
     assert_eq!(run("devices", stdout.into(), Stdio::null()), Some(1));
     assert_eq!(run("score no-such-model --data x.csv", Stdio::null(), full().unwrap().into()), Some(1));
+}
+
+#[test]
+fn columns_and_separators_are_chosen_and_unknown_words_may_be_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows: String = (0..60).map(|i| format!("{};{};{i}\n", ["a", "b"][i % 2], ["x", "y", "z"][i % 3])).collect();
+    std::fs::write(folder.join("semicolons.csv"), format!("one;two;id\n{rows}")).unwrap();
+    std::fs::write(folder.join("bars.csv"), format!("one|two|id\n{}", rows.replace(';', "|"))).unwrap();
+    let settings = "--states 2 --epochs 2 --valid 0 --json";
+    let fit = json(folder, "fit mixture --data semicolons.csv --drop id --out a --components 2 --epochs 2 --json");
+    assert_eq!((fit["rows"].as_u64(), fit["variables"].as_u64()), (Some(60), Some(2)));
+    json(folder, &format!("fit hclt --data bars.csv --delimiter | --columns one,two --out b {settings}"));
+    json(folder, &format!("fit hclt --data semicolons.csv --columns one,two --out c {settings}"));
+    let score =
+        |model: &str, data: &str| json(folder, &format!("score {model} --data {data} --json"))["mean_log_prob"].clone();
+    assert_eq!(score("b", "semicolons.csv"), score("c", "semicolons.csv"));
+    assert!(failure(folder, "fit hclt --data bars.csv --drop town --out d", 1).contains("town"));
+    std::fs::write(folder.join("new.csv"), "one,two\na,x\nc,y\n").unwrap();
+    let message = failure(folder, "score a --data new.csv", 1);
+    assert!(
+        message.contains("new.csv") && message.contains("column one") && message.contains("--unseen missing"),
+        "{message}"
+    );
+    std::fs::write(folder.join("hole.csv"), "one,two\na,x\n,y\n").unwrap();
+    let unseen = json(folder, "score a --data new.csv --unseen missing --json");
+    assert_eq!(unseen["mean_log_prob"], score("a", "hole.csv"));
+}
+
+#[test]
+fn whole_numbers_get_noise_and_samples_are_whole_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows: String = (0..200).map(|i| format!("{},{}\n", i * i % 17, (i * 31 % 97) as f64 / 7.0)).collect();
+    std::fs::write(folder.join("counts.csv"), format!("count,size\n{rows}")).unwrap();
+    let fit = "fit maf --data counts.csv --layers 2 --hidden 8 --epochs 20";
+    let warned = limbeck(folder, &format!("{fit} --out plain"));
+    assert!(String::from_utf8_lossy(&warned.stderr).contains("count"), "a density of whole numbers grows without end");
+    json(folder, &format!("{fit} --out noisy --dequantise --json"));
+    assert!(String::from_utf8(limbeck(folder, "show noisy").stdout).unwrap().contains("noise from [0, 1) on count"));
+    let score = json(folder, "score noisy --data counts.csv --json");
+    assert!(score["mean_log_prob"].as_f64().unwrap().is_finite());
+    json(folder, "sample noisy --n 50 --out drawn.csv --json");
+    let drawn = std::fs::read_to_string(folder.join("drawn.csv")).unwrap();
+    assert!(drawn.lines().skip(1).all(|line| line.split(',').next().unwrap().parse::<f64>().unwrap().fract() == 0.0));
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_says_how_to_go_on_and_ends_where_it_would_have_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_table(folder, 600);
+    let fit = "fit hclt --data table.csv --states 8 --epochs 120 --batch 32 --valid 0";
+    let line = format!("{fit} --out part --checkpoint point --checkpoint-every 0");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_limbeck"))
+        .args(line.split_whitespace())
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while !folder.join("point").exists() && began.elapsed() < Duration::from_secs(60) {
+        sleep(Duration::from_millis(1));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let status = child.wait().unwrap();
+    let mut message = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut message).unwrap();
+    assert_eq!(status.code(), Some(130), "{message}");
+    assert!(message.contains("point holds it, and --resume goes on"), "{message}");
+    json(folder, &format!("{line} --resume --json"));
+    json(folder, &format!("{fit} --out whole --json"));
+    assert!(std::fs::read(folder.join("part")).unwrap() == std::fs::read(folder.join("whole")).unwrap());
 }

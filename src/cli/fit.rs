@@ -70,8 +70,12 @@ impl clap::Args for Args {
     fn augment_args(command: Command) -> Command {
         let models = models::entries().into_iter().map(|entry| {
             let options: Vec<Arg> = entry.settings.iter().map(|setting| option(setting, &entry)).collect();
-            let command = Command::new(entry.name).about(entry.about);
-            Common::augment_args(command).next_help_heading("Settings").args(options)
+            // What is common has a description of its own, which the model's replaces.
+            Common::augment_args(Command::new(entry.name))
+                .about(entry.about)
+                .long_about(None)
+                .next_help_heading("Settings")
+                .args(options)
         });
         command
             .subcommand_required(true)

@@ -101,7 +101,7 @@ pub struct ModelFile {
     /// Where the model comes from.
     pub origin: Origin,
     /// Its arrays.
-    pub(crate) arrays: Archive,
+    pub arrays: Archive,
     body: serde_json::Value,
 }
 
@@ -131,7 +131,7 @@ impl ModelFile {
     ///
     /// # Errors
     /// When it is of another form, or the file is of another family.
-    pub(crate) fn body<T: DeserializeOwned>(&self, family: &str) -> Result<T> {
+    pub fn body<T: DeserializeOwned>(&self, family: &str) -> Result<T> {
         if self.family != family {
             return Err(Error::invalid(format!("a model of the family {}; {family} is expected", self.family)));
         }

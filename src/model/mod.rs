@@ -2,6 +2,8 @@
 //!
 //! A family of models implements [`Model`] for what it learns and [`Fit`](crate::train::Fit) for its settings, and names itself by
 //! a [`Family`]; the registry [`models`](crate::models) lists them, and the command line knows nothing else.
+//!
+#![doc = include_str!("adding.md")]
 
 mod family;
 mod file;
