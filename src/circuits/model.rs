@@ -6,7 +6,7 @@ use crate::{
     archive::Archive,
     data::{Dataset, Rows, Schema},
     evidence::AnyEvidence,
-    model::{AnyFit, Entry, Family, Model, ModelFile, Moments, Queries, Setting},
+    model::{AnyFit, Each, Entry, Family, Model, ModelFile, Moments, Queries, Setting},
     random::Seed,
 };
 use std::any::Any;
@@ -140,12 +140,7 @@ impl Queries for Circuit {
         if Deterministic::new(self.clone()).is_ok() { OF_DETERMINISTIC } else { ANSWERS }
     }
 
-    fn conditionals(
-        &self,
-        rows: &dyn Rows,
-        variables: &[usize],
-        each: &mut dyn FnMut(usize, usize, &[f64]) -> Result<()>,
-    ) -> Result<()> {
+    fn conditionals(&self, rows: &dyn Rows, variables: &[usize], each: &mut Each) -> Result<()> {
         let found = self.conditionals(rows)?;
         let cells = (0..rows.len()).flat_map(|row| variables.iter().map(move |v| (row, *v)));
         cells.into_iter().try_for_each(|(row, v)| each(row, v, found.get(row, v)))

@@ -15,7 +15,7 @@ pub struct ColumnSummary {
     pub deviation: f64,
     /// How many values are known.
     pub known: usize,
-    /// How many of the first [`LOOKED_AT`] known values are different.
+    /// How many of the first 4,096 known values are different.
     pub distinct: usize,
     /// Whether all values are whole numbers.
     pub whole: bool,

@@ -11,7 +11,7 @@ mod queries;
 
 pub use family::{AnyFit, Entry, Family, Reads, Setting};
 pub use file::{ModelFile, Origin};
-pub use queries::{Moments, Queries};
+pub use queries::{Each, Moments, Queries};
 
 use crate::{
     Result,

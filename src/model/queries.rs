@@ -17,6 +17,9 @@ pub struct Moments {
     pub variance: f64,
 }
 
+/// Hears of a distribution: of which row, of which variable, its probabilities.
+pub type Each<'a> = dyn FnMut(usize, usize, &[f64]) -> Result<()> + 'a;
+
 /// What a model answers, of those questions that it does: each is an error where it is none of [`Self::answers`].
 pub trait Queries {
     /// The name of the model, for messages.
@@ -35,12 +38,7 @@ pub trait Queries {
     ///
     /// # Errors
     /// When the rows do not fit, or what a row knows is impossible; also those of `each`.
-    fn conditionals(
-        &self,
-        _rows: &dyn Rows,
-        _variables: &[usize],
-        _each: &mut dyn FnMut(usize, usize, &[f64]) -> Result<()>,
-    ) -> Result<()> {
+    fn conditionals(&self, _rows: &dyn Rows, _variables: &[usize], _each: &mut Each) -> Result<()> {
         Err(self.unanswered("conditional"))
     }
 

@@ -3,7 +3,7 @@
 /// The largest share of the rows that may lie far out.
 const FEW: f64 = 0.05;
 
-/// Median absolute deviations from the median at which a row lies far out.
+/// Median absolute deviations from the median at which a row lies far out; of less than a nat they count as one.
 const FAR: f64 = 30.0;
 
 /// The rows whose losses lie far above the others', infinite ones and NaN among them.
@@ -14,7 +14,8 @@ pub(super) fn far_out(losses: &[f64]) -> Vec<bool> {
     };
     let middle = median(losses.to_vec());
     let spread = median(losses.iter().map(|loss| (loss - middle).abs()).collect());
-    losses.iter().map(|loss| !(loss - middle <= FAR * spread)).collect()
+    let near = |loss: &f64| loss - middle <= FAR * spread.max(1.0);
+    losses.iter().map(|loss| !near(loss)).collect()
 }
 
 /// The sum of losses without a few rows that lie far out, or with them where they are many.

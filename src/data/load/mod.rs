@@ -86,7 +86,8 @@ pub fn load_with(path: impl AsRef<Path>, reading: &Reading) -> Result<Loaded> {
     }
     let extension = extension(&text);
     let is_text = matches!(extension.as_str(), "csv" | "tsv");
-    if !is_text && !(reading.columns.is_empty() && reading.drop.is_empty()) {
+    let chooses = !reading.columns.is_empty() || !reading.drop.is_empty();
+    if chooses && !is_text {
         return Err(Error::file(path, "columns are chosen by name in text files with a header line alone"));
     }
     match extension.as_str() {

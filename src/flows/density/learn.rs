@@ -21,7 +21,7 @@ use std::marker::PhantomData;
 pub struct TableLikelihood<'a, D, B, P = Normal, Dev = Cpu> {
     train: &'a dyn Rows,
     valid: Option<&'a dyn Rows>,
-    model: PhantomData<fn() -> TableFlow<D, B, P, Dev>>,
+    model: PhantomData<(D, B, P, Dev)>,
 }
 
 /// A flow that learns from a table by maximum likelihood with Adam; a [`Learner`](crate::train::Learner) for
