@@ -33,7 +33,8 @@ lab *OPTIONS: environment
 test:
     cargo test --release --locked
     {{python}} notebooks/tools/test_tools.py --quick
-    {{python}} tests/cuda/build.py cargo test --release --locked --features cuda-check --test cuda_standin
+    {{python}} tests/cuda/build.py cargo test --release --locked --features cuda-check --test gpu
+    {{python}} tests/cuda/build.py {{python}} tests/cuda/kit.py --standin --try
 
 # Change files and settings at random, ten times as often as `just test` does (about a minute); `just fuzz 1000` goes on for hours.
 fuzz TIMES="10":
@@ -58,6 +59,10 @@ bench *OPTIONS:
 # Side by side with Python libraries: `just versus circuits`, `just versus nn`.
 versus WHAT:
     cargo bench --locked --bench versus_{{WHAT}}
+
+# A folder for a machine with a GPU: the tests of CUDA code, a training step beside PyTorch's, and run.sh.
+gpu-kit *OPTIONS:
+    {{python}} tests/cuda/kit.py {{OPTIONS}}
 
 # How long a notebook takes to start, and its cells to run.
 notebook-latency *OPTIONS: environment

@@ -439,7 +439,8 @@ fn a_run_is_not_continued_with_other_rows_or_settings() {
     for (other, says) in [
         ("--seed 4", "seed: 0 there, 4 here"),
         ("--epochs 5", "length: Epochs(4) there, Epochs(5) here"),
-        ("--pseudocount 0.2", "model and settings"),
+        ("--pseudocount 0.2", "pseudocount = 0.1 there, pseudocount = 0.2 here"),
+        ("--least-scale 0.5", "least_scale = 0.0 there, least_scale = 0.5 here"),
         ("--batch 100", "batch: 128 there, 100 here"),
     ] {
         let message = failure(
@@ -454,6 +455,37 @@ fn a_run_is_not_continued_with_other_rows_or_settings() {
     let message = failure(folder, fit, 1);
     assert!(message.contains("training rows: ") || message.contains("validation rows: "), "{message}");
     assert_eq!(std::fs::read(folder.join("model")).unwrap(), whole);
+    let message = failure(folder, "fit hclt --data table.csv --out other --checkpoint point", 1);
+    assert!(message.contains("point: is there already: --resume goes on with it"), "{message}");
+    assert!(failure(folder, "show point", 1).contains("the checkpoint of a run, not a model"));
+    let message = failure(folder, "fit hclt --data table.csv --out other --checkpoint model --resume", 1);
+    assert!(message.contains("a model, not the checkpoint of a run"), "{message}");
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows: String = (0..60).map(|i| format!("{},{}\n", (i as f64).sin(), 1e9 + 1e-2 * f64::from(i % 7))).collect();
+    std::fs::write(folder.join("reals.csv"), format!("a,b\n{rows}")).unwrap();
+    for (settings, says) in [
+        ("rbig --base student", "its base is normal"),
+        ("maf --layers 100000000", "1 ≤ layers ≤ 1000"),
+        ("maf --rate -1", "rate is -1; it must satisfy 0 < value"),
+        ("mixture --components 0", "components is 0; it must satisfy 1 ≤ value ≤ 65536"),
+        ("hclt --rule anemone --first-step 0.2", "steps fall"),
+    ] {
+        let message = failure(folder, &format!("fit {settings} --data reals.csv --out y"), 2);
+        assert!(message.contains(says), "{message}");
+    }
+    let message = failure(folder, "fit maf --data reals.csv --out y", 1);
+    assert!(message.contains("column b") && message.contains("subtract a constant"), "{message}");
+    // What a model does not use of a file is said, whatever is asked.
+    write_table(folder, 60);
+    json(folder, "fit hclt --data table.csv --drop season --states 2 --epochs 1 --out model --json");
+    let output = limbeck(folder, "query model inpaint --data table.csv --out whole.csv");
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not used, as the model has no such column: season"));
 }
 
 #[test]

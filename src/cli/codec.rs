@@ -61,7 +61,7 @@ pub(super) fn compress(args: &CompressArgs, context: &Context) -> Result<()> {
     keep_apart(&[("MODEL", &args.model.path), ("--data", &args.data)], &[("--out", Some(&args.out))])?;
     let (model, _) = args.model.load()?;
     let queries = args.model.queries(&*model)?;
-    let rows = args.input.load(&args.data, &*model)?;
+    let rows = args.input.load(&args.data, &*model, context)?;
     let packed = queries.compress(&rows)?;
     let envelope = if args.values { None } else { Some(Envelope::of(&args.data, rows.discrete()?)?) };
     // What cannot be read back is not written.

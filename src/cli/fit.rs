@@ -52,7 +52,7 @@ struct Common {
     #[arg(long, value_parser = super::positive)]
     categories: Option<usize>,
     /// The part of the rows that decides when to stop, 0 for none.
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = 0.1, allow_negative_numbers = true)]
     valid: f64,
     /// A file to continue from after an interruption, written every half minute.
     #[arg(long, value_name = "FILE")]
@@ -123,7 +123,7 @@ fn option(setting: &Setting, entry: &Entry) -> Arg {
         "units" => arg.visible_alias("states"),
         _ => arg,
     };
-    let arg = arg.long(name).value_parser(move |text: &str| value(text, &usual));
+    let arg = arg.long(name).allow_negative_numbers(true).value_parser(move |text: &str| value(text, &usual));
     match setting.of(&entry.usual) {
         Some(toml::Value::Boolean(_)) => arg.num_args(0..=1).default_missing_value("true").value_name("BOOL"),
         Some(toml::Value::Integer(_)) => arg.value_name("N"),
@@ -225,6 +225,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let mut read = vec![("--data", data.as_path())];
     read.extend(common.config.as_deref().map(|path| ("--config", path)));
     keep_apart(&read, &[("--out", Some(out)), ("--checkpoint", common.checkpoint.as_deref())])?;
+    if let Some(path) = common.checkpoint.as_deref().filter(|path| path.exists() && !common.resume) {
+        let remedy = "--resume goes on with it; take another file, or remove this one, to begin anew";
+        return Err(Error::file(path, format!("is there already: {remedy}")));
+    }
     let checkpoint = common.checkpoint.clone().map(|path| Checkpoint { path, every, resume: common.resume });
 
     let mut dequantised = Vec::new();

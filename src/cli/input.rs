@@ -1,10 +1,10 @@
 //! How a command reads its data.
 
+use super::Context;
 use crate::{
     Result,
     data::{Dataset, Reading, Rows, Unseen, open_for},
     model::{Model, Origin},
-    random::Seed,
 };
 use std::path::Path;
 
@@ -64,26 +64,30 @@ impl ForModel {
         Reading { unseen, ..self.text.reading() }
     }
 
-    /// The rows of a file in memory.
-    pub(super) fn load(&self, path: &Path, model: &dyn Model) -> Result<Dataset> {
-        Dataset::load(path, &self.reading(), model.schema())
+    /// The rows of a file in memory; says which of its columns are not used.
+    pub(super) fn load(&self, path: &Path, model: &dyn Model, context: &Context) -> Result<Dataset> {
+        let (rows, notes) = Dataset::load(path, &self.reading(), model.schema())?;
+        notes.iter().for_each(|note| context.note(note));
+        Ok(rows)
     }
 
-    /// The rows of a file as a model reads them, from disk where they are many; with notes. Whole numbers that had noise when the
-    /// model was fitted have it here, too.
+    /// The rows of a file as a model reads them, from disk where they are many. Whole numbers that had noise when the model was
+    /// fitted have it here, too.
     pub(super) fn open(
         &self,
         path: &Path,
         (model, origin): (&dyn Model, &Origin),
-        seed: Seed,
-    ) -> Result<(Box<dyn Rows>, Vec<String>)> {
+        context: &Context,
+    ) -> Result<Box<dyn Rows>> {
         if origin.dequantised.is_empty() {
-            return open_for(path, &self.reading(), model.schema());
+            let (rows, notes) = open_for(path, &self.reading(), model.schema())?;
+            notes.iter().for_each(|note| context.note(note));
+            return Ok(rows);
         }
-        let rows = self.load(path, model)?;
-        let noisy = rows.continuous()?.dequantised_in(&origin.dequantised, seed);
+        let rows = self.load(path, model, context)?;
+        let noisy = rows.continuous()?.dequantised_in(&origin.dequantised, context.seed);
         let names = origin.dequantised.join(", ");
-        let note = format!("noise from [0, 1) on {names}, as when the model was fitted");
-        Ok((Box::new(noisy), vec![note]))
+        context.note(&format!("noise from [0, 1) on {names}, as when the model was fitted"));
+        Ok(Box::new(noisy))
     }
 }

@@ -1,6 +1,6 @@
 //! What is known of rows: a file, or one row on the command line.
 
-use super::input::ForModel;
+use super::{Context, input::ForModel};
 use crate::{
     Error, Result,
     data::{Continuous, Dataset, Discrete, MISSING, Schema},
@@ -23,10 +23,10 @@ pub(super) struct Known {
 
 impl Known {
     /// The rows as a model with these columns reads them.
-    pub(super) fn rows(&self, model: &dyn Model) -> Result<Dataset> {
+    pub(super) fn rows(&self, model: &dyn Model, context: &Context) -> Result<Dataset> {
         let schema = model.schema();
         if let Some(path) = &self.data {
-            return self.input.load(path, model);
+            return self.input.load(path, model, context);
         }
         let pairs = pairs(schema, &self.given)?;
         match schema.is_continuous() {

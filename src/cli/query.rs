@@ -139,20 +139,20 @@ pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
     match &args.question {
         Question::Conditional { known, variable, out } => {
             let chosen = variable.as_ref().map(|name| schema.index(name)).transpose()?;
-            conditional((&*model, queries), &known.rows(&*model)?, chosen, out.as_deref(), context)
+            conditional((&*model, queries), &known.rows(&*model, context)?, chosen, out.as_deref(), context)
         }
         Question::Inpaint { known, out, draws } => {
-            let rows = known.rows(&*model)?;
+            let rows = known.rows(&*model, context)?;
             fitting(*draws, rows.len(), schema.len(), "--draws")?;
             let repeated: Vec<usize> = (0..rows.len()).flat_map(|row| std::iter::repeat_n(row, *draws)).collect();
             queries.complete(&rows.select(&repeated), context.seed)?.save(out)?;
             Written::print(repeated.len(), out, context)
         }
-        Question::Map { known, out } => map(queries, &known.rows(&*model)?, out, context),
+        Question::Map { known, out } => map(queries, &known.rows(&*model, context)?, out, context),
         Question::Next { known, target } => {
-            next(queries, &known.rows(&*model)?, (schema, schema.index(target)?), context)
+            next(queries, &known.rows(&*model, context)?, (schema, schema.index(target)?), context)
         }
-        Question::Moments { known } => moments(queries, &known.rows(&*model)?, schema, context),
+        Question::Moments { known } => moments(queries, &known.rows(&*model, context)?, schema, context),
         Question::Entropy => {
             let report = Entropy { entropy: queries.entropy()? };
             context.print(&report, |r| format!("{:.4} nats", r.entropy))
@@ -218,7 +218,7 @@ fn next(queries: &dyn Queries, row: &Dataset, (schema, target): (&Schema, usize)
     let gains = gains.into_iter().map(|(v, nats)| Gain { variable: name(v), nats }).collect();
     context.print(&Gains { target: name(target), gains }, |r| {
         let lines = r.gains.iter().take(10).map(|g| format!("{}: {:.4} nats\n", g.variable, g.nats));
-        if r.gains.is_empty() { NOTHING_MISSING.into() } else { lines.collect() }
+        if r.gains.is_empty() { "every other column is known: none is left to look at".into() } else { lines.collect() }
     })
 }
 

@@ -40,8 +40,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let read = [("MODEL", args.model.path.as_path()), ("--data", &args.data)];
     keep_apart(&read, &[("--per-sample", args.per_sample.as_deref())])?;
     let (model, origin) = args.model.load()?;
-    let (rows, notes) = args.input.open(&args.data, (&*model, &origin), context.seed)?;
-    notes.iter().for_each(|note| context.note(note));
+    let rows = args.input.open(&args.data, (&*model, &origin), context)?;
     let evidence = model.score(&*rows, context.seed).map_err(|e| Error::file(&args.data, e))?;
     let each = evidence.log_probs();
     if let Some(path) = &args.per_sample {
@@ -64,8 +63,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         let interval = r.interval.map(|(low, high)| format!("; between {low:.4} and {high:.4}")).unwrap_or_default();
         let impossible = match r.impossible {
             0 => String::new(),
-            1 => "\n1 row is impossible under the model".into(),
-            k => format!("\n{k} rows are impossible under the model"),
+            1 => "\n1 row has a likelihood of 0, or one too small for the model's numbers".into(),
+            k => format!("\n{k} rows have a likelihood of 0, or one too small for the model's numbers"),
         };
         let (evidence, space) = (r.evidence, &r.space);
         format!("{rows}: mean log-likelihood {mean:.4}{error} nats{bits} ({evidence}, {space}){interval}{impossible}")

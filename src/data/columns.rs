@@ -92,6 +92,12 @@ impl ColumnSummary {
         }
         if self.deviation <= ROUNDING * self.largest || self.deviation < f64::MIN_POSITIVE.sqrt() {
             let value = self.first;
+            if self.distinct > 1 && self.deviation > 1e3 * f64::EPSILON * self.largest {
+                let spread = self.deviation;
+                return Err(Error::invalid(format!(
+                    "column {name} has a spread of {spread:e} around {value}, too little beside its size: subtract a constant first"
+                )));
+            }
             return Err(Error::invalid(format!(
                 "column {name} has no spread: all its values are {value}, and a density of them would grow without end; {remedy}"
             )));

@@ -14,16 +14,25 @@ pub enum Dataset {
 }
 
 impl Dataset {
-    /// Reads rows as a model with these columns does: by their names, where the file has names.
+    /// Reads rows as a model with these columns does: by their names, where the file has names; with notes for the user: columns
+    /// that the model does not use.
     ///
     /// # Errors
     /// As [`load_with`]; also when a column is missing, or a value does not fit its column.
-    pub fn load(path: impl AsRef<Path>, reading: &Reading, schema: &Schema) -> Result<Self> {
+    pub fn load(path: impl AsRef<Path>, reading: &Reading, schema: &Schema) -> Result<(Self, Vec<String>)> {
+        let path = path.as_ref();
         let loaded = load_with(path, reading)?;
-        match schema.is_continuous() {
-            true => loaded.continuous(Some(schema)).map(Self::Continuous),
-            false => loaded.discrete(Coding::Use(schema, reading.unseen)).map(Self::Discrete),
-        }
+        let rows = match schema.is_continuous() {
+            true => loaded.continuous(Some(schema)).map(Self::Continuous)?,
+            false => loaded.discrete(Coding::Use(schema, reading.unseen)).map(Self::Discrete)?,
+        };
+        let notes = match loaded.unused(schema).as_slice() {
+            [] => vec![],
+            unused => {
+                vec![format!("{}: not used, as the model has no such column: {}", path.display(), unused.join(", "))]
+            }
+        };
+        Ok((rows, notes))
     }
 
     /// `n` rows in which every value is missing.

@@ -1,6 +1,6 @@
 //! Rows read from disk as they are needed: a data set that does not fit in memory.
 
-use super::{Coding, MISSING, Reading, Rows, Schema, Unseen, load::Values};
+use super::{Coding, Dataset, MISSING, Reading, Rows, Schema, Unseen, load::Values};
 use crate::{Error, Result, data::load::Element};
 use std::{
     fs::File,
@@ -112,16 +112,8 @@ pub fn open_for(path: impl AsRef<Path>, reading: &Reading, schema: &Schema) -> R
     if !schema.is_continuous() && is_streamed(path) {
         return Ok((open_rows(path, reading, Coding::Use(schema, reading.unseen))?, vec![]));
     }
-    let loaded = super::load_with(path, reading)?;
-    let rows: Box<dyn Rows> = match schema.is_continuous() {
-        true => Box::new(loaded.continuous(Some(schema))?),
-        false => Box::new(loaded.discrete(Coding::Use(schema, reading.unseen))?),
-    };
-    let notes = match loaded.unused(schema).as_slice() {
-        [] => vec![],
-        unused => vec![format!("{}: not used, as the model has no such column: {}", path.display(), unused.join(", "))],
-    };
-    Ok((rows, notes))
+    let (rows, notes) = Dataset::load(path, reading, schema)?;
+    Ok((Box::new(rows), notes))
 }
 
 /// Whether a file is read batch by batch.

@@ -113,7 +113,10 @@ impl ModelFile {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let arrays = Archive::load(path)?;
-        let header: Header = arrays.header()?;
+        let header: Header = arrays.header().map_err(|error| match arrays.header::<serde_json::Value>() {
+            Ok(header) if header.get("run").is_some() => Error::file(path, "the checkpoint of a run, not a model"),
+            _ => error,
+        })?;
         let Header { family, kind, schema, rows, data, settings, seed, dequantised, body, .. } = header;
         schema.check().map_err(|e| Error::file(path, e))?;
         let history = History::load(&arrays)?;

@@ -23,7 +23,8 @@ fn identity(learner: &impl Learner, plan: &Plan) -> Result<Vec<(String, String)>
     let [rows, valid] = learner.data()?;
     let hash = |rows: Option<Fingerprint>| rows.map_or("none".into(), |rows| rows.to_string());
     let named = [
-        ("model and settings", learner.describe()),
+        ("settings", plan.settings.clone()),
+        ("model", learner.describe()),
         ("training rows", hash(rows)),
         ("validation rows", hash(valid)),
         ("length", format!("{:?}", plan.length)),
@@ -32,6 +33,15 @@ fn identity(learner: &impl Learner, plan: &Plan) -> Result<Vec<(String, String)>
         ("seed", plan.seed.0.to_string()),
     ];
     Ok(named.into_iter().map(|(name, value)| (name.into(), value)).collect())
+}
+
+/// The lines of settings that differ.
+fn other_lines(theirs: &str, ours: &str) -> String {
+    let without = |a: &str, b: &str| {
+        let lines: Vec<&str> = a.lines().filter(|line| !line.is_empty() && !b.lines().any(|l| l == *line)).collect();
+        if lines.is_empty() { "nothing of the kind".into() } else { lines.join(", ") }
+    };
+    format!("{} there, {} here", without(theirs, ours), without(ours, theirs))
 }
 
 /// Holds a checkpoint for one run: a second one would write over the first one's.
@@ -108,13 +118,19 @@ impl State {
     /// Puts the learner where the checkpoint left it.
     pub(super) fn load(path: &Path, learner: &mut impl Learner, plan: &Plan) -> Result<Self> {
         let archive = Archive::load(path)?;
-        let header: Header = archive.header()?;
+        let header: Header = archive.header().map_err(|error| match archive.header::<serde_json::Value>() {
+            Ok(header) if header.get("family").is_some() => Error::file(path, "a model, not the checkpoint of a run"),
+            _ => error,
+        })?;
         let ours = identity(learner, plan)?;
         let differs: Vec<String> = ours
             .iter()
             .filter_map(|(name, ours)| {
                 let theirs = header.run.iter().find(|(n, _)| n == name).map_or("nothing", |(_, value)| value);
-                (theirs != ours).then(|| format!("{name}: {theirs} there, {ours} here"))
+                (theirs != ours).then(|| match name.as_str() {
+                    "settings" => other_lines(theirs, ours),
+                    _ => format!("{name}: {theirs} there, {ours} here"),
+                })
             })
             .collect();
         if !differs.is_empty() {

@@ -16,6 +16,8 @@ pub struct Plan {
     pub patience: Option<u64>,
     /// Where to keep a checkpoint, if anywhere.
     pub checkpoint: Option<Checkpoint>,
+    /// The settings of the fit as text, where there are some: a run goes on with the settings it began with.
+    pub settings: String,
 }
 
 /// When training ends, if nothing ends it early.
@@ -41,7 +43,7 @@ pub struct Checkpoint {
 impl Plan {
     /// `epochs` passes in batches of `batch` rows, without early stopping or checkpoints.
     pub fn new(epochs: u64, batch: usize, seed: Seed) -> Self {
-        Self { length: Length::Epochs(epochs), batch, seed, patience: None, checkpoint: None }
+        Self { length: Length::Epochs(epochs), batch, seed, patience: None, checkpoint: None, settings: String::new() }
     }
 
     /// `steps` steps with `batch` rows each, without early stopping or checkpoints.

@@ -116,6 +116,11 @@ impl Em {
                 return Err(Error::out_of_range(name, value, "0 < step ≤ 1"));
             }
         }
+        let falls = matches!(self.rule, Rule::MiniBatch | Rule::Anemone);
+        if falls && self.first_step < self.last_step {
+            let (first, last) = (self.first_step, self.last_step);
+            return Err(Error::Usage(format!("steps fall: first_step is {first}, and last_step {last} is larger")));
+        }
         if !(self.pseudocount >= 0.0 && self.pseudocount.is_finite()) {
             return Err(Error::out_of_range("pseudocount", self.pseudocount, "0 ≤ pseudocount"));
         }

@@ -104,7 +104,8 @@ impl FitCircuit {
     fn train(&self, mut learner: EmLearner, run: Run) -> Result<(Circuit, History)> {
         let patience = (self.patience > 0 && learner.validates()).then_some(self.patience);
         let Run { seed, checkpoint, watch } = run;
-        let plan = Plan { patience, checkpoint, ..Plan::new(self.epochs, self.batch, seed) };
+        let settings = toml::to_string(self).map_err(Error::invalid)?;
+        let plan = Plan { patience, checkpoint, settings, ..Plan::new(self.epochs, self.batch, seed) };
         let mut history = train(&mut learner, &plan, watch)?;
         let circuit = learner.into_circuit();
         let at_floor: usize = circuit.leaves.iter().map(Leaves::at_floor).sum();

@@ -184,6 +184,20 @@ impl Structure {
                 Err(Error::out_of_range("replicas", replicas, "1 ≤ replicas ≤ 1024"))
             }
             _ => Ok(()),
+        }?;
+        let (name, size) = match self {
+            Self::Mixture { components } => ("components", *components),
+            Self::Hmm { states, .. } | Self::Hclt { states, .. } => ("states", *states),
+            Self::RatSpn { units, .. }
+            | Self::PoonDomingos { units, .. }
+            | Self::QuadTree { units, .. }
+            | Self::QuadGraph { units, .. }
+            | Self::RandomTree { units, .. } => ("units", *units),
+            Self::NaiveBayes { .. } | Self::ChowLiu => return Ok(()),
+        };
+        match (1..=crate::circuits::graph::MOST_UNITS).contains(&size) {
+            true => Ok(()),
+            false => Err(Error::out_of_range(name, size, "1 ≤ value ≤ 65536")),
         }
     }
 

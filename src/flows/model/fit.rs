@@ -81,7 +81,8 @@ impl Use for Learn<'_, '_> {
         let mut learner = FlowLearner::new(&device, flow, d, rows, valid, adam)?;
         let patience = (settings.patience > 0 && valid.is_some()).then_some(settings.patience);
         let Run { seed, checkpoint, watch } = run;
-        let plan = Plan { patience, checkpoint, ..Plan::new(settings.epochs, settings.batch, seed) };
+        let text = toml::to_string(settings).map_err(Error::invalid)?;
+        let plan = Plan { patience, checkpoint, settings: text, ..Plan::new(settings.epochs, settings.batch, seed) };
         let history = train(&mut learner, &plan, watch)?;
         Ok((Box::new(learner.into_model()), history))
     }
@@ -106,6 +107,9 @@ impl FitFlow {
     }
 }
 
+/// The most layers of a flow.
+const MOST_LAYERS: usize = 1000;
+
 impl Fit for FitFlow {
     type Model = FlowModel;
 
@@ -124,6 +128,16 @@ impl Fit for FitFlow {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(Error::out_of_range(name, value, "0 < value"));
             }
+        }
+        if self.layers > MOST_LAYERS {
+            return Err(Error::out_of_range("layers", self.layers, "1 ≤ layers ≤ 1000"));
+        }
+        let makes_normal = matches!(self.kind, FlowKind::Rbig | FlowKind::Gaussianization);
+        if makes_normal && self.base != TableBase::Normal {
+            let name = self.name();
+            return Err(Error::Usage(format!(
+                "{name} makes columns normal: its base is normal; heavier tails have the others"
+            )));
         }
         Ok(())
     }
