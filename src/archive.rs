@@ -12,6 +12,7 @@ use std::{
     fs::File,
     io,
     path::Path,
+    time::Duration,
 };
 
 /// The key of our JSON header among the metadata of the file.
@@ -266,10 +267,8 @@ impl Archive {
 /// # Errors
 /// [`Error::Io`] when it cannot be written.
 pub fn write_atomically(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
-    let name = path.file_name().ok_or_else(|| Error::file(path, "not the name of a file"))?;
-    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let prefix = format!(".{}.", name.to_string_lossy());
-    remove_leftovers(folder, &prefix);
+    let (folder, prefix) = place_of_parts(path)?;
+    remove_leftovers(path, HOURS)?;
     let done = || -> io::Result<()> {
         // A name that nobody can know before, and a file that is not there yet.
         let mut temporary = tempfile::Builder::new().prefix(&prefix).suffix(PART).tempfile_in(folder)?;
@@ -303,17 +302,30 @@ fn open_to_others(_: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes temporary files that a run which was killed left behind: those of the same name that are hours old.
-fn remove_leftovers(folder: &Path, prefix: &str) {
-    const OLD: std::time::Duration = std::time::Duration::from_secs(6 * 3600);
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
+/// The folder of a file's temporary ones, and how their names begin.
+fn place_of_parts(path: &Path) -> Result<(&Path, String)> {
+    let name = path.file_name().ok_or_else(|| Error::file(path, "not the name of a file"))?;
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok((folder, format!(".{}.", name.to_string_lossy())))
+}
+
+/// So old that no run writes it any more.
+const HOURS: Duration = Duration::from_secs(6 * 3600);
+
+/// Removes the temporary files for `path` that a run which was killed left behind, those older than `age`.
+///
+/// # Errors
+/// When `path` is not the name of a file.
+pub(crate) fn remove_leftovers(path: &Path, age: Duration) -> Result<()> {
+    let (folder, prefix) = place_of_parts(path)?;
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let old = || entry.metadata().and_then(|m| m.modified()).is_ok_and(|t| t.elapsed().is_ok_and(|t| t > OLD));
-        if name.starts_with(prefix) && name.ends_with(PART) && old() {
+        let old = || entry.metadata().and_then(|m| m.modified()).is_ok_and(|t| t.elapsed().is_ok_and(|t| t >= age));
+        if name.starts_with(&prefix) && name.ends_with(PART) && old() {
             let _ = std::fs::remove_file(entry.path());
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -295,9 +295,12 @@ fn a_killed_run_resumes_bit_for_bit() {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!folder.join(format!("part{i}")).exists(), "killed before its end");
+        std::fs::write(folder.join(format!(".point{i}.killed.part")), "half a checkpoint").unwrap();
         json(folder, &format!("{line} --json"));
         let (whole, part) = (std::fs::read(folder.join("whole")), std::fs::read(folder.join(format!("part{i}"))));
         assert!(whole.unwrap() == part.unwrap(), "killed {delay} ms after its first checkpoint");
+        let left = std::fs::read_dir(folder).unwrap().filter(|f| f.as_ref().unwrap().path().extension().is_some());
+        assert_eq!(left.count(), 1, "only table.csv: what was half written is gone");
     }
 }
 

@@ -1,11 +1,16 @@
 //! A run on disk, complete enough to go on bit for bit.
 
 use super::{History, Learner, Plan};
-use crate::{Error, Result, archive::Archive, evidence::Fingerprint};
+use crate::{
+    Error, Result,
+    archive::{Archive, remove_leftovers},
+    evidence::Fingerprint,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{File, TryLockError},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// What a checkpoint must agree with, and where the run was.
@@ -59,7 +64,11 @@ impl Lock {
         let path = checkpoint.with_file_name(name);
         let file = File::create(&path).map_err(Error::io(&path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { path, _file: file }),
+            Ok(()) => {
+                // Nobody else writes this checkpoint now.
+                remove_leftovers(checkpoint, Duration::ZERO)?;
+                Ok(Self { path, _file: file })
+            }
             Err(TryLockError::WouldBlock) => {
                 Err(Error::file(checkpoint, "another run writes this checkpoint: wait for it, or take another file"))
             }

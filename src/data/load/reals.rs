@@ -61,10 +61,13 @@ impl Frame {
         for (v, c) in self.order(&schema)?.into_iter().enumerate() {
             let name = &self.names[c];
             let column = &self.columns[c];
-            if !column.is_numeric() {
-                let place = format!("column {name}");
-                let problem = "words where numbers are needed (`--drop` leaves a column out)";
-                return Err(Error::at(&self.origin, place, problem));
+            let is_word = |row: &usize| column.text(*row).is_some_and(|text| text.parse::<f64>().is_err());
+            let wrong = if column.is_numeric() { None } else { (0..self.rows).find(is_word) };
+            if let Some(row) = wrong {
+                let word = column.text(row).unwrap_or_default();
+                let remedy =
+                    "words where numbers are needed; an empty cell is a missing value, `--drop` leaves the column out";
+                return Err(Error::at(&self.origin, line(row, name), format!("{word:?}: {remedy}")));
             }
             for row in 0..self.rows {
                 values[row * width + v] = finite(&self.origin, column.number(row), || line(row, name))?;
