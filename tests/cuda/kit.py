@@ -28,6 +28,7 @@ LIBRARIES = {
     "nvrtc": ("nvrtc", "libnvrtc.so.13"),
     "cublas": ("cublas", "libcublas.so.13"),
     "cublasLt": ("cublaslt", "libcublasLt.so.13"),
+    "curand": ("curand", "libcurand.so.10"),
 }
 LIMIT = 55 << 20
 
@@ -96,7 +97,7 @@ def real():
 
 def programs(feature, environment):
     """Builds the tests and the bench; where they are."""
-    command = ["cargo", "build", "--release", "--locked", "--features", feature, "--message-format", "json"]
+    command = ["cargo", "build", "--release", "--locked", "--features", feature, "--message-format", "json-render-diagnostics"]
     found = {}
     for kind in ("test", "bench"):
         run = subprocess.run([*command, f"--{kind}", "gpu"], cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
