@@ -36,8 +36,8 @@ test:
     {{python}} tests/cuda/build.py cargo test --release --locked --features cuda-check --test gpu
     {{python}} tests/cuda/build.py {{python}} tests/cuda/kit.py --standin --try
 
-# Change files and settings at random, ten times as often as `just test` does (about a minute); `just fuzz 1000` goes on for hours.
-fuzz TIMES="10":
+# Change files and settings at random, thirty times as often as `just test` does (about a minute); `just fuzz 1000` goes on for longer.
+fuzz TIMES="30":
     LIMBECK_FUZZ={{TIMES}} cargo test --release --locked --test fuzz
 
 # The tests of the notebook environment: each way a cell can fail, and the linking that would falsify gradients.

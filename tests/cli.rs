@@ -530,6 +530,12 @@ fn columns_and_separators_are_chosen_and_unknown_words_may_be_missing() {
     std::fs::write(folder.join("hole.csv"), "one,two\na,x\n,y\n").unwrap();
     let unseen = json(folder, "score a --data new.csv --unseen missing --json");
     assert_eq!(unseen["mean_log_prob"], score("a", "hole.csv"));
+    // What is no category at all is an error, whatever becomes of unknown ones.
+    write_table(folder, 60);
+    json(folder, "fit hclt --data table.csv --states 2 --epochs 1 --out seasons --json");
+    std::fs::write(folder.join("half.csv"), "weather,ground,season\nrain,wet,1.5\n").unwrap();
+    let message = failure(folder, "score seasons --data half.csv --unseen missing", 1);
+    assert!(message.contains("line 2, column season: 1.5 is not a category"), "{message}");
 }
 
 #[test]

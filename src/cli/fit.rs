@@ -231,7 +231,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let checkpoint = common.checkpoint.clone().map(|path| Checkpoint { path, every, resume: common.resume });
 
-    let mut dequantised = Vec::new();
+    let mut dequantised: Vec<String> = Vec::new();
     let rows: Box<dyn Rows> = match (fit.columns(), common.categories) {
         (Reads::Categories, _) if common.dequantise => {
             return Err(Error::Usage(format!("{} reads categories here: leave out --dequantise", entry.name)));
@@ -242,6 +242,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
             if common.dequantise {
                 let whole = ColumnSummary::of(&rows)?.into_iter().filter(|column| column.whole);
                 dequantised = whole.map(|column| column.name).collect();
+                if dequantised.is_empty() {
+                    context.note("--dequantise changes nothing: no column is of whole numbers");
+                }
             }
             Box::new(rows.dequantised_in(&dequantised, context.seed))
         }

@@ -32,7 +32,7 @@ struct Report {
     /// The least and the largest that an estimate may be, nats.
     #[serde(skip_serializing_if = "Option::is_none")]
     interval: Option<(f64, f64)>,
-    /// Rows of probability zero.
+    /// Rows whose log-likelihood is −∞: of probability zero, or of a density that overflows on its way.
     impossible: usize,
 }
 

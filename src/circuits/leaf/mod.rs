@@ -315,6 +315,23 @@ mod tests {
         }
     }
 
+    /// Poisson leaves of rates 1 and 250 share no category in single precision, and every one in truth.
+    #[test]
+    fn leaves_that_are_disjoint_by_underflow_alone_are_not() {
+        use crate::{
+            circuits::{Circuit, Deterministic, Graph},
+            data::Schema,
+        };
+        let mut graph = Graph::new(1);
+        let input = graph.input(0, 2).unwrap();
+        graph.sum(&[input], 1).unwrap();
+        let mut circuit = Circuit::random(graph, Schema::uniform(&[1], 256), Leaf::Poisson, Seed(3)).unwrap();
+        circuit.set_block_parameters(input, &[1e-3, 600.0]).unwrap();
+        let shared = (0..256).filter(|a| (0..2).all(|unit| circuit.leaves[0].table[a * 2 + unit] > 0.0)).count();
+        assert_eq!(shared, 0, "in single precision");
+        assert!(Deterministic::new(circuit).is_err());
+    }
+
     /// Every kind at 256 categories against its logarithms in double precision, through a circuit of single precision.
     #[test]
     fn what_single_precision_does_not_reach_is_as_probable_as_it_is() {

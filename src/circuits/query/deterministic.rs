@@ -102,8 +102,9 @@ impl<T: Scalar> Circuit<T> {
         };
         let disjoint = |leaf: usize| {
             let leaves = &self.leaves[leaf];
-            let rows = leaves.table.chunks_exact(leaves.units).take(leaves.categories());
-            rows.into_iter().all(|units| units.iter().filter(|p| **p > T::ZERO).count() <= 1)
+            // By logarithms: what is too small for the table is possible all the same.
+            let possible = |a: usize| move |unit: &usize| leaves.log_prob(*unit, a as u16) > f64::NEG_INFINITY;
+            (0..leaves.categories()).all(|a| (0..leaves.units).filter(possible(a)).count() <= 1)
         };
         inputs.iter().any(|c| matches!(self.graph.blocks()[*c].kind, Kind::Input { leaf, .. } if disjoint(leaf)))
     }

@@ -60,7 +60,7 @@ fn category(value: f64) -> Option<Option<usize>> {
 fn not_a_category(origin: &str, place: String, value: f64) -> Error {
     let remedy = match value {
         v if v < 0.0 => "a missing value is an empty cell in CSV, NaN in a float array, −1 in an integer array",
-        v if v.fract() != 0.0 => "bin real numbers first",
+        v if v.fract() != 0.0 => "bin real numbers first, or fit `--leaf gaussian` or a flow",
         _ => "it is too large: bin such numbers first",
     };
     Error::at(origin, place, format!("{value} is not a category, which are whole numbers 0, 1, 2, …: {remedy}"))
@@ -147,15 +147,12 @@ impl Frame {
                 Schema { shape: vec![variables.len()], variables }
             }
         };
+        let lenient = matches!(coding, Coding::Use(_, Unseen::Missing));
         let columns = self.order(&schema)?;
         let mut codes = vec![MISSING; self.rows * schema.len()];
         for (v, (variable, column)) in schema.variables.iter().zip(columns).enumerate() {
             for row in 0..self.rows {
-                let code = match self.code(column, row, variable) {
-                    Err(_) if matches!(coding, Coding::Use(_, Unseen::Missing)) => None,
-                    code => code?,
-                };
-                if let Some(code) = code {
+                if let Some(code) = self.code(column, row, variable, lenient)? {
                     codes[row * schema.len() + v] = code;
                 }
             }
@@ -228,18 +225,25 @@ impl Frame {
         Ok(Variable { name, categories: categories.unwrap_or(most), words: None })
     }
 
-    fn code(&self, column: usize, row: usize, variable: &Variable) -> Result<Option<u16>> {
+    /// The category in a cell; `lenient` takes what the variable does not know for missing.
+    fn code(&self, column: usize, row: usize, variable: &Variable, lenient: bool) -> Result<Option<u16>> {
         let (origin, place) = (&self.origin, || line(row, &variable.name));
         let Some(text) = self.columns[column].text(row) else { return Ok(None) };
         let found = match &variable.words {
-            Some(words) => words.binary_search_by(|word| word.as_str().cmp(text)).map(Some).map_err(|_| {
-                let known = words.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-                let more = if words.len() > 8 { ", …" } else { "" };
-                let remedy = "`--unseen missing` takes such values for missing ones";
-                Error::at(origin, place(), format!("{text} is not one of the categories {known}{more}; {remedy}"))
-            })?,
+            Some(words) => match words.binary_search_by(|word| word.as_str().cmp(text)) {
+                Ok(code) => Some(code),
+                Err(_) if lenient => None,
+                Err(_) => {
+                    let known = words.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+                    let more = if words.len() > 8 { ", …" } else { "" };
+                    let remedy = "`--unseen missing` takes such values for missing ones";
+                    let problem = format!("{text} is not one of the categories {known}{more}; {remedy}");
+                    return Err(Error::at(origin, place(), problem));
+                }
+            },
             None => match text.parse() {
                 Ok(number) => category(number).ok_or_else(|| not_a_category(origin, place(), number))?,
+                Err(_) if lenient => None,
                 Err(_) => {
                     let problem = format!("{text} is not a number, and the model's column is one of numbers");
                     return Err(Error::at(origin, place(), problem));
@@ -247,6 +251,7 @@ impl Frame {
             },
         };
         match found {
+            Some(c) if c >= variable.categories && lenient => Ok(None),
             Some(c) if c >= variable.categories => Err(outside(origin, place(), variable, c)),
             other => Ok(other.map(|c| c as u16)),
         }

@@ -79,12 +79,16 @@ impl<A: Activation, Dev: Device<f32>> BernoulliMade<A, f32, Dev> {
     /// # Errors
     /// When the rows have other variables, a value is missing, or is neither 0 nor 1.
     pub fn evidence(&self, rows: &dyn data::Rows) -> Result<Evidence<Exact>> {
+        Ok(Evidence::new(self.log_probs(rows)?, Space::Raw, self.dims())?.of_rows(fingerprint(rows)?))
+    }
+
+    fn log_probs(&self, rows: &dyn data::Rows) -> Result<Vec<f64>> {
         let all: Vec<usize> = (0..rows.len()).collect();
         let mut log_probs = Vec::with_capacity(all.len());
         for block in all.chunks(1024) {
             log_probs.extend(self.log_prob(self.read(rows, block)?).as_vec().into_iter().map(f64::from));
         }
-        Ok(Evidence::new(log_probs, Space::Raw, self.dims())?.of_rows(fingerprint(rows)?))
+        Ok(log_probs)
     }
 
     /// `n` independent rows.
@@ -169,7 +173,7 @@ impl<A: Activation, Dev: Device<f32>> Objective<Dev> for MadeLikelihood<'_, A, D
     }
 
     fn validate(&self, made: &Self::Model) -> Result<Option<Vec<f64>>> {
-        self.valid.map(|valid| Ok(made.evidence(valid)?.log_probs().iter().map(|p| -p).collect())).transpose()
+        self.valid.map(|valid| Ok(made.log_probs(valid)?.into_iter().map(|p| -p).collect())).transpose()
     }
 }
 

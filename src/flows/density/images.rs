@@ -89,14 +89,19 @@ where
     /// # Errors
     /// As [`Self::logits`]; also when a density is NaN.
     pub fn evidence(&self, images: &Images<C, H, W>, seed: Seed) -> Result<Evidence<Exact>> {
+        let space = Space::Logit { lambda: self.logit.lambda(), levels: self.levels as u32 };
+        let log_probs = self.log_probs(images, seed)?;
+        Ok(Evidence::new(log_probs, space, C * H * W)?.of_rows(fingerprint(&images.discrete())?))
+    }
+
+    fn log_probs(&self, images: &Images<C, H, W>, seed: Seed) -> Result<Vec<f64>> {
         let values = self.logits(images, seed)?.0.as_vec();
         let mut log_probs = Vec::with_capacity(images.len());
         for block in values.chunks(BLOCK * C * H * W) {
             let rows = self.device.tensor_from_vec(block.to_vec(), (block.len() / (C * H * W), C * H * W));
             log_probs.extend(self.flow.sequential().log_prob(rows).as_vec().into_iter().map(f64::from));
         }
-        let space = Space::Logit { lambda: self.logit.lambda(), levels: self.levels as u32 };
-        Ok(Evidence::new(log_probs, space, C * H * W)?.of_rows(fingerprint(&images.discrete())?))
+        Ok(log_probs)
     }
 
     /// Densities of images with noise of that seed over `[0, levels)ᴰ`: their bits a dimension are comparable whatever λ.

@@ -11,3 +11,6 @@ pub use images::{ImageFlow, ImageLearner, ImageLikelihood, MultiScale, mint_net,
 pub use learn::{FlowLearner, TableLikelihood};
 pub use points::{to_points, to_rows};
 pub use table::TableFlow;
+
+#[cfg(test)]
+mod tests;

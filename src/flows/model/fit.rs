@@ -164,7 +164,8 @@ const SETTINGS: &[Setting] = &[
     Setting { key: "hidden", help: "units in each of the two hidden layers of a network" },
     Setting {
         key: "base",
-        help: "what the data become: \"normal\", or with heavier tails \"logistic\" or \"student\"",
+        help: "what the data become: \"normal\", or with heavier tails \"logistic\" or \"student\" (not of rbig and \
+               gaussianization)",
     },
     Setting { key: "epochs", help: "passes over the training rows" },
     Setting { key: "batch", help: "rows in a batch" },

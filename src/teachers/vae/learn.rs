@@ -1,6 +1,6 @@
 //! Learning by the ELBO.
 
-use super::Vae;
+use super::{BLOCK, Vae};
 use crate::{
     Result,
     data::{Rows, fingerprint},
@@ -71,9 +71,14 @@ impl<L: Likelihood, Dev: Device<f32>> Objective<Dev> for NegativeElbo<'_, L, Dev
     fn validate(&self, vae: &Self::Model) -> Result<Option<Vec<f64>>> {
         let losses = |valid: &dyn Rows| -> Result<Vec<f64>> {
             let all: Vec<usize> = (0..valid.len()).collect();
-            let noise = vae.noise(all.len(), self.seed, 0);
-            let elbos = vae.elbo(vae.read(valid, &all)?, noise).as_vec();
-            Ok(elbos.into_iter().map(|e| -f64::from(e)).collect())
+            let latents = vae.latents();
+            let noise = vae.noise(all.len(), self.seed, 0).as_vec();
+            let mut losses = Vec::with_capacity(all.len());
+            for (block, noise) in all.chunks(BLOCK).zip(noise.chunks(BLOCK * latents)) {
+                let elbos = vae.elbo(vae.read(valid, block)?, vae.tensor(noise.to_vec(), latents)).as_vec();
+                losses.extend(elbos.into_iter().map(|e| -f64::from(e)));
+            }
+            Ok(losses)
         };
         self.valid.map(losses).transpose()
     }

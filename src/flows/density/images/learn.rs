@@ -89,7 +89,7 @@ where
 
     fn validate(&self, model: &Self::Model) -> Result<Option<Vec<f64>>> {
         let noise = self.seed.child("valid", 0);
-        let losses = |valid| Ok(model.evidence(valid, noise)?.log_probs().iter().map(|p| -p).collect());
+        let losses = |valid| Ok(model.log_probs(valid, noise)?.into_iter().map(|p| -p).collect());
         self.valid.map(losses).transpose()
     }
 
