@@ -129,6 +129,10 @@ where
         format!("distillation by {:?}, {} into {}", self.by, std::any::type_name::<B>(), std::any::type_name::<S>())
     }
 
+    fn check(&self, student: &Self::Model) -> Result<()> {
+        student.bijection.check()
+    }
+
     fn rows(&self) -> Option<usize> {
         None
     }

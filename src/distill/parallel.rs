@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    flows::{AffineInOrder, Base, Batch, Flow, Inverse, Logistic, Normal, PerRow},
+    flows::{AffineInOrder, Base, Batch, Bijection, Flow, Inverse, Logistic, Normal, PerRow},
     nn::{Device, ops::rowwise, optim::AdamConfig},
     random::Seed,
     train::{Clock, GradientLearner, Loss, Objective},
@@ -136,6 +136,10 @@ where
         let (teacher, student) = (std::any::type_name::<B>(), std::any::type_name::<S>());
         let (draws, d) = (self.draws, self.dims.size());
         format!("parallel distillation, {draws} draws of {d} coordinates, {teacher} into {student}")
+    }
+
+    fn check(&self, student: &Self::Model) -> Result<()> {
+        student.bijection.check()
     }
 
     fn rows(&self) -> Option<usize> {

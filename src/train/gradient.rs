@@ -86,6 +86,14 @@ pub trait Objective<Dev: Device<f32> = Cpu> {
         Ok(None)
     }
 
+    /// Refuses fixed parts that training leaves alone and a damaged checkpoint may hold otherwise. Nothing in most models.
+    ///
+    /// # Errors
+    /// Which part it is.
+    fn check(&self, _model: &Self::Model) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether the model has statistics of the data, which [`Phase::Settle`] sets.
     fn has_statistics(&self, _model: &Self::Model) -> bool {
         false
@@ -207,6 +215,7 @@ impl<O: Objective<Dev>, Dev: Device<f32>> Learner for GradientLearner<O, Dev> {
         };
         let module = read("module", params(self.model.module()))?;
         load_params(self.model.module_mut(), &module)?;
+        self.objective.check(&self.model)?;
         let adam = self.adam.get_mut();
         let state = read("adam", adam.state(self.model.module()))?;
         adam.load_state(self.model.module(), &state)?;

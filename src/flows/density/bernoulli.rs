@@ -172,6 +172,10 @@ impl<A: Activation, Dev: Device<f32>> Objective<Dev> for MadeLikelihood<'_, A, D
         Ok(-made.log_prob(made.read(self.train, rows)?.traced(grads)).mean())
     }
 
+    fn check(&self, made: &Self::Model) -> Result<()> {
+        made.network.check()
+    }
+
     fn validate(&self, made: &Self::Model) -> Result<Option<Vec<f64>>> {
         self.valid.map(|valid| Ok(made.log_probs(valid)?.into_iter().map(|p| -p).collect())).transpose()
     }

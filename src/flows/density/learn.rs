@@ -83,6 +83,10 @@ where
         if self.has_statistics(model) { LEAST_BATCH } else { 1 }
     }
 
+    fn check(&self, model: &Self::Model) -> Result<()> {
+        model.flow.bijection.check()
+    }
+
     fn has_statistics(&self, model: &Self::Model) -> bool {
         model.flow.bijection.has_statistics()
     }

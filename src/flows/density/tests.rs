@@ -73,6 +73,13 @@ fn a_run_that_is_taken_up_again_ends_where_the_whole_one_does() {
     }
     assert_eq!(params(&whole.model().flow().bijection), params(&again.model().flow().bijection));
     assert_eq!(whole.model().evidence(&rows).unwrap().mean(), again.model().evidence(&rows).unwrap().mean());
+
+    let mut damaged = Archive::default();
+    Learner::save(&whole, &mut damaged);
+    let order =
+        damaged.names().find(|name| name.starts_with("module/") && name.ends_with("order")).unwrap().to_string();
+    damaged.put(&order, &[2], &[1.0_f32, 1e20]);
+    assert_eq!(again.load(&damaged).unwrap_err().to_string(), "a permutation that is not an order of the columns");
 }
 
 #[test]

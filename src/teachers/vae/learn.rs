@@ -5,6 +5,7 @@ use crate::{
     Result,
     data::{Rows, fingerprint},
     evidence::Fingerprint,
+    flows::Conditional,
     nn::{Device, optim::AdamConfig},
     random::Seed,
     teachers::Likelihood,
@@ -65,6 +66,10 @@ impl<L: Likelihood, Dev: Device<f32>> Objective<Dev> for NegativeElbo<'_, L, Dev
     fn loss(&self, vae: &Self::Model, grads: Gradients<f32, Dev>, rows: &[usize], clock: &Clock) -> Result<Loss<Dev>> {
         let x = vae.read(self.train, rows)?.traced(grads);
         Ok(-vae.elbo(x, vae.noise(rows.len(), clock.seed, clock.step)).mean())
+    }
+
+    fn check(&self, vae: &Self::Model) -> Result<()> {
+        vae.steps.layers().iter().try_for_each(|step| step.check())
     }
 
     /// With the same noise every time, so that epochs compare.

@@ -93,6 +93,10 @@ where
         self.valid.map(losses).transpose()
     }
 
+    fn check(&self, model: &Self::Model) -> Result<()> {
+        model.flow.bijection.check()
+    }
+
     fn adapt(&self, model: &mut Self::Model, phase: Phase) -> Result<()> {
         if phase == Phase::Start {
             let first = self.train.select(&(0..self.train.len().min(FIRST)).collect::<Vec<_>>());

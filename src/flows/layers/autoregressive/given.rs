@@ -39,6 +39,14 @@ pub trait Conditional<C: Dim, D: Dim, E: Real, Dev: Device<E>> {
         context: Batch<C, E, Dev, T>,
     ) -> WithLogDet<D, E, Dev, T>;
 
+    /// As [`Bijection::check`].
+    ///
+    /// # Errors
+    /// Which part it is.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The bijection for rows whose contexts are these, one each.
     fn given(&self, context: Batch<C, E, Dev>) -> Given<'_, Self, Batch<C, E, Dev>>
     where
@@ -64,6 +72,10 @@ impl<C: Dim, D: Dim, E: Real, Dev: Device<E>, B: Conditional<C, D, E, Dev>> Bije
 
     fn inverse<T: Tape<E, Dev>>(&self, z: Batch<D, E, Dev, T>) -> WithLogDet<D, E, Dev, T> {
         self.conditional.inverse_given(z, self.context.retaped())
+    }
+
+    fn check(&self) -> Result<()> {
+        self.conditional.check()
     }
 }
 
@@ -137,6 +149,10 @@ impl<C: Dim, D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Condi
         }
         let (context, context_tape) = context.split_tape();
         in_passes::<F, _, _, _, _>(&z, tape.merge(context_tape), |x| self.params(x, context.retaped::<T>()))
+    }
+
+    fn check(&self) -> Result<()> {
+        self.layer.network.check()
     }
 }
 
