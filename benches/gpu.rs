@@ -17,8 +17,11 @@ use std::time::{Duration, Instant};
 const DIMS: usize = 64;
 const HIDDEN: usize = 512;
 
-type Mlp<D> =
-    (Dense<64, 512, Relu, f32, D>, Dense<512, 512, Relu, f32, D>, Dense<512, 64, limbeck::nn::Identity, f32, D>);
+type Mlp<D> = (
+    Dense<Const<64>, Const<512>, Relu, f32, D>,
+    Dense<Const<512>, Const<512>, Relu, f32, D>,
+    Dense<Const<512>, Const<64>, limbeck::nn::Identity, f32, D>,
+);
 
 /// Rows of a step.
 fn rows() -> usize {

@@ -4,11 +4,11 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use dfdx::prelude::*;
-use limbeck::nn::{Conv2d, Dense, Relu};
+use limbeck::nn::{Conv2d, Dense, Image, Padding, Relu, Stride, Window};
 
 const BATCH: usize = 512;
 
-type Fused = (Dense<64, 512, Relu>, Dense<512, 512, Relu>, Dense<512, 64>);
+type Fused = (Dense<Const<64>, Const<512>, Relu>, Dense<Const<512>, Const<512>, Relu>, Dense<Const<512>, Const<64>>);
 type Plain = ((Linear<64, 512>, ReLU), (Linear<512, 512>, ReLU), Linear<512, 64>);
 
 fn mlp(criterion: &mut Criterion) {
@@ -60,7 +60,9 @@ fn convolution(criterion: &mut Criterion) {
     const SAMPLES: usize = 32;
     let mut group = criterion.benchmark_group("convolution 16-16, 3×3, 28×28, batch 32, forward");
     let device = Cpu::seed_from_u64(0);
-    let layer = Conv2d::<16, 16, 3, 1, 1, 28, 28, 28, 28, Relu>::build_on_device(&device);
+    let layer = Conv2d::<Image<16, 28, 28>, Image<16, 28, 28>, Window<3, Stride<1>, Padding<1>>, Relu>::build_on_device(
+        &device,
+    );
     let x: Tensor<Rank4<SAMPLES, 16, 28, 28>, f32, Cpu> = device.sample_normal();
     group.bench_function("fused", |bencher| bencher.iter(|| black_box(layer.forward(x.clone()))));
     let (xs, w, b) = (x.as_vec(), layer.weight.as_vec(), layer.bias.as_vec());

@@ -5,7 +5,7 @@ mod versus;
 use std::{hint::black_box, process::ExitCode};
 
 use dfdx::prelude::*;
-use limbeck::nn::{Activation, Conv2d, ConvTranspose2d, Dense, Relu, Tanh};
+use limbeck::nn::{Activation, Conv2d, ConvTranspose2d, Dense, Image, Padding, Relu, Stride, Tanh, Window};
 use versus::{Versus, best, report};
 
 fn main() -> ExitCode {
@@ -20,7 +20,7 @@ fn ours(_: &str) {
 
 fn mlp<A: Activation>() -> f64 {
     let device = Cpu::seed_from_u64(0);
-    type Net<A> = (Dense<64, 512, A>, Dense<512, 512, A>, Dense<512, 64>);
+    type Net<A> = (Dense<Const<64>, Const<512>, A>, Dense<Const<512>, Const<512>, A>, Dense<Const<512>, Const<64>>);
     let net = Net::<A>::build(&device);
     let x: Tensor<Rank2<512, 64>, f32, Cpu> = device.sample_normal();
     best(|| {
@@ -32,9 +32,9 @@ fn mlp<A: Activation>() -> f64 {
 fn convolutions() -> f64 {
     let device = Cpu::seed_from_u64(0);
     type Net = (
-        Conv2d<1, 32, 3, 1, 1, 28, 28, 28, 28, Relu>,
-        Conv2d<32, 64, 3, 2, 1, 28, 28, 14, 14, Relu>,
-        ConvTranspose2d<64, 1, 4, 2, 1, 14, 14, 28, 28>,
+        Conv2d<Image<1, 28, 28>, Image<32, 28, 28>, Window<3, Stride<1>, Padding<1>>, Relu>,
+        Conv2d<Image<32, 28, 28>, Image<64, 14, 14>, Window<3, Stride<2>, Padding<1>>, Relu>,
+        ConvTranspose2d<Image<64, 14, 14>, Image<1, 28, 28>, Window<4, Stride<2>, Padding<1>>>,
     );
     let net = Net::build(&device);
     let x: Tensor<Rank4<64, 1, 28, 28>, f32, Cpu> = device.sample_normal();

@@ -8,85 +8,96 @@ use dfdx::{
     tensor_ops::{BroadcastTo, Device as Plain, PermuteTo, ReshapeTo, TryAdd, TryMatMul, TryMul},
 };
 
-use super::{Dense, Device, Identity, Real, fields};
+use super::{Dense, Device, Identity, Real, Size, fields};
+use crate::{Error, Result};
 
 /// Multi-head self-attention over a sequence.
 ///
 /// ```text
-/// q, k, v = x Wqᵀ + bq, x Wkᵀ + bk, x Wvᵀ + bv       split into HEADS of size DIM / HEADS
-/// a       = softmax_j(q_i · k_j / √(DIM / HEADS))    over all j, or over j ≤ i where CAUSAL
+/// q, k, v = x Wqᵀ + bq, x Wkᵀ + bk, x Wvᵀ + bv       split into HEADS of size M / HEADS
+/// a       = softmax_j(q_i · k_j / √(M / HEADS))    over all j, or over j ≤ i where CAUSAL
 /// y_i     = (Σ_j a_ij v_j) Woᵀ + bo
 /// ```
 ///
-/// Shapes: `(batch, sequence, DIM)` both ways; either of the first two may be a constant or known only at run time.
-/// `HEADS` that do not divide `DIM` do not compile. Source: Vaswani et al. 2017, §3.2.
+/// Shapes: `(batch, sequence, M)` both ways, each size a [`Const`] or a `usize`. `HEADS` that do not divide a `Const` do not compile. Source: Vaswani et al. 2017, §3.2.
 ///
 /// ```
 /// use dfdx::prelude::*;
 /// use limbeck::nn::Attention;
 ///
 /// let device = Cpu::seed_from_u64(0);
-/// let attention = Attention::<8, 2, true>::build_on_device(&device);
+/// let attention = Attention::<Const<8>, 2, true>::build_on_device(&device);
 /// let y = attention.forward(device.zeros::<Rank3<4, 5, 8>>());
 /// assert_eq!(y.shape(), &(Const::<4>, Const::<5>, Const::<8>));
 /// ```
 #[derive(Clone, Debug)]
-pub struct Attention<
-    const DIM: usize,
-    const HEADS: usize,
-    const CAUSAL: bool = false,
-    E: Dtype = f32,
-    D: Storage<E> = Cpu,
-> {
+pub struct Attention<M: Dim, const HEADS: usize, const CAUSAL: bool = false, E: Dtype = f32, D: Storage<E> = Cpu> {
     /// `Wq` and `bq`.
-    pub query: Dense<DIM, DIM, Identity, E, D>,
+    pub query: Dense<M, M, Identity, E, D>,
     /// `Wk` and `bk`.
-    pub key: Dense<DIM, DIM, Identity, E, D>,
+    pub key: Dense<M, M, Identity, E, D>,
     /// `Wv` and `bv`.
-    pub value: Dense<DIM, DIM, Identity, E, D>,
+    pub value: Dense<M, M, Identity, E, D>,
     /// `Wo` and `bo`.
-    pub out: Dense<DIM, DIM, Identity, E, D>,
+    pub out: Dense<M, M, Identity, E, D>,
 }
 
-impl<const DIM: usize, const HEADS: usize, const CAUSAL: bool, E: Dtype, D: Storage<E>>
-    Attention<DIM, HEADS, CAUSAL, E, D>
-{
-    const HEAD: usize = {
-        assert!(HEADS > 0 && DIM.is_multiple_of(HEADS), "Attention: HEADS must divide DIM");
-        DIM / HEADS
+impl<M: Size, const HEADS: usize, const CAUSAL: bool, E: Dtype, D: Storage<E>> Attention<M, HEADS, CAUSAL, E, D> {
+    /// Evaluating it is what refuses heads that do not divide a size known to the compiler.
+    const DIVIDES: () = if let Some(size) = M::KNOWN {
+        assert!(divides(HEADS, size), "Attention: HEADS must divide the size");
     };
 }
 
+const fn divides(heads: usize, size: usize) -> bool {
+    heads > 0 && size.is_multiple_of(heads)
+}
+
+impl<M: Size, const HEADS: usize, const CAUSAL: bool, E: Real, D: Plain<E>> Attention<M, HEADS, CAUSAL, E, D> {
+    /// A layer that starts as those that `build_on_device` makes of a size known to the compiler.
+    ///
+    /// # Errors
+    /// When the heads do not divide the size, or the device has no memory for it.
+    pub fn new(device: &D, size: M) -> Result<Self> {
+        if !divides(HEADS, size.size()) {
+            return Err(Error::invalid(format!("{HEADS} heads do not divide a size of {}", size.size())));
+        }
+        let dense = || Dense::new(device, size, size);
+        Ok(Self { query: dense()?, key: dense()?, value: dense()?, out: dense()? })
+    }
+}
+
 fields! {
-    [const DIM: usize, const HEADS: usize, const CAUSAL: bool,] Attention[DIM, HEADS, CAUSAL,] {
+    [M: Size, const HEADS: usize, const CAUSAL: bool,] Attention[M, HEADS, CAUSAL,] {
         module query,
         module key,
         module value,
         module out,
-    }, checked by HEAD
+    }, checked by DIVIDES
 }
 
-impl<const DIM: usize, const HEADS: usize, const CAUSAL: bool, E: Dtype, D: Storage<E>, D2: Plain<E>>
-    BuildOnDevice<D2, E> for Attention<DIM, HEADS, CAUSAL, E, D>
+impl<const M: usize, const HEADS: usize, const CAUSAL: bool, E: Dtype, D: Storage<E>, D2: Plain<E>> BuildOnDevice<D2, E>
+    for Attention<Const<M>, HEADS, CAUSAL, E, D>
 {
-    type Built = Attention<DIM, HEADS, CAUSAL, E, D2>;
+    type Built = Attention<Const<M>, HEADS, CAUSAL, E, D2>;
 }
 
-impl<const DIM: usize, const HEADS: usize, const CAUSAL: bool, E: Dtype, D: Storage<E>> NonMutableModule
-    for Attention<DIM, HEADS, CAUSAL, E, D>
+impl<M: Dim, const HEADS: usize, const CAUSAL: bool, E: Dtype, D: Storage<E>> NonMutableModule
+    for Attention<M, HEADS, CAUSAL, E, D>
 {
 }
 
-impl<const DIM: usize, const HEADS: usize, const CAUSAL: bool, B: Dim, L: Dim, E: Real, D: Device<E>, T: Tape<E, D>>
-    Module<Tensor<(B, L, Const<DIM>), E, D, T>> for Attention<DIM, HEADS, CAUSAL, E, D>
+impl<M: Size, const HEADS: usize, const CAUSAL: bool, B: Dim, L: Dim, E: Real, D: Device<E>, T: Tape<E, D>>
+    Module<Tensor<(B, L, M), E, D, T>> for Attention<M, HEADS, CAUSAL, E, D>
 {
-    type Output = Tensor<(B, L, Const<DIM>), E, D, T>;
+    type Output = Tensor<(B, L, M), E, D, T>;
     type Error = D::Err;
 
-    fn try_forward(&self, x: Tensor<(B, L, Const<DIM>), E, D, T>) -> Result<Self::Output, D::Err> {
-        let head = const { Self::HEAD };
+    fn try_forward(&self, x: Tensor<(B, L, M), E, D, T>) -> Result<Self::Output, D::Err> {
+        const { Self::DIVIDES };
         let device = x.device().clone();
-        let (batch, length, _) = *x.shape();
+        let (batch, length, size) = *x.shape();
+        let head = size.size() / HEADS;
         let split = (batch.size(), length.size(), HEADS, head);
         // The tape goes with the query; the products below merge the others' into it.
         let key = self.key.try_forward(x.with_empty_tape())?.try_reshape_like(&split)?;
@@ -103,7 +114,7 @@ impl<const DIM: usize, const HEADS: usize, const CAUSAL: bool, B: Dim, L: Dim, E
             scores = scores.try_add(mask)?;
         }
         let mixed = scores.try_softmax::<Axis<3>>()?.try_matmul(value)?;
-        let joined = mixed.try_permute::<_, Axes4<0, 2, 1, 3>>()?.try_reshape_like(&(batch, length, Const::<DIM>))?;
+        let joined = mixed.try_permute::<_, Axes4<0, 2, 1, 3>>()?.try_reshape_like(&(batch, length, size))?;
         self.out.try_forward(joined)
     }
 }
@@ -125,11 +136,11 @@ mod tests {
     const HEADS: usize = 3;
 
     /// `x Wᵀ + b` for one row.
-    fn project(layer: &Dense<DIM, DIM, Identity, f64>, x: &[f64]) -> Vec<f64> {
+    fn project(layer: &Dense<Const<DIM>, Const<DIM>, Identity, f64>, x: &[f64]) -> Vec<f64> {
         (0..DIM).map(|o| layer.bias[[o]] + (0..DIM).map(|i| layer.weight[[o, i]] * x[i]).sum::<f64>()).collect()
     }
 
-    fn naive<const CAUSAL: bool>(layer: &Attention<DIM, HEADS, CAUSAL, f64>, x: &[f64]) -> Vec<f64> {
+    fn naive<const CAUSAL: bool>(layer: &Attention<Const<DIM>, HEADS, CAUSAL, f64>, x: &[f64]) -> Vec<f64> {
         let head = DIM / HEADS;
         let mut out = Vec::new();
         for sequence in x.chunks(L * DIM) {
@@ -157,7 +168,7 @@ mod tests {
 
     fn check<const CAUSAL: bool>() {
         let device = Cpu::seed_from_u64(3);
-        let layer = Attention::<DIM, HEADS, CAUSAL, f64>::build_on_device(&device);
+        let layer = Attention::<Const<DIM>, HEADS, CAUSAL, f64>::build_on_device(&device);
         let x: Tensor<Rank3<B, L, DIM>, f64, Cpu> = device.sample_normal();
         let y = layer.forward(x.leaky_trace());
         assert_close(&y.as_vec(), &naive(&layer, &x.as_vec()), 1e-12);

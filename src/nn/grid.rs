@@ -1,16 +1,40 @@
 //! How the numbers of a row lie on an image.
 
+use dfdx::shapes::Const;
+
+use super::Size;
 use crate::{Error, Result};
 
 /// Channel after channel, row after row of pixels. A table of `D` columns is an image of one pixel with `D` channels.
+///
+/// Its numbers are known at run time, or to the compiler: see [`Image`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grid {
+pub struct Grid<C = usize, H = usize, W = usize> {
     /// Numbers a pixel.
-    pub channels: usize,
+    pub channels: C,
     /// Rows of pixels.
-    pub height: usize,
+    pub height: H,
     /// Columns of pixels.
-    pub width: usize,
+    pub width: W,
+}
+
+/// Images of `C` channels of `H` × `W` pixels, sizes known to the compiler.
+pub type Image<const C: usize, const H: usize, const W: usize> = Grid<Const<C>, Const<H>, Const<W>>;
+
+/// The sizes of an image: a [`Grid`].
+pub trait ImageSize: 'static + Copy + std::fmt::Debug + Send + Sync {
+    /// Numbers a pixel.
+    type Channels: Size;
+    /// Rows of pixels.
+    type Height: Size;
+    /// Columns of pixels.
+    type Width: Size;
+}
+
+impl<C: Size, H: Size, W: Size> ImageSize for Grid<C, H, W> {
+    type Channels = C;
+    type Height = H;
+    type Width = W;
 }
 
 impl Grid {

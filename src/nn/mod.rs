@@ -1,7 +1,9 @@
-//! Typed layers on dfdx: static shapes, generic over the device, fused where it is hot.
+//! Typed layers on dfdx, generic over the device, fused where it is hot. A layer is written once, for sizes that the compiler knows
+//! and for those of a user's file: see [`Size`].
 //!
 //! A network is a tuple or a struct of layers; dfdx's own ([`LayerNorm1D`], [`Embedding`], [`Residual`], [`SplitInto`],
-//! [`Repeated`], [`Dropout`]) mix with ours. A shape mismatch does not compile.
+//! [`Repeated`], [`Dropout`]) mix with ours. A mismatch of sizes that the compiler knows does
+//! not compile.
 
 mod activation;
 mod attention;
@@ -16,27 +18,27 @@ pub mod optim;
 mod params;
 mod perceptron;
 mod residual_net;
+mod size;
 mod stack;
 mod wave_net;
-mod weights;
 
 pub use activation::{Activation, Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Tanh};
 pub use attention::Attention;
-pub use conv::{Conv2d, ConvTranspose2d};
-pub use dense::{Dense, MaskedDense};
+pub use conv::{Conv2d, ConvTranspose2d, Filters, Padding, Sliding, Stride, Window};
+pub use dense::Dense;
 pub use dfdx::nn::modules::{Dropout, Embedding, LayerNorm1D, Repeated, Residual, SplitInto};
-pub use grid::Grid;
+pub use grid::{Grid, Image, ImageSize};
 pub use ops::Real;
 pub use params::{NamedArray, fresh_copy, load_params, params};
 pub use perceptron::Perceptron;
 pub use residual_net::ResidualNet;
+pub use size::Size;
 pub use stack::Stack;
 pub use wave_net::WaveNet;
 
 pub(crate) use fields::fields;
 pub(crate) use init::any_shape;
 use ops::{BufferKernel, Conv2dKernel, DenseKernel, PerceptronKernel};
-use weights::Weights;
 
 /// A device that runs every layer of this module: [`Cpu`](dfdx::tensor::Cpu), and `Cuda` with the feature `cuda`.
 pub trait Device<E: Real>:

@@ -24,7 +24,7 @@ pub type NamedArray = (String, Vec<usize>, Vec<f32>);
 /// use dfdx::prelude::*;
 /// use limbeck::nn::{self, Dense};
 ///
-/// let layer = Dense::<2, 3>::build_on_device(&Cpu::seed_from_u64(0));
+/// let layer = Dense::<Const<2>, Const<3>>::build_on_device(&Cpu::seed_from_u64(0));
 /// let arrays = nn::params(&layer);
 /// assert_eq!((arrays[0].0.as_str(), &arrays[0].1), ("weight", &vec![3, 2]));
 /// assert_eq!((arrays[1].0.as_str(), &arrays[1].1), ("bias", &vec![3]));
@@ -197,12 +197,12 @@ impl<E: Real, D: Plain<E>> TensorVisitor<E, D> for Copier {
 
 #[cfg(test)]
 mod tests {
-    use dfdx::{nn::BuildOnDevice, tensor::Cpu};
+    use dfdx::{nn::BuildOnDevice, shapes::Const, tensor::Cpu};
 
     use super::*;
-    use crate::nn::{Dense, MaskedDense, Relu};
+    use crate::nn::{Dense, Relu};
 
-    type Net = (Dense<2, 3, Relu>, MaskedDense<3, 2>);
+    type Net = (Dense<Const<2>, Const<3>, Relu>, Dense<Const<3>, Const<2>>);
 
     #[test]
     fn arrays_go_out_and_in_by_name() {
@@ -210,7 +210,7 @@ mod tests {
         let mut to = Net::build_on_device(&Cpu::seed_from_u64(2));
         let arrays = params(&from);
         let names: Vec<&str> = arrays.iter().map(|(name, _, _)| name.as_str()).collect();
-        assert_eq!(names, ["0.weight", "0.bias", "1.weight", "1.bias", "1.mask"]);
+        assert_eq!(names, ["0.weight", "0.bias", "1.weight", "1.bias"]);
         assert_ne!(params(&to), arrays);
         load_params(&mut to, &arrays).unwrap();
         assert_eq!(params(&to), arrays);
@@ -245,7 +245,7 @@ mod tests {
             tensor_ops::{Backward, SumTo},
         };
         let device = Cpu::seed_from_u64(1);
-        let net = Dense::<2, 3>::build_on_device(&device);
+        let net = Dense::<Const<2>, Const<3>>::build_on_device(&device);
         let copy = fresh_copy(&net).unwrap();
         assert_eq!(params(&copy), params(&net));
         let mut grads = net.forward(device.zeros::<dfdx::shapes::Rank2<1, 2>>().leaky_trace()).sum().backward();

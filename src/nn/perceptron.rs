@@ -1,18 +1,17 @@
-//! A perceptron with two hidden layers, whose sizes are known at run time; what the layers of a flow are made of.
+//! A perceptron with two hidden layers: what the layers of a flow are made of.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::sync::Arc;
 
 use dfdx::{
     dtypes::Dtype,
-    nn::{ModuleVisitor, ScalarOptions, TensorCollection},
     shapes::{Dim, HasShape},
     tensor::{Cpu, Storage, Tape, Tensor},
-    tensor_ops::Device as Plain,
+    tensor_ops::RealizeTo,
 };
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Activation, Device, Real, init::any_shape, ops::Layer};
+use super::{Activation, Dense, Device, Identity, Real, Size, fields, ops::Layer};
 use crate::{Error, Result};
 
 /// A perceptron with two hidden layers, either dense or autoregressive.
@@ -21,112 +20,123 @@ use crate::{Error, Result};
 /// y = W₃ f(W₂ f(W₁ x + b₁) + b₂) + b₃
 /// ```
 ///
-/// Shapes: `x (batch, inputs)`, `y (batch, outputs)`. In an autoregressive one the inputs are `context` numbers that every
+/// Shapes: `x (batch, I)`, `y (batch, O)`. In an autoregressive one the inputs are `context` numbers that every
 /// output sees and `dims` coordinates; of its `dims · k` outputs the `k` of coordinate `i` see those before `i` alone. Its
 /// hidden units are sorted by degree, so that its masks are block-triangular.
 ///
 /// Weights and biases start uniform in `±1/√(inputs of the layer)`, in the last layer within a tenth of that, so that what the
 /// outputs parametrise starts near its value at zero. Source: Germain et al. 2015 (MADE), §3.
 #[derive(Clone, Debug)]
-pub struct Perceptron<A, E: Dtype = f32, D: Storage<E> = Cpu> {
-    weights: [Tensor<(usize, usize), E, D>; 3],
-    biases: [Tensor<(usize,), E, D>; 3],
+pub struct Perceptron<I: Dim, O: Dim, A, E: Dtype = f32, D: Storage<E> = Cpu> {
+    first: Dense<I, usize, A, E, D>,
+    second: Dense<usize, usize, A, E, D>,
+    third: Dense<usize, O, Identity, E, D>,
     /// Coordinates of an autoregressive perceptron; 0 for a dense one.
     dims: usize,
-    activation: PhantomData<A>,
 }
 
-impl<A: Activation, E: Real, D: Device<E>> Perceptron<A, E, D> {
+impl<I: Dim, O: Dim, A: Activation, E: Real, D: Device<E>> Perceptron<I, O, A, E, D> {
     /// Every output sees every input.
     ///
     /// # Errors
     /// When a size is 0, or the device has no memory for it.
-    pub fn dense(device: &D, inputs: usize, hidden: usize, outputs: usize) -> Result<Self> {
-        Self::start(device, [inputs, hidden, hidden, outputs], 0)
+    pub fn dense(device: &D, inputs: I, hidden: usize, outputs: O) -> Result<Self> {
+        Self::start(device, (inputs, hidden, outputs), 0)
     }
 
-    /// `k` outputs for each of `dims` coordinates, which see `context` inputs and the coordinates before.
-    ///
-    /// # Errors
-    /// When a size other than that of the context is 0, or the device has no memory for it.
-    pub fn autoregressive(device: &D, context: usize, dims: usize, hidden: usize, k: usize) -> Result<Self> {
-        if dims == 0 {
-            return Err(Error::invalid("a network of 0 coordinates; at least 1 is needed"));
-        }
-        Self::start(device, [context + dims, hidden, hidden, dims * k], dims)
-    }
-
-    fn start(device: &D, sizes: [usize; 4], dims: usize) -> Result<Self> {
+    fn start(device: &D, (inputs, hidden, outputs): (I, usize, O), dims: usize) -> Result<Self> {
+        let sizes = [inputs.size(), hidden, hidden, outputs.size()];
         if sizes.contains(&0) {
             return Err(Error::invalid(format!("a network of {sizes:?} units; at least 1 is needed in each layer")));
         }
         let reach = reach(sizes, dims);
-        let mut rng = ChaCha8Rng::seed_from_u64(device.random_u64());
-        let mut layer = |l: usize| {
-            let (below, units) = (sizes[l], sizes[l + 1]);
-            let bound = if l == 2 { 0.1 } else { 1.0 } / (below as f64).sqrt();
-            let mut value = || bound * (2.0 * rng.random::<f64>() - 1.0);
-            let seen = |at: usize| at % below < reach[l][at / below];
-            let weight = (0..units * below).map(|at| E::of(if seen(at) { value() } else { 0.0 })).collect();
-            let bias = (0..units).map(|_| E::of(value())).collect();
-            let weight = device.try_tensor_from_vec(weight, (units, below)).map_err(Error::invalid)?;
-            Ok::<_, Error>((weight, device.try_tensor_from_vec(bias, (units,)).map_err(Error::invalid)?))
+        let sees = |l: usize| {
+            let reach = &reach[l];
+            move |unit: usize, below: usize| below < reach[unit]
         };
-        let [(w1, b1), (w2, b2), (w3, b3)] = [layer(0)?, layer(1)?, layer(2)?];
-        Ok(Self { weights: [w1, w2, w3], biases: [b1, b2, b3], dims, activation: PhantomData })
+        let mut rng = ChaCha8Rng::seed_from_u64(device.random_u64());
+        Ok(Self {
+            first: Dense::draw(device, (inputs, hidden), 1.0, &mut rng, sees(0))?,
+            second: Dense::draw(device, (hidden, hidden), 1.0, &mut rng, sees(1))?,
+            third: Dense::draw(device, (hidden, outputs), 0.1, &mut rng, sees(2))?,
+            dims,
+        })
     }
 
     /// The outputs of every row.
-    pub fn forward<I: Dim, T: Tape<E, D>>(&self, x: Tensor<(usize, I), E, D, T>) -> Tensor<(usize, usize), E, D, T> {
-        D::try_perceptron::<A, I, T>(x, &self.layers()).expect("the device has memory for the network's outputs")
+    pub fn forward<T: Tape<E, D>>(&self, x: Tensor<(usize, I), E, D, T>) -> Tensor<(usize, O), E, D, T> {
+        let y =
+            D::try_perceptron::<A, I, T>(x, &self.layers()).expect("the device has memory for the network's outputs");
+        y.try_realize().unwrap_or_else(|_| unreachable!("the last layer has these outputs"))
     }
 
     /// Refuses weights outside the masks of an autoregressive network, which are zero when it is made and stay so.
     pub(crate) fn check(&self) -> Result<()> {
-        let reach = reach(self.sizes(), self.dims);
-        for (weight, reach) in self.weights.iter().zip(reach) {
+        for Layer { weight, reach, .. } in self.layers() {
             let below = weight.shape().1;
             let outside = |(at, w): (usize, &E)| at % below >= reach[at / below] && *w != E::default();
-            if D::elements(weight).iter().enumerate().any(outside) {
+            if D::elements(&weight).iter().enumerate().any(outside) {
                 return Err(Error::invalid("a connection against the order of the coordinates"));
             }
         }
         Ok(())
     }
 
-    /// The weights, one matrix a layer.
     #[cfg(test)]
-    pub(crate) fn layers_mut(&mut self) -> &mut [Tensor<(usize, usize), E, D>; 3] {
-        &mut self.weights
+    pub(crate) fn first_mut(&mut self) -> &mut Dense<I, usize, A, E, D> {
+        &mut self.first
     }
 
     /// The layers with what their units see.
     pub fn layers(&self) -> [Layer<E, D>; 3] {
-        let reach = reach(self.sizes(), self.dims);
-        let mut reach = reach.into_iter();
-        std::array::from_fn(|l| Layer {
-            weight: self.weights[l].clone(),
-            bias: self.biases[l].clone(),
-            reach: reach.next().expect("there are three layers"),
-        })
+        let [first, second, third] = reach(self.sizes(), self.dims);
+        [self.first.with_reach(first), self.second.with_reach(second), self.third.with_reach(third)]
     }
 }
 
-impl<A, E: Dtype, D: Storage<E>> Perceptron<A, E, D> {
+impl<I: Dim, A: Activation, E: Real, D: Device<E>> Perceptron<I, usize, A, E, D> {
+    /// `k` outputs for each of the last `dims` inputs, which see the coordinates before and the inputs that are none.
+    ///
+    /// # Errors
+    /// When there are no coordinates or more than inputs, another size is 0, or the device has no memory for it.
+    pub fn autoregressive(device: &D, inputs: I, dims: usize, hidden: usize, k: usize) -> Result<Self> {
+        if dims == 0 || dims > inputs.size() {
+            let all = inputs.size();
+            return Err(Error::invalid(format!(
+                "a network of {dims} coordinates among {all} inputs; at least 1 is needed"
+            )));
+        }
+        Self::start(device, (inputs, hidden, dims * k), dims)
+    }
+}
+
+impl<I: Dim, O: Dim, A, E: Dtype, D: Storage<E>> Perceptron<I, O, A, E, D> {
     /// Inputs, hidden units twice, outputs.
     pub fn sizes(&self) -> [usize; 4] {
-        let [first, second, third] = &self.weights;
-        [first.shape().1, first.shape().0, second.shape().0, third.shape().0]
+        let ((first, inputs), (outputs, second)) = (*self.first.weight.shape(), *self.third.weight.shape());
+        [inputs.size(), first, second, outputs.size()]
     }
 
     /// Where its weights are.
     pub(crate) fn device(&self) -> &D {
-        self.weights[0].device()
+        self.first.weight.device()
     }
 
     /// Coordinates of an autoregressive perceptron; 0 for a dense one.
     pub fn dims(&self) -> usize {
         self.dims
+    }
+}
+
+impl<I: Dim, O: Dim, A, E: Real, D: Device<E>> Dense<I, O, A, E, D> {
+    /// The same tensors without their sizes, and what the units see.
+    fn with_reach(&self, reach: Arc<[usize]>) -> Layer<E, D> {
+        let free = "every size is a number";
+        Layer {
+            weight: self.weight.clone().try_realize().unwrap_or_else(|_| unreachable!("{free}")),
+            bias: self.bias.clone().try_realize().unwrap_or_else(|_| unreachable!("{free}")),
+            reach,
+        }
     }
 }
 
@@ -153,27 +163,8 @@ fn reach([inputs, first, second, outputs]: [usize; 4], dims: usize) -> [Arc<[usi
     ]
 }
 
-impl<A: Activation, E: Dtype, D: Plain<E>> TensorCollection<E, D> for Perceptron<A, E, D> {
-    type To<E2: Dtype, D2: Plain<E2>> = Perceptron<A, E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        let weight = |l: usize| {
-            let name = ["first.weight", "second.weight", "third.weight"][l];
-            Self::tensor(name, move |s| &s.weights[l], move |s| &mut s.weights[l], any_shape(true))
-        };
-        let bias = |l: usize| {
-            let name = ["first.bias", "second.bias", "third.bias"][l];
-            Self::tensor(name, move |s| &s.biases[l], move |s| &mut s.biases[l], any_shape(true))
-        };
-        let dims = Self::scalar("dims", |s| &s.dims, |s| &mut s.dims, ScalarOptions::from_default(0));
-        let fields = ((0..3).map(weight).collect::<Vec<_>>(), (0..3).map(bias).collect::<Vec<_>>(), dims);
-        visitor.visit_fields(fields, |(weights, biases, dims)| Perceptron {
-            weights: weights.try_into().unwrap_or_else(|_| unreachable!("there are three layers")),
-            biases: biases.try_into().unwrap_or_else(|_| unreachable!("there are three layers")),
-            dims,
-            activation: PhantomData,
-        })
-    }
+fields! {
+    [I: Size, O: Size, A: Activation,] Perceptron[I, O, A,] { module first, module second, module third, size dims }
 }
 
 #[cfg(test)]
@@ -182,8 +173,10 @@ mod tests {
     use crate::nn::{Tanh, fresh_copy, params};
     use dfdx::tensor::TensorFromVec;
 
+    type Net = Perceptron<usize, usize, Tanh, f64>;
+
     /// The outputs for one row.
-    fn at(net: &Perceptron<Tanh, f64>, x: &[f64]) -> Vec<f64> {
+    fn at(net: &Net, x: &[f64]) -> Vec<f64> {
         net.forward(Cpu::default().tensor_from_vec(x.to_vec(), (1, x.len()))).as_vec()
     }
 
@@ -191,7 +184,7 @@ mod tests {
     fn an_output_sees_the_context_and_what_comes_before() {
         let device = Cpu::seed_from_u64(2);
         for (context, dims, hidden) in [(0, 4, 9), (2, 4, 9), (0, 1, 5), (3, 1, 5), (1, 7, 3), (0, 2, 10)] {
-            let net = Perceptron::<Tanh, f64>::autoregressive(&device, context, dims, hidden, 2).unwrap();
+            let net = Net::autoregressive(&device, context + dims, dims, hidden, 2).unwrap();
             let x: Vec<f64> = (0..context + dims).map(|i| 0.3 - 0.2 * i as f64).collect();
             let before = at(&net, &x);
             for input in 0..context + dims {
@@ -210,17 +203,17 @@ mod tests {
 
     #[test]
     fn a_copy_is_the_same_network() {
-        let net = Perceptron::<Tanh, f64>::autoregressive(&Cpu::seed_from_u64(2), 1, 3, 8, 2).unwrap();
+        let net = Net::autoregressive(&Cpu::seed_from_u64(2), 4, 3, 8, 2).unwrap();
         let copy = fresh_copy(&net).unwrap();
         assert_eq!(params(&copy), params(&net));
         assert_eq!(at(&copy, &[0.1, 0.2, 0.3, 0.4]), at(&net, &[0.1, 0.2, 0.3, 0.4]));
         let names: Vec<String> = params(&net).into_iter().map(|(name, ..)| name).collect();
-        assert_eq!(names[..3], ["first.weight", "second.weight", "third.weight"]);
+        assert_eq!(names[..3], ["first.weight", "first.bias", "second.weight"]);
     }
 
     #[test]
     fn a_network_without_units_is_refused() {
-        let message = Perceptron::<Tanh>::dense(&Cpu::default(), 3, 0, 2).unwrap_err().to_string();
+        let message = Net::dense(&Cpu::default(), 3, 0, 2).unwrap_err().to_string();
         assert_eq!(message, "a network of [3, 0, 0, 2] units; at least 1 is needed in each layer");
     }
 }

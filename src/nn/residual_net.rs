@@ -2,13 +2,15 @@
 
 use dfdx::{
     dtypes::Dtype,
+    nn::Module,
     shapes::HasShape,
     tensor::{Cpu, Storage, Tape, Tensor},
+    tensor_ops::ReshapeTo,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Device, Identity, Real, Relu, Stack, Weights, fields, ops::Geometry};
+use super::{Conv2d, Device, Grid, Identity, Padding, Real, Relu, Stack, Stride, Window, fields};
 use crate::{Error, Result};
 
 /// A convolutional residual network.
@@ -21,63 +23,55 @@ use crate::{Error, Result};
 /// image. Weights start uniform in `±1/√(inputs)`, those of the last convolution within a tenth of that.
 #[derive(Clone, Debug)]
 pub struct ResidualNet<E: Dtype = f32, D: Storage<E> = Cpu> {
-    convolutions: Stack<Weights<E, D>>,
+    first: Convolution<Relu, E, D>,
+    blocks: Stack<Block<E, D>>,
+    last: Convolution<Identity, E, D>,
     height: usize,
     width: usize,
 }
 
-/// The side of a kernel.
-const KERNEL: usize = 3;
+/// One that keeps the size of the image.
+type Convolution<A, E, D> = Conv2d<Grid, Grid, Window<3, Stride<1>, Padding<1>>, A, E, D>;
+/// `Wᵢ` and `W′ᵢ`.
+type Block<E, D> = (Convolution<Relu, E, D>, Convolution<Identity, E, D>);
 
 impl<E: Real, D: Device<E>> ResidualNet<E, D> {
-    /// A network from `[channels, height, width]` to `outputs` channels of the same size, `hidden` channels wide, with `blocks`
-    /// residual blocks.
+    /// A network from `image` to `outputs` channels of the same size, `hidden` channels wide, with `blocks` residual blocks.
     ///
     /// # Errors
     /// When a size is 0, or the device has no memory for it.
-    pub fn new(device: &D, image: [usize; 3], outputs: usize, hidden: usize, blocks: usize) -> Result<Self> {
-        let [inputs, height, width] = image;
-        if [inputs, height, width, outputs, hidden].contains(&0) {
-            let sizes = format!("a network from {image:?} to {outputs} channels, {hidden} wide");
+    pub fn new(device: &D, image: Grid, outputs: usize, hidden: usize, blocks: usize) -> Result<Self> {
+        let Grid { channels, height, width } = image;
+        if [channels, height, width, outputs, hidden].contains(&0) {
+            let image = format!("{channels} × {height} × {width}");
+            let sizes = format!("a network from {image} to {outputs} channels, {hidden} wide");
             return Err(Error::invalid(format!("{sizes}; no size may be 0")));
         }
-        let mut rng = ChaCha8Rng::seed_from_u64(device.random_u64());
-        let last = 1 + 2 * blocks;
-        let convolution = |i: usize| {
-            let from = if i == 0 { inputs } else { hidden };
-            let to = if i == last { outputs } else { hidden };
-            Weights::new(device, from * KERNEL * KERNEL, to, if i == last { 0.1 } else { 1.0 }, &mut rng)
+        let rng = &mut ChaCha8Rng::seed_from_u64(device.random_u64());
+        let first = Conv2d::draw(device, (channels, hidden), 1.0, rng)?;
+        let mut block = || {
+            let inner = Conv2d::draw(device, (hidden, hidden), 1.0, rng)?;
+            Ok((inner, Conv2d::draw(device, (hidden, hidden), 1.0, rng)?))
         };
-        let convolutions = Stack::new((0..=last).map(convolution).collect::<Result<_>>()?);
-        Ok(Self { convolutions, height, width })
+        let blocks = Stack::new((0..blocks).map(|_| block()).collect::<Result<_>>()?);
+        let last = Conv2d::draw(device, (hidden, outputs), 0.1, rng)?;
+        Ok(Self { first, blocks, last, height, width })
     }
 
     /// The maps of every image.
     pub fn forward<T: Tape<E, D>>(&self, x: Tensor<(usize, usize), E, D, T>) -> Tensor<(usize, usize), E, D, T> {
-        let last = self.convolutions.layers().len() - 1;
-        let mut h = self.convolve::<Relu, T>(0, x);
-        for i in (1..last).step_by(2) {
-            let inner = self.convolve::<Relu, T>(i, h.retaped::<T>());
-            h = self.convolve::<Identity, T>(i + 1, inner) + h;
+        let (rows, channels) = (x.shape().0, self.first.weight.shape().1);
+        let mut h = self.first.forward(x.reshape_like(&(rows, channels, self.height, self.width)));
+        for (inner, outer) in self.blocks.layers() {
+            h = outer.forward(inner.forward(h.retaped::<T>())) + h;
         }
-        self.convolve::<Identity, T>(last, h)
-    }
-
-    fn convolve<A: super::Activation, T: Tape<E, D>>(
-        &self,
-        i: usize,
-        x: Tensor<(usize, usize), E, D, T>,
-    ) -> Tensor<(usize, usize), E, D, T> {
-        let Weights { weight, bias } = &self.convolutions.layers()[i];
-        let (to, patch) = *weight.shape();
-        let image = [patch / (KERNEL * KERNEL), self.height, self.width];
-        let shape = (x.shape().0, to * self.height * self.width);
-        let geometry = Geometry::new(image, to, KERNEL, 1, KERNEL / 2);
-        D::try_conv2d::<A, _, _, _, _, T>(geometry, x, weight, bias, shape).expect("the device has memory for a map")
+        let y = self.last.forward(h);
+        let width = self.last.bias.shape().0 * self.height * self.width;
+        y.reshape_like(&(rows, width))
     }
 }
 
-fields! { [] ResidualNet[] { module convolutions, size height, size width } }
+fields! { [] ResidualNet[] { module first, module blocks, module last, size height, size width } }
 
 #[cfg(test)]
 mod tests {
@@ -95,7 +89,8 @@ mod tests {
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
-        let net = ResidualNet::<f64>::new(&Cpu::seed_from_u64(3), [2, 3, 2], 3, 4, 2).unwrap();
+        let net = ResidualNet::<f64>::new(&Cpu::seed_from_u64(3), Grid { channels: 2, height: 3, width: 2 }, 3, 4, 2)
+            .unwrap();
         let weights: Tensor<(usize, usize), f64, Cpu> = Cpu::default().tensor_from_vec(numbers(36, 2), (2, 18));
         let at = |x: &[f64]| Cpu::default().tensor_from_vec(x.to_vec(), (2, 12));
         let x = at(&numbers(24, 1));
@@ -105,6 +100,6 @@ mod tests {
         let copy = fresh_copy(&net).unwrap();
         assert_eq!(params(&copy), params(&net));
         assert_eq!(copy.forward(x.clone()).as_vec(), net.forward(x).as_vec());
-        assert!(ResidualNet::<f32>::new(&Cpu::default(), [1, 2, 2], 2, 0, 1).is_err());
+        assert!(ResidualNet::<f32>::new(&Cpu::default(), Grid { channels: 1, height: 2, width: 2 }, 2, 0, 1).is_err());
     }
 }

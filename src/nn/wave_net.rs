@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use std::borrow::Cow;
 
 use super::{
-    Device, Real, Stack, Weights, fields,
+    Dense, Device, Identity, Real, Stack, fields,
     ops::{Taps, causal, pointwise},
 };
 use crate::{Error, Result, simd::vectorised};
@@ -30,13 +30,16 @@ use crate::{Error, Result, simd::vectorised};
 /// gated values go to the output as they are, without a matrix for each layer.
 #[derive(Clone, Debug)]
 pub struct WaveNet<E: Dtype = f32, D: Storage<E> = Cpu> {
-    input: Weights<E, D>,
+    input: Channels<E, D>,
     /// Both halves of a gate: first the arguments of tanh.
-    gates: Stack<Weights<E, D>>,
-    residuals: Stack<Weights<E, D>>,
-    skip: Weights<E, D>,
-    output: Weights<E, D>,
+    gates: Stack<Channels<E, D>>,
+    residuals: Stack<Channels<E, D>>,
+    skip: Channels<E, D>,
+    output: Channels<E, D>,
 }
+
+/// What every moment goes through alike, or two moments together.
+type Channels<E, D> = Dense<usize, usize, Identity, E, D>;
 
 /// Layers after which dilations begin again at 1.
 const CYCLE: usize = 10;
@@ -57,7 +60,7 @@ impl<E: Real, D: Device<E>> WaveNet<E, D> {
             return Err(Error::invalid(format!("a causal network of {sizes}; no size may be 0")));
         }
         let mut rng = ChaCha8Rng::seed_from_u64(device.random_u64());
-        let mut weights = |inputs, outputs, gain| Weights::new(device, inputs, outputs, gain, &mut rng);
+        let mut weights = |inputs, outputs, gain| Dense::draw(device, (inputs, outputs), gain, &mut rng, |_, _| true);
         Ok(Self {
             input: weights(1, hidden, 1.0)?,
             gates: Stack::new((0..layers).map(|_| weights(2 * hidden, 2 * hidden, 1.0)).collect::<Result<_>>()?),
@@ -76,7 +79,7 @@ impl<E: Real, D: Device<E>> WaveNet<E, D> {
     pub fn forward<T: Tape<E, D>>(&self, x: Tensor<(usize, usize), E, D, T>) -> Tensor<(usize, usize), E, D, T> {
         fn at<E: Real, D: Device<E>, T: Tape<E, D>>(
             x: Tensor<(usize, usize), E, D, T>,
-            weights: &Weights<E, D>,
+            weights: &Channels<E, D>,
         ) -> Tensor<(usize, usize), E, D, T> {
             causal(x, &weights.weight, &weights.bias, Taps { taps: 1, dilation: 1 })
         }
@@ -145,7 +148,7 @@ struct OnHost<'a, E: Real> {
 }
 
 impl<'a, E: Real> OnHost<'a, E> {
-    fn new<D: Device<E>>(weights: &'a Weights<E, D>) -> Self {
+    fn new<D: Device<E>>(weights: &'a Channels<E, D>) -> Self {
         Self { weight: D::elements(&weights.weight), bias: D::elements(&weights.bias) }
     }
 

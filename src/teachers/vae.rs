@@ -48,8 +48,8 @@ pub use learn::{NegativeElbo, VaeLearner};
 /// Source: Kingma and Welling 2014; Burda, Grosse and Salakhutdinov 2016; Kingma et al. 2016 (the flow).
 #[derive(Clone, Debug)]
 pub struct Vae<L, E: Dtype = f32, Dev: Storage<E> = Cpu> {
-    encoder: Perceptron<Relu, E, Dev>,
-    decoder: Perceptron<Relu, E, Dev>,
+    encoder: Perceptron<usize, usize, Relu, E, Dev>,
+    decoder: Perceptron<usize, usize, Relu, E, Dev>,
     steps: Stack<Step<E, Dev>>,
     what: PhantomData<L>,
 }
@@ -365,18 +365,13 @@ mod tests {
                 let mut weight = layers[0].weight.as_vec();
                 weight[at] += by;
                 let mut changed = crate::nn::fresh_copy(&moved.encoder).unwrap();
-                set_first(&mut changed, &weight);
+                changed.first_mut().weight.copy_from(&weight);
                 moved.encoder = changed;
                 moved.elbo(x.clone(), noise.clone()).sum::<Rank0, _>().array()
             };
             let numeric = (value(1e-5) - value(-1e-5)) / 2e-5;
             assert!((found[at] - numeric).abs() < 1e-6 * (1.0 + numeric.abs()), "{} for {numeric}", found[at]);
         }
-    }
-
-    /// Overwrites the first layer's weights.
-    fn set_first(net: &mut Perceptron<Relu, f64>, values: &[f64]) {
-        net.layers_mut()[0].copy_from(values);
     }
 
     #[test]

@@ -2,7 +2,7 @@ use dfdx::{nn::Module, prelude::*};
 use limbeck::nn::{Dense, Relu};
 
 fn main() {
-    type Mlp = (Dense<2, 16, Relu>, Dense<8, 1>);
+    type Mlp = (Dense<Const<2>, Const<16>, Relu>, Dense<Const<8>, Const<1>>);
     let device = Cpu::default();
     let mlp = Mlp::build_on_device(&device);
     let _ = mlp.forward(device.zeros::<Rank2<4, 2>>());

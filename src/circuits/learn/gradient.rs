@@ -401,7 +401,7 @@ mod tests {
         };
         let constraint = settings.fit(&equal, None, Seed(1)).unwrap().0;
         let device = Cpu::seed_from_u64(0);
-        let mut net = <(Dense<1, 8, Relu>, Dense<8, 4>)>::build_on_device(&device);
+        let mut net = <(Dense<Const<1>, Const<8>, Relu>, Dense<Const<8>, Const<4>>)>::build_on_device(&device);
         let layer = CircuitLayer::<4, 10>::new(&constraint).unwrap();
         let x: Tensor<Rank2<4, 1>, f32, Cpu> = device.tensor([[-1.0], [-0.5], [0.5], [1.0]]);
         // Both values are 1 where x is positive.

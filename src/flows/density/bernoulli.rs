@@ -36,7 +36,7 @@ use std::{marker::PhantomData, sync::Arc};
 /// ```
 #[derive(Clone, Debug)]
 pub struct BernoulliMade<A = Relu, E: Dtype = f32, Dev: Storage<E> = Cpu> {
-    network: Perceptron<A, E, Dev>,
+    network: Perceptron<usize, usize, A, E, Dev>,
 }
 
 impl<A: Activation, E: Real, Dev: Device<E>> BernoulliMade<A, E, Dev> {
@@ -45,7 +45,7 @@ impl<A: Activation, E: Real, Dev: Device<E>> BernoulliMade<A, E, Dev> {
     /// # Errors
     /// When a number is 0, or the device has no memory for it.
     pub fn new(device: &Dev, dims: usize, hidden: usize) -> Result<Self> {
-        Ok(Self { network: Perceptron::autoregressive(device, 0, dims, hidden, 1)? })
+        Ok(Self { network: Perceptron::autoregressive(device, dims, dims, hidden, 1)? })
     }
 
     /// Values a row.

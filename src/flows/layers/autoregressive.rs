@@ -7,7 +7,7 @@ use crate::{
         bijection::no_change,
         transform::{Direction, apply},
     },
-    nn::{Activation, Device, Perceptron, Real, Relu, fields, ops::Layer},
+    nn::{Activation, Device, Perceptron, Real, Relu, Size, fields, ops::Layer},
 };
 use dfdx::{
     dtypes::Dtype,
@@ -33,9 +33,9 @@ pub use given::{Conditional, ConditionalAutoregressive, Given};
 /// about the work of one pass, for each coordinate needs only the hidden units of its own degree anew; with one it takes as
 /// many passes as there are coordinates.
 #[derive(Clone, Debug)]
-pub struct Autoregressive<D, F, A = Relu, E: Dtype = f32, Dev: Storage<E> = Cpu> {
-    network: Perceptron<A, E, Dev>,
-    what: PhantomData<(D, F)>,
+pub struct Autoregressive<D: Dim, F, A = Relu, E: Dtype = f32, Dev: Storage<E> = Cpu> {
+    network: Perceptron<D, usize, A, E, Dev>,
+    what: PhantomData<F>,
 }
 
 /// One layer of a masked autoregressive flow: a MADE with Gaussian heads, with two hidden layers.
@@ -62,12 +62,12 @@ impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Autoregressiv
     /// # Errors
     /// When there are no coordinates or no hidden units, or the device has no memory for it.
     pub fn new(device: &Dev, dims: D, hidden: usize) -> Result<Self> {
-        let network = Perceptron::autoregressive(device, 0, dims.size(), hidden, F::WIDTH)?;
+        let network = Perceptron::autoregressive(device, dims, dims.size(), hidden, F::WIDTH)?;
         Ok(Self { network, what: PhantomData })
     }
 
     /// The network.
-    pub fn network(&self) -> &Perceptron<A, E, Dev> {
+    pub fn network(&self) -> &Perceptron<D, usize, A, E, Dev> {
         &self.network
     }
 }
@@ -127,6 +127,6 @@ pub(crate) fn in_passes<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E
     (x, log_det)
 }
 
-impl<D, F, A, E: Dtype, Dev: Storage<E>> FastForward for Autoregressive<D, F, A, E, Dev> {}
+impl<D: Dim, F, A, E: Dtype, Dev: Storage<E>> FastForward for Autoregressive<D, F, A, E, Dev> {}
 
-fields! { [D, F, A: Activation,] Autoregressive[D, F, A,] { module network } what }
+fields! { [D: Size, F, A: Activation,] Autoregressive[D, F, A,] { module network } what }

@@ -4,10 +4,10 @@ use crate::{
     Error, Result,
     flows::{
         Batch, Bijection, FastForward, FastInverse, Scale, Shift, Transform, VolumePreserving, WithLogDet,
-        bijection::free,
+        bijection::{free, typed},
         transform::{Direction, apply, apply_planar},
     },
-    nn::{Activation, Device, Perceptron, Real, Relu, Tanh, any_shape, fields},
+    nn::{Activation, Device, Perceptron, Real, Relu, Size, Tanh, any_shape, fields},
 };
 use dfdx::{
     dtypes::Dtype,
@@ -30,10 +30,10 @@ pub use image::{ImageCoupling, ImageMask};
 ///
 /// With a [`Spline`](crate::flows::Spline) it is a neural spline flow's coupling. Source: Dinh et al. 2015, §3.1; Durkan et al. 2019.
 #[derive(Clone, Debug)]
-pub struct Coupling<D, F, A = Relu, E: Dtype = f32, Dev: Storage<E> = Cpu> {
-    network: Perceptron<A, E, Dev>,
+pub struct Coupling<D: Dim, F, A = Relu, E: Dtype = f32, Dev: Storage<E> = Cpu> {
+    network: Perceptron<D, usize, A, E, Dev>,
     mask: Tensor<(usize,), E, Dev>,
-    what: PhantomData<(D, F)>,
+    what: PhantomData<F>,
 }
 
 /// NICE's additive coupling, which keeps volumes.
@@ -56,12 +56,11 @@ pub type AdditiveCoupling<D, A = Relu, E = f32, Dev = Cpu> = Coupling<D, Shift, 
 /// MAF paper. Source: Dinh, Sohl-Dickstein and Bengio 2017, eq. 7; Papamakarios et al. 2017. [`Coupling`] with
 /// [`Scale`](crate::flows::Scale) has one network for both.
 #[derive(Clone, Debug)]
-pub struct AffineCoupling<D, E: Dtype = f32, Dev: Storage<E> = Cpu> {
-    log_scale: Perceptron<Tanh, E, Dev>,
-    shift: Perceptron<Relu, E, Dev>,
+pub struct AffineCoupling<D: Dim, E: Dtype = f32, Dev: Storage<E> = Cpu> {
+    log_scale: Perceptron<D, usize, Tanh, E, Dev>,
+    shift: Perceptron<D, usize, Relu, E, Dev>,
     /// 1 where a coordinate moves.
     mask: Tensor<(usize,), E, Dev>,
-    what: PhantomData<D>,
 }
 
 /// Which coordinates a coupling moves.
@@ -90,7 +89,7 @@ impl Mask {
 
     fn tensor<E: Real, Dev: Plain<E>>(self, dims: usize, device: &Dev) -> Result<Tensor<(usize,), E, Dev>> {
         if dims < 2 {
-            return Err(Error::invalid(format!("a coupling of {dims} coordinates: one stays and one mask, at least")));
+            return Err(Error::invalid(format!("a coupling of {dims} coordinates: one stays and one moves, at least")));
         }
         let values = (0..dims).map(|i| if self.has(i, dims) { E::ONE } else { E::default() }).collect();
         device.try_tensor_from_vec(values, (dims,)).map_err(Error::invalid)
@@ -101,10 +100,10 @@ impl Mask {
 fn seen<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
     x: &Batch<D, E, Dev, T>,
     mask: &Tensor<(usize,), E, Dev>,
-) -> Batch<usize, E, Dev, T> {
+) -> Batch<D, E, Dev, T> {
     let x = free(x.retaped::<T>());
     let stays = (mask.clone().negate() + E::ONE).broadcast_like::<_, Axis<0>>(&x);
-    x * stays
+    typed(x * stays)
 }
 
 /// Refuses a mask under which nothing stays or nothing moves, or a coordinate does so in part.
@@ -130,7 +129,7 @@ impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Coupling<D, F
         let d = dims.size();
         Ok(Self {
             mask: mask.tensor(d, device)?,
-            network: Perceptron::dense(device, d, hidden, d * F::WIDTH)?,
+            network: Perceptron::dense(device, dims, hidden, d * F::WIDTH)?,
             what: PhantomData,
         })
     }
@@ -156,11 +155,11 @@ impl<D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Bijection<D, 
     }
 }
 
-impl<D, F, A, E: Dtype, Dev: Storage<E>> FastForward for Coupling<D, F, A, E, Dev> {}
-impl<D, F, A, E: Dtype, Dev: Storage<E>> FastInverse for Coupling<D, F, A, E, Dev> {}
-impl<D, A, E: Dtype, Dev: Storage<E>> VolumePreserving for Coupling<D, Shift, A, E, Dev> {}
+impl<D: Dim, F, A, E: Dtype, Dev: Storage<E>> FastForward for Coupling<D, F, A, E, Dev> {}
+impl<D: Dim, F, A, E: Dtype, Dev: Storage<E>> FastInverse for Coupling<D, F, A, E, Dev> {}
+impl<D: Dim, A, E: Dtype, Dev: Storage<E>> VolumePreserving for Coupling<D, Shift, A, E, Dev> {}
 
-fields! { [D, F, A: Activation,] Coupling[D, F, A,] { module network, tensor mask: any_shape(false) } what }
+fields! { [D: Size, F, A: Activation,] Coupling[D, F, A,] { module network, tensor mask: any_shape(false) } what }
 
 impl<D: Dim, E: Real, Dev: Device<E>> AffineCoupling<D, E, Dev> {
     /// A coupling that is randomly initialised.
@@ -171,9 +170,8 @@ impl<D: Dim, E: Real, Dev: Device<E>> AffineCoupling<D, E, Dev> {
         let d = dims.size();
         Ok(Self {
             mask: mask.tensor(d, device)?,
-            log_scale: Perceptron::dense(device, d, hidden, d)?,
-            shift: Perceptron::dense(device, d, hidden, d)?,
-            what: PhantomData,
+            log_scale: Perceptron::dense(device, dims, hidden, d)?,
+            shift: Perceptron::dense(device, dims, hidden, d)?,
         })
     }
 
@@ -200,7 +198,9 @@ impl<D: Dim, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for AffineCoupling<D,
     }
 }
 
-impl<D, E: Dtype, Dev: Storage<E>> FastForward for AffineCoupling<D, E, Dev> {}
-impl<D, E: Dtype, Dev: Storage<E>> FastInverse for AffineCoupling<D, E, Dev> {}
+impl<D: Dim, E: Dtype, Dev: Storage<E>> FastForward for AffineCoupling<D, E, Dev> {}
+impl<D: Dim, E: Dtype, Dev: Storage<E>> FastInverse for AffineCoupling<D, E, Dev> {}
 
-fields! { [D,] AffineCoupling[D,] { module log_scale, module shift, tensor mask: any_shape(false) } what }
+fields! {
+    [D: Size,] AffineCoupling[D,] { module log_scale, module shift, tensor mask: any_shape(false) }
+}

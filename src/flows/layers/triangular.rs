@@ -2,6 +2,7 @@
 
 use crate::flows::{
     Affine, Autoregressive, Batch, Bijection, Bounded, Gated, Scale, Shift, Stack, Stretch, Transform,
+    bijection::typed,
     transform::{Direction, apply},
 };
 use crate::nn::{Activation, Device, Real};
@@ -50,7 +51,7 @@ impl<D: Dim, F: Linear, A: Activation, E: Real, Dev: Device<E>> AffineInOrder<D,
     for Autoregressive<D, F, A, E, Dev>
 {
     fn forward_each<T: Tape<E, Dev>>(&self, x: Batch<usize, E, Dev, T>) -> Each<E, Dev, T> {
-        let params = self.network().forward(x.retaped::<T>());
+        let params = self.network().forward(typed(x.retaped::<T>()));
         each::<F, _, _, _>(x, params)
     }
 }

@@ -24,7 +24,7 @@ pub(crate) use causal::{Taps, causal};
 pub(crate) use columns::columns;
 pub(crate) use conv2d::map_size;
 pub use conv2d::{Conv2dKernel, Geometry};
-pub use dense::{DenseKernel, Rows};
+pub use dense::{DenseKernel, Outputs};
 pub use perceptron::{Layer, PerceptronKernel};
 pub(crate) use pointwise::pointwise;
 pub use real::Real;

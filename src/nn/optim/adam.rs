@@ -55,7 +55,7 @@ impl Default for AdamConfig {
 /// use limbeck::nn::{Dense, optim::{Adam, AdamConfig}};
 ///
 /// let device = Cpu::seed_from_u64(0);
-/// let mut model = Dense::<2, 1>::build_on_device(&device);
+/// let mut model = Dense::<Const<2>, Const<1>>::build_on_device(&device);
 /// let mut adam = Adam::new(AdamConfig { clip: Some(1.0), ..Default::default() })?;
 /// let mut grads = model.alloc_grads();
 /// for _ in 0..3 {
@@ -294,7 +294,7 @@ impl<D: Device<f32>> TensorVisitor<f32, D> for Load<'_, D> {
 mod tests {
     use dfdx::{
         nn::{BuildOnDevice, Module, ZeroGrads},
-        shapes::{Rank1, Rank2},
+        shapes::{Const, Rank1, Rank2},
         tensor::{Cpu, SampleTensor, TensorFrom, Trace},
         tensor_ops::{Backward, MeanTo, SumTo},
     };
@@ -302,7 +302,7 @@ mod tests {
     use super::*;
     use crate::nn::{Dense, Tanh, load_params, params};
 
-    type Net = (Dense<3, 4, Tanh>, Dense<4, 1>);
+    type Net = (Dense<Const<3>, Const<4>, Tanh>, Dense<Const<4>, Const<1>>);
 
     fn gradients(net: &Net, device: &Cpu) -> Gradients<f32, Cpu> {
         let x = device.sample_normal::<Rank2<8, 3>>();

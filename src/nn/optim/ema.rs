@@ -72,14 +72,14 @@ impl<M> Ema<M> {
 
 #[cfg(test)]
 mod tests {
-    use dfdx::{nn::BuildOnDevice, tensor::Cpu};
+    use dfdx::{nn::BuildOnDevice, shapes::Const, tensor::Cpu};
 
     use super::*;
     use crate::nn::Dense;
 
     #[test]
     fn the_average_follows_its_recurrence() {
-        let mut model = Dense::<2, 1>::build_on_device(&Cpu::seed_from_u64(1));
+        let mut model = Dense::<Const<2>, Const<1>>::build_on_device(&Cpu::seed_from_u64(1));
         model.weight.copy_from(&[1.0, 2.0]);
         let mut ema = Ema::new(&model, 0.75).unwrap();
         model.weight.copy_from(&[5.0, -2.0]);

@@ -1,6 +1,6 @@
 //! Autoregressive layers that a context changes.
 
-use super::{Autoregressive, in_passes, incremental, on_host};
+use super::{in_passes, incremental, on_host};
 use crate::{
     Result,
     flows::{
@@ -97,8 +97,8 @@ impl<B: FastForward, R> FastForward for Given<'_, B, R> {}
 /// ```
 #[derive(Clone, Debug)]
 pub struct ConditionalAutoregressive<C, D, F = Affine, A = Relu, E: Dtype = f32, Dev: Storage<E> = Cpu> {
-    layer: Autoregressive<D, F, A, E, Dev>,
-    what: PhantomData<C>,
+    network: Perceptron<usize, usize, A, E, Dev>,
+    what: PhantomData<(C, D, F)>,
 }
 
 impl<C: Dim, D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>>
@@ -109,13 +109,13 @@ impl<C: Dim, D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>>
     /// # Errors
     /// When there are no coordinates or no hidden units, or the device has no memory for it.
     pub fn new(device: &Dev, context: C, dims: D, hidden: usize) -> Result<Self> {
-        let network = Perceptron::autoregressive(device, context.size(), dims.size(), hidden, F::WIDTH)?;
-        Ok(Self { layer: Autoregressive { network, what: PhantomData }, what: PhantomData })
+        let network = Perceptron::autoregressive(device, context.size() + dims.size(), dims.size(), hidden, F::WIDTH)?;
+        Ok(Self { network, what: PhantomData })
     }
 
     /// The network's outputs for a context and coordinates.
     fn params<T: Tape<E, Dev>>(&self, x: Batch<D, E, Dev, T>, context: Batch<C, E, Dev, T>) -> Batch<usize, E, Dev, T> {
-        self.layer.network.forward((free(context), free(x)).concat_along(Axis::<1>))
+        self.network.forward((free(context), free(x)).concat_along(Axis::<1>))
     }
 }
 
@@ -139,7 +139,7 @@ impl<C: Dim, D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Condi
         let (z, tape) = z.contiguous().split_tape();
         let (rows, dims) = *z.shape();
         if !T::OWNS_TAPE {
-            let layers = self.layer.network.layers();
+            let layers = self.network.layers();
             let context = context.contiguous().split_tape().0;
             let context = Dev::elements(&context);
             let (x, log_det) =
@@ -152,13 +152,13 @@ impl<C: Dim, D: Dim, F: Transform, A: Activation, E: Real, Dev: Device<E>> Condi
     }
 
     fn check(&self) -> Result<()> {
-        self.layer.network.check()
+        self.network.check()
     }
 }
 
 impl<C, D, F, A, E: Dtype, Dev: Storage<E>> FastForward for ConditionalAutoregressive<C, D, F, A, E, Dev> {}
 
-fields! { [C, D, F, A: Activation,] ConditionalAutoregressive[C, D, F, A,] { module layer } what }
+fields! { [C, D, F, A: Activation,] ConditionalAutoregressive[C, D, F, A,] { module network } what }
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use crate::{
     Error, Result,
     flows::{
         Batch, Bijection, FastForward, FastInverse, Grid, TanhScale, WithLogDet,
+        bijection::free,
         transform::{Direction, apply_planar},
     },
     nn::{Device, Real, ResidualNet, any_shape, fields},
@@ -70,7 +71,7 @@ impl<D: Dim, E: Real, Dev: Device<E>> ImageCoupling<D, E, Dev> {
             return Err(Error::invalid(format!("{size}: some must stay and some move")));
         }
         Ok(Self {
-            network: ResidualNet::new(device, [channels, height, width], 2 * channels, hidden, blocks)?,
+            network: ResidualNet::new(device, grid, 2 * channels, hidden, blocks)?,
             gain: device.try_ones_like(&(channels,)).map_err(Error::invalid)?,
             mask: device.try_tensor_from_vec(mask, (grid.dims(),)).map_err(Error::invalid)?,
             what: PhantomData,
@@ -81,7 +82,7 @@ impl<D: Dim, E: Real, Dev: Device<E>> ImageCoupling<D, E, Dev> {
         let (rows, d, channels) = (x.shape().0, self.mask.shape().0, self.gain.shape().0);
         let gain = self.gain.retaped::<T>().broadcast_like::<_, Axes2<0, 2>>(&(rows, channels, d / channels));
         // What stays is the same on both sides.
-        let params = self.network.forward(seen(&x, &self.mask));
+        let params = self.network.forward(free(seen(&x, &self.mask)));
         let params = (params, gain.reshape_like(&(rows, d))).concat_along(Axis::<1>);
         apply_planar::<TanhScale, _, _, _, _>(x, params, Some(moving::<E, Dev>(&self.mask)), direction)
     }

@@ -1,19 +1,19 @@
 //! The fused dense kernel.
 
 use dfdx::{
-    shapes::{Const, Dim, HasShape, Rank1, Rank2},
+    shapes::{Dim, HasShape},
     tensor::{Cpu, PutTape, SplitTape, Tape, Tensor, TensorFromVec},
     tensor_ops::ReshapeTo,
 };
 use rayon::prelude::*;
 
-use super::{DenseKernel, Rows};
+use super::{DenseKernel, Outputs};
 use crate::{
     nn::{
         Activation,
         ops::{
             Real,
-            cpu::{Matrix, Threads, buffer, map, matmul, view, zip},
+            cpu::{Matrix, Threads, buffer, map, matmul, view},
         },
     },
     simd::vectorised,
@@ -23,37 +23,30 @@ impl<E: Real> DenseKernel<E> for Cpu
 where
     Cpu: dfdx::tensor_ops::Device<E>,
 {
-    fn try_dense<A: Activation, const IN: usize, const OUT: usize, B: Dim, T: Tape<E, Self>>(
-        x: Rows<B, IN, E, Self, T>,
-        weight: &Tensor<Rank2<OUT, IN>, E, Self>,
-        bias: &Tensor<Rank1<OUT>, E, Self>,
-        mask: Option<&Tensor<Rank2<OUT, IN>, E, Self>>,
-    ) -> Result<Rows<B, OUT, E, Self, T>, Self::Err> {
+    fn try_dense<A: Activation, I: Dim, O: Dim, B: Dim, T: Tape<E, Self>>(
+        x: Tensor<(B, I), E, Self, T>,
+        weight: &Tensor<(O, I), E, Self>,
+        bias: &Tensor<(O,), E, Self>,
+    ) -> Result<Outputs<B, O, E, Self, T>, Self::Err> {
         let (x, tape) = x.try_contiguous()?.split_tape();
         let (weight, weight_tape) = weight.retaped::<T>().try_contiguous()?.split_tape();
         let (bias, bias_tape) = bias.retaped::<T>().try_contiguous()?.split_tape();
         let mut tape = tape.merge(weight_tape).merge(bias_tape);
-        let mask = mask.map(|mask| mask.clone().try_contiguous()).transpose()?;
-        let batch = x.shape().0;
-        let rows = batch.size();
+        let (batch, width) = *x.shape();
+        let (outputs, inputs) = *weight.shape();
+        let (rows, i, o) = (batch.size(), inputs.size(), outputs.size());
+        assert!(width == inputs, "rows of {} numbers for a layer of {i} inputs", width.size());
+        assert!(bias.shape().0 == outputs, "{} biases for a layer of {o} outputs", bias.shape().0.size());
 
-        // A masked weight is a new matrix; an unmasked one is read where it lies, in both passes.
-        let masked = mask.as_ref().map(|mask| {
-            let mut masked = view(&weight).to_vec();
-            zip(&mut masked, view(mask), |w, m| w * m);
-            masked
-        });
-
-        let mut out: Vec<E> = Vec::with_capacity(rows * OUT);
+        let mut out: Vec<E> = Vec::with_capacity(rows * o);
         (0..rows).for_each(|_| out.extend_from_slice(view(&bias)));
-        let w = Matrix::new(masked.as_deref().unwrap_or(view(&weight)), OUT, IN);
-        matmul(&mut out, true, Matrix::new(view(&x), rows, IN), w.transpose(), Threads::Pool);
+        let w = Matrix::new(view(&weight), o, i);
+        matmul(&mut out, true, Matrix::new(view(&x), rows, i), w.transpose(), Threads::Pool);
         let argument = (T::OWNS_TAPE && !A::SLOPE_OF_VALUE).then(|| out.clone());
         if !A::IDENTITY {
             map(&mut out, A::value);
         }
-        let device = x.device().clone();
-        let out = device.try_tensor_from_vec(out, (batch, Const::<OUT>))?;
+        let out = x.device().try_tensor_from_vec(out, (batch, outputs))?;
 
         if T::OWNS_TAPE {
             let kept = (A::SLOPE_OF_VALUE && !A::IDENTITY).then(|| out.clone());
@@ -65,24 +58,16 @@ where
                     (Some(value), _) => Some(view(value)),
                     (None, at) => at.as_deref(),
                 };
-                let (sloped, sums) = through_activation::<A, E>(&given, at, OUT);
+                let (sloped, sums) = through_activation::<A, E>(&given, at, o);
                 let dz = sloped.as_deref().unwrap_or(&given);
 
                 for (d, sum) in buffer::<E>(grads.get_or_alloc_mut(&bias)?).iter_mut().zip(sums) {
                     *d += sum;
                 }
-                let dz = Matrix::new(dz, rows, OUT);
+                let dz = Matrix::new(dz, rows, o);
                 let dw = buffer::<E>(grads.get_or_alloc_mut(&weight)?);
-                let xs = Matrix::new(view(&x), rows, IN);
-                if let Some(mask) = &mask {
-                    let mut full = vec![E::default(); OUT * IN];
-                    matmul(&mut full, false, dz.transpose(), xs, Threads::Pool);
-                    zip(&mut full, view(mask), |d, m| d * m);
-                    zip(dw, &full, |a, d| a + d);
-                } else {
-                    matmul(dw, true, dz.transpose(), xs, Threads::Pool);
-                }
-                let w = Matrix::new(masked.as_deref().unwrap_or(view(&weight)), OUT, IN);
+                matmul(dw, true, dz.transpose(), Matrix::new(view(&x), rows, i), Threads::Pool);
+                let w = Matrix::new(view(&weight), o, i);
                 matmul(buffer::<E>(grads.get_or_alloc_mut(&x)?), true, dz, w, Threads::Pool);
                 *buffer::<E>(grads.get_or_alloc_mut(&ghost)?) = given;
                 Ok(())

@@ -2,25 +2,20 @@
 
 use dfdx::{
     dtypes::Dtype,
-    shapes::{Const, Dim, HasShape, Rank1, Rank2},
+    shapes::{Dim, HasShape},
     tensor::{Tape, Tensor},
-    tensor_ops::{BroadcastTo, Device, PermuteTo, TryAdd, TryMatMul, TryMul},
+    tensor_ops::{BroadcastTo, Device, PermuteTo, TryAdd, TryMatMul},
 };
 
-use super::Rows;
+use super::Outputs;
 use crate::nn::Activation;
 
-pub(crate) fn dense<A: Activation, const IN: usize, const OUT: usize, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-    x: Rows<B, IN, E, D, T>,
-    weight: &Tensor<Rank2<OUT, IN>, E, D>,
-    bias: &Tensor<Rank1<OUT>, E, D>,
-    mask: Option<&Tensor<Rank2<OUT, IN>, E, D>>,
-) -> Result<Rows<B, OUT, E, D, T>, D::Err> {
-    let shape = (x.shape().0, Const::<OUT>);
-    let mut weight = weight.retaped::<T>();
-    if let Some(mask) = mask {
-        weight = weight.try_mul(mask.clone())?;
-    }
-    let z = x.try_matmul(weight.try_permute()?)?;
+pub(crate) fn dense<A: Activation, I: Dim, O: Dim, B: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<(B, I), E, D, T>,
+    weight: &Tensor<(O, I), E, D>,
+    bias: &Tensor<(O,), E, D>,
+) -> Result<Outputs<B, O, E, D, T>, D::Err> {
+    let shape = (x.shape().0, bias.shape().0);
+    let z = x.try_matmul(weight.retaped::<T>().try_permute::<(I, O), _>()?)?;
     A::compose(z.try_add(bias.retaped::<T>().try_broadcast_like(&shape)?)?)
 }

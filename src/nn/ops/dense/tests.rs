@@ -21,21 +21,14 @@ struct Case<E> {
     x: Vec<E>,
     w: Vec<E>,
     b: Vec<E>,
-    m: Vec<E>,
 }
 
 fn case<E: Real>() -> Case<E> {
-    let mask: Vec<E> = numbers(OUT * IN, 4);
-    Case {
-        x: numbers(BATCH * IN, 1),
-        w: numbers(OUT * IN, 2),
-        b: numbers(OUT, 3),
-        m: mask.iter().map(|m| if *m > E::default() { E::ONE } else { E::default() }).collect(),
-    }
+    Case { x: numbers(BATCH * IN, 1), w: numbers(OUT * IN, 2), b: numbers(OUT, 3) }
 }
 
 /// The op's output, loss `Σ c y` and the gradients of the loss in `x`, `w` and `b`.
-fn run<A: Activation, E: Real>(case: &Case<E>, masked: bool, fused: bool) -> (Vec<E>, f64, [Vec<E>; 3])
+fn run<A: Activation, E: Real>(case: &Case<E>, fused: bool) -> (Vec<E>, f64, [Vec<E>; 3])
 where
     Cpu: Device<E>,
 {
@@ -43,12 +36,11 @@ where
     let x = device.tensor_from_vec(case.x.clone(), (BATCH, Const::<IN>));
     let w = device.tensor_from_vec(case.w.clone(), (Const::<OUT>, Const::<IN>));
     let b = device.tensor_from_vec(case.b.clone(), (Const::<OUT>,));
-    let m = masked.then(|| device.tensor_from_vec(case.m.clone(), (Const::<OUT>, Const::<IN>)));
     let traced = x.leaky_trace();
     let y = if fused {
-        Cpu::try_dense::<A, IN, OUT, _, _>(traced, &w, &b, m.as_ref()).unwrap()
+        Cpu::try_dense::<A, _, _, _, _>(traced, &w, &b).unwrap()
     } else {
-        plain::dense::<A, IN, OUT, _, _, _, _>(traced, &w, &b, m.as_ref()).unwrap()
+        plain::dense::<A, _, _, _, _, _, _>(traced, &w, &b).unwrap()
     };
     let out = y.as_vec();
     let c = device.tensor_from_vec(numbers(BATCH * OUT, 9), (BATCH, Const::<OUT>));
@@ -59,26 +51,22 @@ where
 }
 
 fn check<A: Activation>() {
-    for masked in [false, true] {
-        let single = case::<f32>();
-        let (y, _, [dx, dw, db]) = run::<A, f32>(&single, masked, true);
-        let (plain_y, _, [plain_dx, plain_dw, plain_db]) = run::<A, f32>(&single, masked, false);
-        assert_close(&y, &plain_y, 1e-6);
-        assert_close(&dx, &plain_dx, 2e-6);
-        assert_close(&dw, &plain_dw, 2e-6);
-        assert_close(&db, &plain_db, 2e-6);
+    let single = case::<f32>();
+    let (y, _, [dx, dw, db]) = run::<A, f32>(&single, true);
+    let (plain_y, _, [plain_dx, plain_dw, plain_db]) = run::<A, f32>(&single, false);
+    assert_close(&y, &plain_y, 1e-6);
+    assert_close(&dx, &plain_dx, 2e-6);
+    assert_close(&dw, &plain_dw, 2e-6);
+    assert_close(&db, &plain_db, 2e-6);
 
-        let double = case::<f64>();
-        let (_, _, [dx, dw, db]) = run::<A, f64>(&double, masked, true);
-        let loss = |x: &[f64], w: &[f64], b: &[f64]| {
-            let at = Case { x: x.to_vec(), w: w.to_vec(), b: b.to_vec(), m: double.m.clone() };
-            run::<A, f64>(&at, masked, true).1
-        };
-        let (x, w, b) = (&double.x, &double.w, &double.b);
-        assert_close(&dx, &numeric_gradient(x, |x| loss(x, w, b)), 1e-8);
-        assert_close(&dw, &numeric_gradient(w, |w| loss(x, w, b)), 1e-8);
-        assert_close(&db, &numeric_gradient(b, |b| loss(x, w, b)), 1e-8);
-    }
+    let double = case::<f64>();
+    let (_, _, [dx, dw, db]) = run::<A, f64>(&double, true);
+    let loss =
+        |x: &[f64], w: &[f64], b: &[f64]| run::<A, f64>(&Case { x: x.to_vec(), w: w.to_vec(), b: b.to_vec() }, true).1;
+    let (x, w, b) = (&double.x, &double.w, &double.b);
+    assert_close(&dx, &numeric_gradient(x, |x| loss(x, w, b)), 1e-8);
+    assert_close(&dw, &numeric_gradient(w, |w| loss(x, w, b)), 1e-8);
+    assert_close(&db, &numeric_gradient(b, |b| loss(x, w, b)), 1e-8);
 }
 
 #[test]
@@ -98,7 +86,7 @@ fn a_gradient_is_added_to_what_another_branch_left() {
     let x: Tensor<Rank2<3, 2>, f64, _> = device.tensor_from_vec(numbers(6, 1), Default::default());
     let w: Tensor<Rank2<2, 2>, f64, _> = device.tensor_from_vec(numbers(4, 2), Default::default());
     let b = device.tensor_from_vec(numbers(2, 3), (Const::<2>,));
-    let dense = |x| Cpu::try_dense::<Tanh, 2, 2, _, _>(x, &w, &b, None).unwrap();
+    let dense = |x| Cpu::try_dense::<Tanh, _, _, _, _>(x, &w, &b).unwrap();
     let once = dense(x.leaky_trace()).sum().backward();
     let traced = x.leaky_trace();
     let twice = dense(traced.retaped()).try_add(dense(traced)).unwrap().sum().backward();
@@ -120,8 +108,8 @@ fn a_transposed_or_broadcast_input_is_read_in_its_own_order() {
     let b = device.tensor_from_vec(numbers(4, 3), (Const::<4>,));
     let permuted = x.leaky_trace().try_permute::<Rank2<3, 2>, _>().unwrap();
     let copied = device.tensor_from_vec(permuted.as_vec(), (Const::<3>, Const::<2>));
-    let y = Cpu::try_dense::<Tanh, 2, 4, _, _>(permuted, &w, &b, None).unwrap();
-    let z = Cpu::try_dense::<Tanh, 2, 4, _, _>(copied.leaky_trace(), &w, &b, None).unwrap();
+    let y = Cpu::try_dense::<Tanh, _, _, _, _>(permuted, &w, &b).unwrap();
+    let z = Cpu::try_dense::<Tanh, _, _, _, _>(copied.leaky_trace(), &w, &b).unwrap();
     assert_eq!(y.as_vec(), z.as_vec());
     let (dy, dz) = (y.mean().backward(), z.mean().backward());
     let back = dz.get(&copied).try_permute::<Rank2<2, 3>, _>().unwrap();
@@ -129,7 +117,7 @@ fn a_transposed_or_broadcast_input_is_read_in_its_own_order() {
 
     let row = device.tensor_from_vec(numbers::<f64>(2, 5), (Const::<2>,));
     let rows = row.leaky_trace().broadcast_like(&(3, Const::<2>));
-    let grads = Cpu::try_dense::<Identity, 2, 4, _, _>(rows, &w, &b, None).unwrap().sum().backward();
+    let grads = Cpu::try_dense::<Identity, _, _, _, _>(rows, &w, &b).unwrap().sum().backward();
     let columns: Vec<f64> = (0..2).map(|i| 3.0 * (0..4).map(|o| w[[o, i]]).sum::<f64>()).collect();
     assert_close(&grads.get(&row).as_vec(), &columns, 1e-14);
 }
@@ -142,7 +130,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
         let x = device.tensor_from_vec(numbers::<f32>(700 * WIDE, 1), (700, Const::<WIDE>));
         let w = device.tensor_from_vec(numbers::<f32>(WIDE * WIDE, 2), (Const::<WIDE>, Const::<WIDE>));
         let b = device.tensor_from_vec(numbers::<f32>(WIDE, 3), (Const::<WIDE>,));
-        let y = Cpu::try_dense::<Gelu, WIDE, WIDE, _, _>(x.leaky_trace(), &w, &b, None).unwrap();
+        let y = Cpu::try_dense::<Gelu, _, _, _, _>(x.leaky_trace(), &w, &b).unwrap();
         let mut bits = y.as_vec();
         let grads = y.mean().backward();
         bits.extend(grads.get(&x).as_vec());
@@ -160,6 +148,6 @@ fn an_empty_batch_passes_through() {
     let x: Tensor<(usize, Const<2>), f32, _> = device.tensor_from_vec(vec![], (0, Const::<2>));
     let w: Tensor<Rank2<3, 2>, f32, _> = device.tensor_from_vec(numbers(6, 2), Default::default());
     let b = device.tensor_from_vec(numbers(3, 3), (Const::<3>,));
-    let y = Cpu::try_dense::<Relu, 2, 3, _, _>(x.leaky_trace(), &w, &b, None).unwrap();
+    let y = Cpu::try_dense::<Relu, _, _, _, _>(x.leaky_trace(), &w, &b).unwrap();
     assert_eq!(y.shape().0, 0);
 }
