@@ -7,7 +7,7 @@ use crate::{
     data::{Continuous, Dataset, Rows, Schema},
     evidence::{AnyEvidence, Evidence, Exact},
     model::{Family, Model, ModelFile, Origin},
-    nn::{NamedArray, load_params, params},
+    nn::{Device, NamedArray, load_params},
     random::Seed,
 };
 use dfdx::{nn::NumParams, tensor::Cpu};
@@ -22,72 +22,47 @@ pub use kind::FlowKind;
 use kind::{Learnable, Spec, Use};
 
 /// A density over the columns of a table, whatever the flow behind it.
+///
+/// It is kept as its numbers, and put on a device where it is asked.
 pub struct FlowModel {
-    kind: FlowKind,
-    layers: usize,
-    hidden: usize,
+    spec: Spec,
     base: TableBase,
-    flow: Box<dyn AnyFlow>,
+    schema: Schema,
+    /// Mean and deviation of each column.
+    frame: Vec<(f64, f64)>,
+    arrays: Vec<NamedArray>,
+    /// Number of trained parameters.
+    parameters: usize,
 }
 
-/// A [`TableFlow`] without its type.
-trait AnyFlow: Send {
+/// A [`TableFlow`] without its type, on whatever device.
+trait AnyFlow {
     fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>>;
     fn sample(&self, n: usize, seed: Seed) -> Result<Continuous>;
-    fn names(&self) -> &[String];
-    fn schema(&self) -> &Schema;
-    fn frame(&self) -> &[(f64, f64)];
-    fn params(&self) -> Vec<NamedArray>;
     fn parameters(&self) -> usize;
 }
 
-impl<B: Learnable> AnyFlow for TableFlow<usize, B, TableBase> {
+impl<Dev: Device<f32>, B: Learnable<Dev>> AnyFlow for TableFlow<usize, B, TableBase, Dev> {
     fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>> {
         self.evidence(rows)
     }
     fn sample(&self, n: usize, seed: Seed) -> Result<Continuous> {
         self.sample(n, seed)
     }
-    fn names(&self) -> &[String] {
-        self.names()
-    }
-    fn schema(&self) -> &Schema {
-        self.schema()
-    }
-    fn frame(&self) -> &[(f64, f64)] {
-        self.frame()
-    }
-    fn params(&self) -> Vec<NamedArray> {
-        params(&self.flow().bijection)
-    }
     fn parameters(&self) -> usize {
         self.flow().bijection.num_trainable_params()
     }
 }
 
-/// Fills the bijection it is given.
-struct Restore<'a> {
-    archive: &'a Archive,
-    schema: &'a Schema,
-    frame: Vec<(f64, f64)>,
-    base: TableBase,
-}
-
-impl Use for Restore<'_> {
+/// Fills the bijection with the numbers of a model.
+impl<Dev: Device<f32>> Use<Dev> for &FlowModel {
     type Output = Box<dyn AnyFlow>;
 
-    fn with<B: Learnable>(self, mut bijection: B) -> Result<Self::Output> {
-        let Self { archive, schema, frame, base } = self;
-        let mut arrays = params(&bijection);
-        for (name, shape, values) in &mut arrays {
-            *values = archive.get(&format!("flow/{name}"), shape)?;
-            if let Some(i) = values.iter().position(|x| !x.is_finite()) {
-                return Err(Error::invalid(format!("array {name}: {} at element {i}: the file is damaged", values[i])));
-            }
-        }
-        load_params(&mut bijection, &arrays)?;
+    fn with<B: Learnable<Dev>>(self, device: &Dev, mut bijection: B) -> Result<Self::Output> {
+        load_params(&mut bijection, &self.arrays)?;
         bijection.check()?;
-        Ok(Box::new(TableFlow::framed(&Cpu::default(), Flow { bijection, base }, schema.len(), schema.clone(), frame)?))
+        let flow = Flow { bijection, base: self.base };
+        Ok(Box::new(TableFlow::framed(device, flow, self.schema.len(), self.schema.clone(), self.frame.clone())?))
     }
 }
 
@@ -114,22 +89,17 @@ struct Body {
 impl FlowModel {
     /// Which flow it is.
     pub fn kind(&self) -> FlowKind {
-        self.kind
-    }
-
-    /// Names of the columns.
-    pub fn names(&self) -> &[String] {
-        self.flow.names()
+        self.spec.kind
     }
 
     /// What the columns are.
     pub fn schema(&self) -> &Schema {
-        self.flow.schema()
+        &self.schema
     }
 
     /// Number of trained parameters.
     pub fn parameters(&self) -> usize {
-        self.flow.parameters()
+        self.parameters
     }
 
     /// Densities of rows in the units of the table, as exact evidence.
@@ -137,7 +107,15 @@ impl FlowModel {
     /// # Errors
     /// When the table has other columns, or a value is missing.
     pub fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>> {
-        self.flow.evidence(rows)
+        self.evidence_on(&Cpu::default(), rows)
+    }
+
+    /// The same, computed on any device.
+    ///
+    /// # Errors
+    /// As [`Self::evidence`], and when the device has no memory for it.
+    pub fn evidence_on(&self, device: &impl Device<f32>, rows: &dyn Rows) -> Result<Evidence<Exact>> {
+        self.on(device)?.evidence(rows)
     }
 
     /// `n` independent rows in the units of the table.
@@ -145,7 +123,19 @@ impl FlowModel {
     /// # Errors
     /// When `n` is 0, or a sample is infinite.
     pub fn sample(&self, n: usize, seed: Seed) -> Result<Continuous> {
-        self.flow.sample(n, seed)
+        self.sample_on(&Cpu::default(), n, seed)
+    }
+
+    /// The same, computed on any device.
+    ///
+    /// # Errors
+    /// As [`Self::sample`], and when the device has no memory for it.
+    pub fn sample_on(&self, device: &impl Device<f32>, n: usize, seed: Seed) -> Result<Continuous> {
+        self.on(device)?.sample(n, seed)
+    }
+
+    fn on(&self, device: &impl Device<f32>) -> Result<Box<dyn AnyFlow>> {
+        self.spec.build(device, self.schema.len(), Seed(0), self)
     }
 
     /// Writes the flow with its columns, and the hash of the `data` it was fitted to.
@@ -174,9 +164,26 @@ impl FlowModel {
         if layers.saturating_mul(network.saturating_add(d.saturating_mul(d))) > held.saturating_mul(4) {
             return Err(Error::invalid(format!("{layers} layers of {hidden} units; the file holds {held} numbers")));
         }
-        let flow = spec.build(d, Seed(0), Restore { archive: &file.arrays, schema: &file.schema, frame, base })?;
-        Ok(Self { kind, layers, hidden, base, flow })
+        let arrays = arrays(&file.arrays)?;
+        let mut model = Self { spec, base, schema: file.schema.clone(), frame, arrays, parameters: 0 };
+        model.parameters = model.on(&Cpu::default())?.parameters();
+        Ok(model)
     }
+}
+
+/// What the names of a flow's arrays begin with in a file.
+const ARRAYS: &str = "flow/";
+
+fn arrays(archive: &Archive) -> Result<Vec<NamedArray>> {
+    let own = archive.names().filter_map(|name| Some((name, name.strip_prefix(ARRAYS)?, archive.shape(name)?)));
+    own.map(|(whole, name, shape)| {
+        let values: Vec<f32> = archive.get_all(whole)?;
+        if let Some(i) = values.iter().position(|x| !x.is_finite()) {
+            return Err(Error::invalid(format!("array {name}: {} at element {i}: the file is damaged", values[i])));
+        }
+        Ok((name.to_owned(), shape.to_vec(), values))
+    })
+    .collect()
 }
 
 impl Model for FlowModel {
@@ -185,15 +192,15 @@ impl Model for FlowModel {
     }
 
     fn kind(&self) -> &str {
-        self.kind.name()
+        self.spec.kind.name()
     }
 
     fn schema(&self) -> &Schema {
-        self.flow.schema()
+        &self.schema
     }
 
     fn parameters(&self) -> usize {
-        self.flow.parameters()
+        self.parameters
     }
 
     fn score(&self, rows: &dyn Rows, _: Seed) -> Result<AnyEvidence> {
@@ -201,15 +208,15 @@ impl Model for FlowModel {
     }
 
     fn sample(&self, n: usize, seed: Seed) -> Result<Dataset> {
-        Ok(self.flow.sample(n, seed)?.into())
+        Ok(self.sample(n, seed)?.into())
     }
 
     fn put(&self, arrays: &mut Archive) -> Result<serde_json::Value> {
-        for (name, shape, values) in self.flow.params() {
-            arrays.put(&format!("flow/{name}"), &shape, &values);
+        for (name, shape, values) in &self.arrays {
+            arrays.put(&format!("{ARRAYS}{name}"), shape, values);
         }
-        let spec = Spec { kind: self.kind, layers: self.layers, hidden: self.hidden };
-        serde_json::to_value(Body { spec, base: self.base, frame: self.flow.frame().to_vec() }).map_err(Error::invalid)
+        let body = Body { spec: self.spec, base: self.base, frame: self.frame.clone() };
+        serde_json::to_value(body).map_err(Error::invalid)
     }
 }
 
@@ -221,10 +228,11 @@ impl fmt::Debug for FlowModel {
 
 impl fmt::Display for FlowModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, parameters, columns) = (self.kind.name(), self.parameters(), self.names().len());
-        let layers = if self.layers == 1 { "1 layer".to_owned() } else { format!("{} layers", self.layers) };
-        let units = if self.kind.has_networks() { format!(" of {} units", self.hidden) } else { String::new() };
-        write!(f, "{kind}: {layers}{units}, {parameters} parameters, {columns} columns")
+        let Spec { kind, layers, hidden } = self.spec;
+        let (parameters, columns) = (self.parameters, self.schema.len());
+        let layers = if layers == 1 { "1 layer".to_owned() } else { format!("{layers} layers") };
+        let units = if kind.has_networks() { format!(" of {hidden} units") } else { String::new() };
+        write!(f, "{}: {layers}{units}, {parameters} parameters, {columns} columns", kind.name())
     }
 }
 
@@ -265,7 +273,7 @@ mod tests {
             flow.save(&path, &rows).unwrap();
             let archive = Archive::load(&path).unwrap();
             let mut header: serde_json::Value = archive.header().unwrap();
-            let mut arrays = flow.flow.params();
+            let mut arrays = flow.arrays.clone();
             change(&mut header, &mut arrays);
             let mut changed = Archive::new(&header).unwrap();
             crate::train::History::default().save(&mut changed);
@@ -284,7 +292,7 @@ mod tests {
             |change: &dyn Fn(&mut serde_json::Value, &mut Vec<NamedArray>)| message_of(FlowKind::Made, change);
         assert!(message(&|_, arrays| arrays[0].2[1] = 3.0).contains("against the order of the coordinates"));
         assert!(message(&|_, arrays| arrays[1].2[0] = f32::NAN).contains("NaN at element 0"));
-        assert!(message(&|_, arrays| drop(arrays.pop())).contains("no array called flow/network.third.bias"));
+        assert!(message(&|_, arrays| drop(arrays.pop())).contains("the array `network.third.bias` is missing"));
         assert!(message(&|header, _| header["body"]["hidden"] = 1_000_000_000.into()).contains("the file holds"));
         assert!(message(&|header, _| header["body"]["layers"] = 0.into()).contains("layers ≥ 1"));
         assert!(

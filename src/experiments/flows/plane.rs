@@ -31,7 +31,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
             let (flow, _) = settings(lab, kind).fit(&train, Some(&valid), lab.seed)?;
             let (gap, error) = gap(oracle, &flow, &test)?;
             found.push((kind.name(), oracle.name(), flow.parameters(), oracle.entropy(), gap, error));
-            let cells = Continuous::new(flow.names().to_vec(), Planes::cells(reach(oracle)).concat())?;
+            let cells = Continuous::new(test.names().to_vec(), Planes::cells(reach(oracle)).concat())?;
             let log_probs = flow.evidence(&cells)?.log_probs().to_vec();
             pictures = pictures.density(kind.name(), reach(oracle), |_| log_probs);
         }

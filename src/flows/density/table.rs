@@ -173,9 +173,9 @@ where
         Ok(log_probs)
     }
 
-    /// Shows the bijection rows, spread evenly over all; of [`Phase::Learn`] none.
+    /// Shows the bijection rows, spread evenly over all; of [`Phase::Learn`] one, as a GPU refuses to compute none.
     pub(super) fn adapt(&mut self, rows: &dyn Rows, phase: Phase) -> Result<()> {
-        let n = if phase == Phase::Learn { 0 } else { rows.len().min(SHOWN) };
+        let n = rows.len().min(if phase == Phase::Learn { 1 } else { SHOWN });
         let shown: Vec<usize> = (0..n).map(|i| i * rows.len() / n).collect();
         let rows = self.standardised(rows, &shown)?;
         self.flow.bijection.adapt(rows, phase);

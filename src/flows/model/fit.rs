@@ -1,18 +1,22 @@
 //! From the columns of a table to a learned flow.
 
 use super::{
-    AnyFlow, FlowKind, FlowModel,
+    FlowKind, FlowModel,
     kind::{Learnable, Spec, Use},
 };
 use crate::{
     Error, Result,
-    data::{ColumnSummary, Rows},
+    data::{ColumnSummary, Rows, Schema},
     flows::{Flow, FlowLearner, TableBase, TableFlow},
     model::{AnyFit, Entry, Setting},
-    nn::optim::{AdamConfig, Schedule},
+    nn::{
+        Device, NamedArray,
+        optim::{AdamConfig, Schedule},
+        params,
+    },
     train::{Fit, History, Plan, Reads, Run, train},
 };
-use dfdx::tensor::Cpu;
+use dfdx::{nn::NumParams, tensor::Cpu};
 use serde::{Deserialize, Serialize};
 
 /// Everything `limbeck fit` can be told of a flow.
@@ -63,28 +67,47 @@ struct Learn<'a, 'r> {
     run: Run<'r>,
 }
 
-impl Use for Learn<'_, '_> {
-    type Output = (Box<dyn AnyFlow>, History);
+impl<Dev: Device<f32>> Use<Dev> for Learn<'_, '_> {
+    type Output = (Learned, History);
 
-    fn with<B: Learnable>(self, bijection: B) -> Result<Self::Output> {
+    fn with<B: Learnable<Dev>>(self, device: &Dev, bijection: B) -> Result<Self::Output> {
         let Self { settings, rows, valid, run } = self;
-        let (device, d) = (Cpu::default(), rows.schema().len());
+        let d = rows.schema().len();
         let flow = Flow { bijection, base: settings.base };
         if settings.kind == FlowKind::Rbig {
-            let model = TableFlow::started(&device, flow, d, rows)?;
-            return Ok((Box::new(model), History::default()));
+            return Ok((Learned::of(&TableFlow::started(device, flow, d, rows)?), History::default()));
         }
         let steps = settings.epochs.saturating_mul(rows.len().div_ceil(settings.batch.max(1)) as u64);
         let rate = Schedule::constant(settings.rate).cosine(steps.max(1), 0.01);
         let adam = AdamConfig { rate, clip: Some(settings.clip), ..AdamConfig::default() };
         let valid = valid.filter(|valid| !valid.is_empty());
-        let mut learner = FlowLearner::new(&device, flow, d, rows, valid, adam)?;
+        let mut learner = FlowLearner::new(device, flow, d, rows, valid, adam)?;
         let patience = (settings.patience > 0 && valid.is_some()).then_some(settings.patience);
         let Run { seed, checkpoint, watch } = run;
         let text = toml::to_string(settings).map_err(Error::invalid)?;
         let plan = Plan { patience, checkpoint, settings: text, ..Plan::new(settings.epochs, settings.batch, seed) };
         let history = train(&mut learner, &plan, watch)?;
-        Ok((Box::new(learner.into_model()), history))
+        Ok((Learned::of(learner.model()), history))
+    }
+}
+
+/// The numbers of a flow, where the host has them.
+struct Learned {
+    schema: Schema,
+    frame: Vec<(f64, f64)>,
+    arrays: Vec<NamedArray>,
+    parameters: usize,
+}
+
+impl Learned {
+    fn of<Dev: Device<f32>, B: Learnable<Dev>>(flow: &TableFlow<usize, B, TableBase, Dev>) -> Self {
+        let bijection = &flow.flow().bijection;
+        Self {
+            schema: flow.schema().clone(),
+            frame: flow.frame().to_vec(),
+            arrays: params(bijection),
+            parameters: bijection.num_trainable_params(),
+        }
     }
 }
 
@@ -147,15 +170,32 @@ impl Fit for FitFlow {
     }
 
     fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, run: Run) -> Result<(FlowModel, History)> {
+        self.fit_on(&Cpu::seed_from_u64(run.seed.child("flow", 0).0), rows, valid, run)
+    }
+}
+
+impl FitFlow {
+    /// The same on any device, from whose stream the networks start.
+    ///
+    /// # Errors
+    /// As [`Fit::fit_with`].
+    pub fn fit_on(
+        &self,
+        device: &impl Device<f32>,
+        rows: &dyn Rows,
+        valid: Option<&dyn Rows>,
+        run: Run,
+    ) -> Result<(FlowModel, History)> {
         self.check()?;
         let Self { kind, hidden, base, .. } = *self;
         let layers = if kind == FlowKind::Made { 1 } else { self.layers };
         let seed = run.seed;
         let learn = Learn { settings: self, rows, valid, run: Run { seed: seed.child("fit", 0), ..run } };
         let spec = Spec { kind, layers, hidden };
-        let (flow, mut history) = spec.build(rows.schema().len(), seed.child("flow", 0), learn)?;
+        let (learned, mut history) = spec.build(device, rows.schema().len(), seed.child("flow", 0), learn)?;
         ColumnSummary::of(rows)?.iter().filter_map(ColumnSummary::warning).for_each(|warning| history.note(warning));
-        Ok((FlowModel { kind, layers, hidden, base, flow }, history))
+        let Learned { schema, frame, arrays, parameters } = learned;
+        Ok((FlowModel { spec, base, schema, frame, arrays, parameters }, history))
     }
 }
 

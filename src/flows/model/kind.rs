@@ -6,9 +6,10 @@ use crate::{
         AffineCoupling, Autoregressive, BatchNorm, Bijection, Bounded, Coupling, Elementwise, Grid, Householder,
         Logistic, Lu, Mask, Mint, Mixture, Normal, Permute, Rescale, Rotation, Shift, Spline, Stack, Transform,
     },
+    nn::{Device, Relu},
     random::Seed,
 };
-use dfdx::{nn::TensorCollection, tensor::Cpu};
+use dfdx::nn::TensorCollection;
 use serde::{Deserialize, Serialize};
 
 /// The flows of tables.
@@ -96,13 +97,16 @@ impl FlowKind {
 }
 
 /// A bijection that can be learned, whatever its type.
-pub(super) trait Learnable: Bijection<usize, f32, Cpu> + TensorCollection<f32, Cpu> + Send + 'static {}
-impl<B: Bijection<usize, f32, Cpu> + TensorCollection<f32, Cpu> + Send + 'static> Learnable for B {}
+pub(super) trait Learnable<Dev: Device<f32>>:
+    Bijection<usize, f32, Dev> + TensorCollection<f32, Dev> + 'static
+{
+}
+impl<Dev: Device<f32>, B: Bijection<usize, f32, Dev> + TensorCollection<f32, Dev> + 'static> Learnable<Dev> for B {}
 
 /// What is done with a bijection once its type is known.
-pub(super) trait Use {
+pub(super) trait Use<Dev: Device<f32>> {
     type Output;
-    fn with<B: Learnable>(self, bijection: B) -> Result<Self::Output>;
+    fn with<B: Learnable<Dev>>(self, device: &Dev, bijection: B) -> Result<Self::Output>;
 }
 
 /// Which bijection.
@@ -114,15 +118,21 @@ pub(super) struct Spec {
 }
 
 impl Spec {
-    /// Builds the bijection of `d` coordinates, and gives it away.
-    pub(super) fn build<U: Use>(self, d: usize, seed: Seed, to: U) -> Result<U::Output> {
+    /// Builds the bijection of `d` coordinates, and gives it away. Its networks start from the stream of the device, its orders
+    /// from `seed`.
+    pub(super) fn build<Dev: Device<f32>, U: Use<Dev>>(
+        self,
+        device: &Dev,
+        d: usize,
+        seed: Seed,
+        to: U,
+    ) -> Result<U::Output> {
         let Self { kind, layers, hidden } = self;
         // The widest heads have 30 numbers a coordinate; gradients and the two moments come on top of the parameters.
         let network =
             if kind.has_networks() { hidden.checked_add(30 * d).and_then(|w| hidden.checked_mul(w)) } else { Some(0) };
         let numbers = network.and_then(|n| n.checked_add(d.checked_mul(d)?)).and_then(|n| n.checked_mul(layers));
         crate::memory::afford(numbers, 16, "the networks of the flow", "fewer layers or hidden units")?;
-        let device = &Cpu::seed_from_u64(seed.0);
         if layers == 0 {
             return Err(Error::out_of_range("layers", layers, "layers ≥ 1"));
         }
@@ -132,52 +142,69 @@ impl Spec {
         let reversed = || Permute::reversed(device, d);
         let norm = || BatchNorm::new(device, d);
         let linear = |i: usize| Lu::new(device, d, Some(seed.child("order", i as u64)));
-        let maf = || Ok((autoregressive::<Bounded>(device, d, hidden)?, norm()?, reversed()?));
+        let maf = || Ok((autoregressive::<Bounded, Dev>(device, d, hidden)?, norm()?, reversed()?));
         fn stack<B>(layers: usize, layer: impl FnMut(usize) -> Result<B>) -> Result<Stack<B>> {
             (0..layers).map(layer).collect::<Result<_>>().map(Stack::new)
         }
-        fn autoregressive<F: Transform>(device: &Cpu, d: usize, hidden: usize) -> Result<Autoregressive<usize, F>> {
-            Autoregressive::new(device, d, hidden)
-        }
-        fn pair<F: Transform>(
-            device: &Cpu,
+        fn autoregressive<F: Transform, Dev: Device<f32>>(
+            device: &Dev,
             d: usize,
             hidden: usize,
-        ) -> Result<(Coupling<usize, F>, Coupling<usize, F>)> {
+        ) -> Result<Autoregressive<usize, F, Relu, f32, Dev>> {
+            Autoregressive::new(device, d, hidden)
+        }
+        type Pair<F, Dev> = (Coupling<usize, F, Relu, f32, Dev>, Coupling<usize, F, Relu, f32, Dev>);
+        fn pair<F: Transform, Dev: Device<f32>>(device: &Dev, d: usize, hidden: usize) -> Result<Pair<F, Dev>> {
             Ok((Coupling::new(device, d, hidden, Mask::Odd)?, Coupling::new(device, d, hidden, Mask::Even)?))
         }
         match kind {
-            FlowKind::Made => to.with(autoregressive::<Bounded>(device, d, hidden)?),
-            FlowKind::Maf => to.with(stack(layers, |_| maf())?),
+            FlowKind::Made => to.with(device, autoregressive::<Bounded, Dev>(device, d, hidden)?),
+            FlowKind::Maf => to.with(device, stack(layers, |_| maf())?),
             FlowKind::MafMog => {
-                let last = autoregressive::<Mixture<Normal, 10>>(device, d, hidden)?;
-                to.with((stack(layers, |_| maf())?, last))
+                let last = autoregressive::<Mixture<Normal, 10>, Dev>(device, d, hidden)?;
+                to.with(device, (stack(layers, |_| maf())?, last))
             }
             FlowKind::Nice => {
-                to.with((stack(layers, |_| pair::<Shift>(device, d, hidden))?, Rescale::<usize>::new(device, d)?))
+                to.with(device, (stack(layers, |_| pair::<Shift, Dev>(device, d, hidden))?, Rescale::new(device, d)?))
             }
-            FlowKind::RealNvp => to.with(stack(layers, |_| {
-                let coupling = |mask| AffineCoupling::new(device, d, hidden, mask);
-                Ok((coupling(Mask::Odd)?, norm()?, coupling(Mask::Even)?, norm()?))
-            })?),
-            FlowKind::Spline => {
-                to.with(stack(layers, |i| Ok((linear(i)?, autoregressive::<Spline<8, 3>>(device, d, hidden)?)))?)
-            }
+            FlowKind::RealNvp => to.with(
+                device,
+                stack(layers, |_| {
+                    let coupling = |mask| AffineCoupling::new(device, d, hidden, mask);
+                    Ok((coupling(Mask::Odd)?, norm()?, coupling(Mask::Even)?, norm()?))
+                })?,
+            ),
+            FlowKind::Spline => to.with(
+                device,
+                stack(layers, |i| Ok((linear(i)?, autoregressive::<Spline<8, 3>, Dev>(device, d, hidden)?)))?,
+            ),
             FlowKind::SplineCoupling => {
-                to.with(stack(layers, |i| Ok((linear(i)?, pair::<Spline<8, 3>>(device, d, hidden)?)))?)
+                to.with(device, stack(layers, |i| Ok((linear(i)?, pair::<Spline<8, 3>, Dev>(device, d, hidden)?)))?)
             }
-            FlowKind::MintNet => to.with(stack(layers, |_| {
-                let units = hidden.div_ceil(d.max(1));
-                let layer = |backwards| Mint::new(device, d, Grid::pixel(d), 1, units, backwards);
-                Ok((layer(false)?, layer(true)?))
-            })?),
-            FlowKind::Gaussianization => to.with(stack(layers, |i| {
-                let rotation = Householder::new(device, d, d, seed.child("rotation", i as u64))?;
-                Ok((Elementwise::<usize, Mixture<Logistic, 16>>::new(device, d)?, rotation))
-            })?),
-            FlowKind::Rbig => to.with(stack(layers, |_| {
-                Ok((Elementwise::<usize, Mixture<Logistic, 100>>::new(device, d)?, Rotation::principal(device, d)?))
-            })?),
+            FlowKind::MintNet => to.with(
+                device,
+                stack(layers, |_| {
+                    let units = hidden.div_ceil(d.max(1));
+                    let layer = |backwards| Mint::new(device, d, Grid::pixel(d), 1, units, backwards);
+                    Ok((layer(false)?, layer(true)?))
+                })?,
+            ),
+            FlowKind::Gaussianization => to.with(
+                device,
+                stack(layers, |i| {
+                    let rotation = Householder::new(device, d, d, seed.child("rotation", i as u64))?;
+                    Ok((Elementwise::<usize, Mixture<Logistic, 16>, f32, Dev>::new(device, d)?, rotation))
+                })?,
+            ),
+            FlowKind::Rbig => to.with(
+                device,
+                stack(layers, |_| {
+                    Ok((
+                        Elementwise::<usize, Mixture<Logistic, 100>, f32, Dev>::new(device, d)?,
+                        Rotation::principal(device, d)?,
+                    ))
+                })?,
+            ),
         }
     }
 }
