@@ -251,7 +251,8 @@ fn real_numbers_are_fitted_scored_sampled_and_asked() {
     failure(folder, "query model next --given height=170 --target weight", 2);
     assert!(failure(folder, "compress model --data people.csv --out small", 2).contains("does not answer compress"));
     assert!(failure(folder, "query model moments --given height=tall", 1).contains("tall is not a number"));
-    failure(folder, "fit chow-liu --leaf gaussian --data people.csv --out y", 1);
+    let message = failure(folder, "fit naive-bayes --class 0 --leaf gaussian --data people.csv --out y", 1);
+    assert!(message.contains("naive-bayes makes every value a node: it needs categories"), "{message}");
 }
 
 #[test]
@@ -374,10 +375,13 @@ fn a_flow_is_fitted_scored_and_sampled() {
     assert!(drawn.starts_with("height,weight,age\n") && drawn.lines().count() == 201);
     std::fs::write(folder.join("settings.toml"), "kind = \"spline\"\nlayers = 1\nhidden = 8\nepochs = 2\n").unwrap();
     json(folder, "fit spline --data people.csv --out spline --config settings.toml --json");
-    std::fs::write(folder.join("few.toml"), "hidden = 8\n").unwrap();
-    json(folder, "fit rbig --data people.csv --out rbig --config few.toml --json");
-    let shown = String::from_utf8(limbeck(folder, "show rbig").stdout).unwrap();
-    assert!(shown.starts_with("rbig: 20 layers"), "what is usual for the kind stays: {shown}");
+    std::fs::write(folder.join("few.toml"), "layers = 1\nepochs = 1\n").unwrap();
+    json(folder, "fit gaussianization --data people.csv --out few --config few.toml --json");
+    let shown = json(folder, "show few --json");
+    assert_eq!(shown["settings"]["rate"], 0.01, "what is usual for the kind stays: {shown}");
+    assert!(shown["settings"].get("hidden").is_none(), "what it has no use for is not shown: {shown}");
+    json(folder, "fit rbig --data people.csv --out rbig --json");
+    assert!(String::from_utf8(limbeck(folder, "show rbig").stdout).unwrap().starts_with("rbig: 20 layers"));
     let message = failure(folder, "fit maf --data people.csv --out y --config settings.toml", 1);
     assert!(message.contains("kind is \"spline\", and maf is to be fitted"), "{message}");
     failure(folder, "fit maf --data people.csv --out y --states 3", 2);
@@ -417,7 +421,11 @@ fn a_model_shows_its_own_settings_and_prints_them_as_a_file_that_can_be_read() {
     assert!(!list.contains("What every model is told"), "each model says what it is: {list}");
     let printed = limbeck(folder, "fit hclt --states 5 --print-config");
     let text = String::from_utf8(printed.stdout).unwrap();
-    assert!(text.contains("[structure]\nstates = 5  # states of each latent"), "{text}");
+    assert!(
+        text.contains("[structure]\nkind = \"hclt\"  # what is fitted\nstates = 5  # states of each latent"),
+        "{text}"
+    );
+    assert!(text.contains("pseudocount") && !text.contains("memory") && !text.contains("least_scale"), "{text}");
     std::fs::write(folder.join("settings.toml"), &text).unwrap();
     assert_eq!(limbeck(folder, "fit hclt --config settings.toml --print-config").stdout, text.as_bytes());
     let json = json(folder, "fit hclt --config settings.toml --epochs 7 --print-config --json");
@@ -427,6 +435,53 @@ fn a_model_shows_its_own_settings_and_prints_them_as_a_file_that_can_be_read() {
     std::fs::write(folder.join("layers.toml"), "layers = 3\n").unwrap();
     let message = failure(folder, "fit hclt --data x.csv --out y --config layers.toml", 1);
     assert!(message.contains("hclt has no setting layers; it has structure.states"), "{message}");
+    for (model, settings, says) in [
+        ("hclt", "epochs = -1", "epochs is -1, and a whole number, not negative, is expected"),
+        ("hclt", "em.rule = 3", "em.rule is 3, and a name is expected"),
+        ("maf", "rate = \"fast\"", "rate is \"fast\", and a number is expected"),
+        ("maf", "kind = \"nice\"", "kind is \"nice\", and maf is to be fitted"),
+        ("made", "layers = 2", "made has no setting layers; it has hidden"),
+    ] {
+        std::fs::write(folder.join("other.toml"), settings).unwrap();
+        let message = failure(folder, &format!("fit {model} --data x.csv --out y --config other.toml"), 1);
+        assert!(message.contains(says), "{message}");
+    }
+}
+
+#[test]
+fn what_the_command_line_cannot_take_is_one_line_of_json() {
+    let folder = tempfile::tempdir().unwrap();
+    for line in
+        ["score --json", "fit hclt --json --data x.csv --out y --epochs x", "query model next --target a --json"]
+    {
+        let message = failure(folder.path(), line, 2);
+        let error: Value = serde_json::from_str(&message).unwrap();
+        assert!(!error["error"].as_str().unwrap().contains('\n'), "{message}");
+        assert!(!line.contains("next") || message.contains("--data") && message.contains("--given"), "{message}");
+    }
+}
+
+#[test]
+fn names_hold_commas_and_columns_without_values_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows: String = (0..60).map(|i| format!("{},{},\n", ["x", "y"][i % 2], ["s", "t"][i % 2])).collect();
+    std::fs::write(folder.join("odd.csv"), format!("\"a,b\",c=d,e\n{rows}")).unwrap();
+    let output = limbeck(folder, "fit mixture --data odd.csv --components 2 --epochs 20 --out model --seed 1");
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("column e has no value at all"));
+    let given = json(folder, "query model conditional --given a,b=x,c=d=s --json");
+    assert_eq!(
+        given.to_string(),
+        json(folder, "query model conditional --given c=d=s --given a,b=x --json").to_string()
+    );
+    let none = json(folder, "query model conditional --given a,b=z --unseen missing --json");
+    assert_eq!(none, json(folder, "query model conditional --given c=d=z --unseen missing --json"));
+    assert!(
+        failure(folder, "query model conditional --given a,b=z --json", 1).contains("z is not one of its categories")
+    );
+    let two = json(folder, "fit mixture --data odd.csv --columns \"a,b\",e --out other --epochs 1 --json");
+    assert_eq!(two["variables"].as_u64(), Some(2));
 }
 
 #[test]
@@ -443,7 +498,7 @@ fn a_run_is_not_continued_with_other_rows_or_settings() {
         ("--seed 4", "seed: 0 there, 4 here"),
         ("--epochs 5", "length: Epochs(4) there, Epochs(5) here"),
         ("--pseudocount 0.2", "pseudocount = 0.1 there, pseudocount = 0.2 here"),
-        ("--least-scale 0.5", "least_scale = 0.0 there, least_scale = 0.5 here"),
+        ("--patience 3", "patience"),
         ("--batch 100", "batch: 128 there, 100 here"),
     ] {
         let message = failure(
@@ -472,7 +527,13 @@ fn settings_that_do_not_go_together_are_named() {
     let rows: String = (0..60).map(|i| format!("{},{}\n", (i as f64).sin(), 1e9 + 1e-2 * f64::from(i % 7))).collect();
     std::fs::write(folder.join("reals.csv"), format!("a,b\n{rows}")).unwrap();
     for (settings, says) in [
-        ("rbig --base student", "its base is normal"),
+        ("rbig --base student", "unexpected argument '--base'"),
+        ("made --layers 4", "unexpected argument '--layers'"),
+        ("chow-liu --leaf poisson", "unexpected argument '--leaf'"),
+        ("hclt --momentum 0.5", "em.momentum does nothing: it belongs to another rule of EM"),
+        ("hclt --least-scale 0.5", "least_scale does nothing: these leaves have no scale"),
+        ("hclt --leaf indicator", "indicator leaves are not learned"),
+        ("maf --rate 1e400", "a number is expected"),
         ("maf --layers 100000000", "1 ≤ layers ≤ 1000"),
         ("maf --rate -1", "rate is -1; it must satisfy 0 < value"),
         ("mixture --components 0", "components is 0; it must satisfy 1 ≤ value ≤ 65536"),
@@ -502,6 +563,7 @@ fn what_cannot_be_printed_is_an_error() {
         command.status().unwrap().code()
     };
     assert_eq!(run("devices", stdout.into(), Stdio::null()), Some(1));
+    assert_eq!(run("--help", full().unwrap().into(), Stdio::null()), Some(1));
     assert_eq!(run("score no-such-model --data x.csv", Stdio::null(), full().unwrap().into()), Some(1));
 }
 

@@ -1,6 +1,6 @@
 //! Circuits as models: what the registry and the command line see of them.
 
-use super::{Circuit, Deterministic, Em, FitCircuit, RealCircuit, Structure, file::NAME};
+use super::{Circuit, Deterministic, Em, FitCircuit, Leaf, RealCircuit, Rule, Structure, file::NAME};
 use crate::{
     Error, Result,
     archive::Archive,
@@ -61,7 +61,10 @@ const SETTINGS: &[Setting] = &[
 fn entries() -> Vec<Entry> {
     let entry = |name| {
         let settings = FitCircuit::new(Structure::named(name).expect("the names are those of structures"));
-        Entry::new(name, Structure::about(name), &settings, SETTINGS, parse).depending(usual)
+        // The values of a Chow-Liu tree are its nodes: its leaves are no choice.
+        let own = |setting: &&Setting| name != "chow-liu" || !["leaf", "least_scale"].contains(&setting.key);
+        let documented: Vec<Setting> = SETTINGS.iter().filter(own).copied().collect();
+        Entry::new(name, Structure::about(name), &settings, &documented, parse).depending(usual).idle(idle)
     };
     Structure::NAMES.into_iter().map(entry).collect()
 }
@@ -75,10 +78,28 @@ fn usual(usual: &mut toml::Table, given: &toml::Table) {
     }
 }
 
+/// What does nothing beside the rule of EM and the leaves that are chosen.
+fn idle(table: &toml::Table) -> Vec<(&'static str, &'static str)> {
+    let Ok(FitCircuit { leaf, em, .. }) = table.clone().try_into() else { return vec![] };
+    let mut idle = match em.rule {
+        Rule::MiniBatch => vec!["em.memory", "em.momentum"],
+        Rule::FullBatch => vec!["em.first_step", "em.last_step", "em.memory", "em.momentum"],
+        Rule::SlowForgetting => vec!["em.first_step", "em.last_step", "em.momentum"],
+        Rule::Anemone => vec!["em.memory"],
+    }
+    .into_iter()
+    .map(|key| (key, "it belongs to another rule of EM"))
+    .collect::<Vec<_>>();
+    if !matches!(leaf, Leaf::Gaussian | Leaf::DiscretisedLogistic) {
+        idle.push(("least_scale", "these leaves have no scale; gaussian and discretised-logistic ones have"));
+    }
+    idle
+}
+
 fn parse(settings: toml::Table) -> Result<Box<dyn AnyFit>> {
     let fit: FitCircuit = settings.try_into().map_err(Error::invalid)?;
     Ok(match fit.leaf {
-        super::Leaf::Gaussian => Box::new(fit.reals()),
+        Leaf::Gaussian => Box::new(fit.reals()),
         _ => Box::new(fit),
     })
 }

@@ -5,7 +5,7 @@ use crate::{
     Error, Result,
     data::{Coding, ColumnSummary, Rows, Split, Subset, load_with, open_rows},
     evidence::AnyEvidence,
-    model::{AnyFit, Entry, Model, Origin, Reads, Setting},
+    model::{AnyFit, Entry, Model, Origin, Reads, Setting, wanted},
     models,
     train::{Bar, Checkpoint, History, Run},
 };
@@ -134,15 +134,13 @@ fn option(setting: &Setting, entry: &Entry) -> Arg {
 
 /// A value of the type of `like`.
 fn value(text: &str, like: &toml::Value) -> std::result::Result<toml::Value, String> {
-    let (found, wanted) = match like {
-        toml::Value::Integer(_) => {
-            (text.parse().ok().filter(|n| *n >= 0).map(toml::Value::Integer), "a whole number, not negative")
-        }
-        toml::Value::Float(_) => (text.parse().ok().map(toml::Value::Float), "a number"),
-        toml::Value::Boolean(_) => (text.parse().ok().map(toml::Value::Boolean), "true or false"),
-        _ => (Some(toml::Value::String(text.into())), ""),
+    let found = match like {
+        toml::Value::Integer(_) => text.parse().ok().filter(|n| *n >= 0).map(toml::Value::Integer),
+        toml::Value::Float(_) => text.parse().ok().filter(|x: &f64| x.is_finite()).map(toml::Value::Float),
+        toml::Value::Boolean(_) => text.parse().ok().map(toml::Value::Boolean),
+        _ => Some(toml::Value::String(text.into())),
     };
-    found.ok_or_else(|| format!("{wanted} is expected"))
+    found.ok_or_else(|| wanted(like).into())
 }
 
 /// The usual settings, those of the file over them, and the options over both.
@@ -209,7 +207,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let entry = entries.iter().find(|entry| entry.name == args.model);
     let entry = entry.ok_or_else(|| Error::Usage(format!("no model called {}", args.model)))?;
     let fit = settings(args, entry)?;
-    let table = fit.table()?;
+    let table = entry.of_use(&fit.table()?);
     if args.common.print_config {
         return context.print(&table, |table| entry.document(table));
     }

@@ -15,18 +15,28 @@ pub(super) struct Text {
     #[arg(long, value_parser = delimiter, value_name = "CHARACTER")]
     delimiter: Option<u8>,
     /// The columns of a text file to use: all where none is named.
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
-    columns: Vec<String>,
+    #[arg(long, value_parser = names, value_name = "NAME,…")]
+    columns: Vec<Names>,
     /// The columns of a text file to leave out.
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
-    drop: Vec<String>,
+    #[arg(long, value_parser = names, value_name = "NAME,…")]
+    drop: Vec<Names>,
 }
 
 impl Text {
     pub(super) fn reading(&self) -> Reading {
         let Self { delimiter, columns, drop } = self;
-        Reading { delimiter: *delimiter, columns: columns.clone(), drop: drop.clone(), unseen: Unseen::Error }
+        Reading { delimiter: *delimiter, columns: columns.concat(), drop: drop.concat(), unseen: Unseen::Error }
     }
+}
+
+/// Names on the command line.
+type Names = Vec<String>;
+
+/// `NAME,…`; a name that holds a comma stands in quotes, as in a CSV file.
+fn names(text: &str) -> std::result::Result<Names, String> {
+    let mut lines = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(text.as_bytes());
+    let names = lines.records().next().and_then(std::result::Result::ok);
+    names.map(|names| names.iter().map(String::from).collect()).ok_or_else(|| "names of columns are expected".into())
 }
 
 fn delimiter(text: &str) -> std::result::Result<u8, String> {
@@ -56,12 +66,16 @@ enum UnseenIs {
 }
 
 impl ForModel {
-    fn reading(&self) -> Reading {
-        let unseen = match self.unseen {
+    /// What becomes of a category that the model does not know.
+    pub(super) fn unseen(&self) -> Unseen {
+        match self.unseen {
             UnseenIs::Error => Unseen::Error,
             UnseenIs::Missing => Unseen::Missing,
-        };
-        Reading { unseen, ..self.text.reading() }
+        }
+    }
+
+    fn reading(&self) -> Reading {
+        Reading { unseen: self.unseen(), ..self.text.reading() }
     }
 
     /// The rows of a file in memory; says which of its columns are not used.

@@ -3,19 +3,20 @@
 use super::{Context, input::ForModel};
 use crate::{
     Error, Result,
-    data::{Continuous, Dataset, Discrete, MISSING, Schema},
+    data::{Continuous, Dataset, Discrete, MISSING, Schema, Unseen},
     model::Model,
 };
 use std::path::PathBuf;
 
 /// What is known: a file of rows, or one row on the command line.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("known").required(true))]
 pub(super) struct Known {
     /// Rows with missing values.
-    #[arg(long, required_unless_present = "given", conflicts_with = "given")]
+    #[arg(long, group = "known")]
     pub(super) data: Option<PathBuf>,
     /// One row: `name=value,…`; what is not named is missing. May be given several times.
-    #[arg(long, value_name = "NAME=VALUE,…")]
+    #[arg(long, value_name = "NAME=VALUE,…", group = "known", conflicts_with_all = ["delimiter", "columns", "drop"])]
     given: Vec<String>,
     #[command(flatten)]
     input: ForModel,
@@ -31,39 +32,47 @@ impl Known {
         let pairs = pairs(schema, &self.given)?;
         match schema.is_continuous() {
             true => reals(schema, &pairs).map(Dataset::Continuous),
-            false => categories(schema, &pairs).map(Dataset::Discrete),
+            false => categories(schema, &pairs, self.input.unseen()).map(Dataset::Discrete),
         }
     }
 }
 
-/// `name=value,…`, each variable once. What follows a comma and names no variable belongs to the value before.
+/// `name=value,…`, each variable once. What follows a comma and names no variable belongs to the value before; a name may hold
+/// commas and equals signs of its own.
 fn pairs(schema: &Schema, given: &[String]) -> Result<Vec<(usize, String)>> {
     let mut pairs: Vec<(usize, String)> = Vec::new();
     for text in given {
-        let before = pairs.len();
-        for part in text.split(',') {
-            let named = part.split_once('=').map(|(name, value)| (schema.index(name.trim()), value));
-            match named {
-                Some((Ok(v), value)) => {
-                    if pairs.iter().any(|(known, _)| *known == v) {
-                        let name = &schema.variables[v].name;
-                        return Err(Error::invalid(format!("--given has two values for {name}")));
-                    }
-                    pairs.push((v, value.trim().to_string()));
-                }
-                _ if part.trim().is_empty() => {}
-                other => match pairs[before..].last_mut() {
-                    Some((_, value)) => *value += &format!(",{part}"),
-                    None => {
-                        let missing = || Error::invalid(format!("{}: name=value is expected", part.trim()));
-                        return Err(other.and_then(|(index, _)| index.err()).unwrap_or_else(missing));
-                    }
-                },
+        let Some((mut v, mut rest)) = named(schema, text) else {
+            let name = text.split_once('=').map(|(name, _)| name.trim());
+            let missing = || Error::invalid(format!("{}: name=value is expected", text.trim()));
+            return Err(name.and_then(|name| schema.index(name).err()).unwrap_or_else(missing));
+        };
+        loop {
+            let commas = rest.match_indices(',').map(|(at, _)| at);
+            let next = commas.filter_map(|at| Some((at, named(schema, &rest[at + 1..])?))).next();
+            let value = &rest[..next.map_or(rest.len(), |(at, _)| at)];
+            if pairs.iter().any(|(known, _)| *known == v) {
+                return Err(Error::invalid(format!("--given has two values for {}", schema.variables[v].name)));
             }
+            pairs.push((v, value.trim().trim_end_matches([',', ' ']).to_string()));
+            let Some((_, after)) = next else { break };
+            (v, rest) = after;
         }
     }
-    pairs.iter_mut().for_each(|(_, value)| *value = value.trim_end().to_string());
     Ok(pairs)
+}
+
+/// The variable that a text begins with, by its name or its number, and what follows the equals sign.
+fn named<'t>(schema: &Schema, text: &'t str) -> Option<(usize, &'t str)> {
+    let text = text.trim_start();
+    let value = |name: &str| text.strip_prefix(name)?.trim_start().strip_prefix('=');
+    let names = schema.variables.iter().enumerate();
+    let longest = names.filter(|(_, v)| value(&v.name).is_some()).max_by_key(|(_, v)| v.name.len());
+    let by_number = || {
+        let (number, value) = text.split_once('=')?;
+        Some((schema.index(number.trim()).ok()?, value))
+    };
+    longest.and_then(|(i, v)| Some((i, value(&v.name)?))).or_else(by_number)
 }
 
 fn reals(schema: &Schema, pairs: &[(usize, String)]) -> Result<Continuous> {
@@ -76,20 +85,24 @@ fn reals(schema: &Schema, pairs: &[(usize, String)]) -> Result<Continuous> {
     Continuous::of(schema, values)
 }
 
-fn categories(schema: &Schema, pairs: &[(usize, String)]) -> Result<Discrete> {
+fn categories(schema: &Schema, pairs: &[(usize, String)], unseen: Unseen) -> Result<Discrete> {
     let mut codes = vec![MISSING; schema.len()];
     for (v, value) in pairs {
         let (variable, name) = (&schema.variables[*v], &schema.variables[*v].name);
         let word = variable.words.as_ref().and_then(|words| words.iter().position(|w| w == value));
         let number = || value.parse().ok().filter(|code| variable.words.is_none() && *code < variable.categories);
-        codes[*v] = word.or_else(number).ok_or_else(|| {
+        let Some(code) = word.or_else(number) else {
+            if unseen == Unseen::Missing {
+                continue;
+            }
             let known = match &variable.words {
                 Some(words) => words.join(", "),
                 None => format!("0..={}", variable.categories - 1),
             };
             let value = if value.is_empty() { "nothing" } else { value };
-            Error::invalid(format!("{name}: {value} is not one of its categories, {known}"))
-        })? as u16;
+            return Err(Error::invalid(format!("{name}: {value} is not one of its categories, {known}")));
+        };
+        codes[*v] = code as u16;
     }
     Discrete::new(schema.clone(), codes)
 }
@@ -108,6 +121,10 @@ mod tests {
         assert_eq!(of(&["name=a=b"]).unwrap(), [(0, "a=b".to_string())]);
         assert!(of(&["nam=Smith"]).unwrap_err().to_string().contains("no variable called nam"));
         assert!(of(&["Smith"]).unwrap_err().to_string().contains("name=value is expected"));
+        let odd = Schema::reals(&["a".to_string(), "a=b".to_string(), "a,c".to_string()]);
+        let given = ["a=1,a=b=2,a,c=3".to_string()];
+        let found = pairs(&odd, &given).unwrap();
+        assert_eq!(found, [(0, "1".to_string()), (1, "2".to_string()), (2, "3".to_string())]);
         assert!(of(&["name=a,name=b"]).unwrap_err().to_string().contains("two values for name"));
     }
 }

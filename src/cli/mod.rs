@@ -84,10 +84,15 @@ impl Context {
         }
     }
 
-    /// Says something beside the report, where standard error takes it.
-    fn note(&self, note: &str) {
-        let _ = writeln!(std::io::stderr(), "{}", plain(note));
+    /// Says something beside the report.
+    fn note(&self, text: &str) {
+        note(text);
     }
+}
+
+/// Says something where standard error takes it.
+fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", plain(text));
 }
 
 /// Text without what a terminal would obey: names come from files.
@@ -102,7 +107,10 @@ fn plain(text: &str) -> String {
 
 /// Runs the command line: 0 on success, 2 on wrong usage, 130 when interrupted, 1 on any other error.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return ended(not_run(&answer), std::env::args_os().any(|arg| arg == "--json")),
+    };
     let context = Context { json: cli.json, seed: Seed(cli.seed) };
     let done = match cli.command {
         Command::Figures(args) => figures::run(&args, &context),
@@ -116,11 +124,32 @@ pub fn main() -> ExitCode {
         Command::Data(args) => data::run(&args, &context),
         Command::Devices => data::devices(&context),
     };
-    let Err(error) = done else { return ExitCode::SUCCESS };
-    match context.json {
-        true => context.note(&serde_json::json!({ "error": error.to_string() }).to_string()),
-        false => context.note(&format!("error: {error}")),
+    ended(done, context.json)
+}
+
+/// Help, if that is what was asked for; else what is wrong with the words on the command line.
+fn not_run(answer: &clap::Error) -> Result<()> {
+    if answer.use_stderr() {
+        let text = answer.to_string();
+        return Err(Error::Usage(text.trim_start_matches("error: ").trim_end().to_owned()));
     }
+    match answer.print() {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("standard output")(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Says what went wrong, and how it ended for whoever called.
+fn ended(done: Result<()>, json: bool) -> ExitCode {
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    let text = error.to_string();
+    note(&match json {
+        // One line, whatever the words: usage comes after an empty one.
+        true => {
+            serde_json::json!({ "error": text.split("\n\n").next().unwrap_or(&text).replace('\n', " ") }).to_string()
+        }
+        false => format!("error: {text}"),
+    });
     ExitCode::from(match error {
         Error::OutOfRange { .. } | Error::Usage(_) => 2,
         Error::Interrupted { .. } => 130,

@@ -1,6 +1,6 @@
 //! What columns of real numbers are like, before a density of them is learned.
 
-use super::Rows;
+use super::{MISSING, Rows};
 use crate::{Error, Result};
 use std::collections::HashSet;
 
@@ -122,6 +122,28 @@ impl ColumnSummary {
             "column {name} has {what}: a density can grow without end where values come again, and says little; {remedy}"
         ))
     }
+}
+
+/// The columns of categories that have no value in any row, where there is no soft evidence of them either. Reads no further than
+/// to the first values.
+pub fn blank_columns(rows: &dyn Rows) -> Result<Vec<String>> {
+    let variables = &rows.schema().variables;
+    let (mut blank, mut codes, mut soft) = (vec![true; variables.len()], Vec::new(), Vec::new());
+    rows.read_evidence(&[0][..rows.len().min(1)], &mut soft)?;
+    if !soft.is_empty() {
+        return Ok(vec![]);
+    }
+    let all: Vec<usize> = (0..rows.len()).collect();
+    for block in all.chunks(BLOCK) {
+        rows.read(block, &mut codes)?;
+        for row in codes.chunks_exact(variables.len().max(1)) {
+            blank.iter_mut().zip(row).for_each(|(blank, code)| *blank &= *code == MISSING);
+        }
+        if !blank.contains(&true) {
+            break;
+        }
+    }
+    Ok(variables.iter().zip(blank).filter(|(_, blank)| *blank).map(|(variable, _)| variable.name.clone()).collect())
 }
 
 /// Every known value with its column.

@@ -17,7 +17,7 @@ mod stream;
 pub mod uci;
 
 pub use batches::{Batches, Split};
-pub use columns::ColumnSummary;
+pub use columns::{ColumnSummary, blank_columns};
 pub use dataset::Dataset;
 pub(crate) use discrete::complete;
 pub use discrete::{Coding, Discrete, MISSING, Rows, Schema, Subset, Unseen, Variable};

@@ -31,6 +31,8 @@ pub struct Entry {
     pub settings: Vec<Setting>,
     /// What is usual beside the settings that are given, where that depends on them.
     usual_beside: fn(&mut toml::Table, &toml::Table),
+    /// Which settings do nothing beside others, and why.
+    idle: fn(&toml::Table) -> Vec<(&'static str, &'static str)>,
     /// The settings of a whole table.
     parse: fn(toml::Table) -> Result<Box<dyn AnyFit>>,
 }
@@ -72,7 +74,8 @@ impl Setting {
 }
 
 impl Entry {
-    /// An entry with the usual settings as they are, and of all documented settings those that it has.
+    /// An entry with the usual settings as they are, and of all documented settings those that it has. What is not documented
+    /// cannot be set.
     ///
     /// # Panics
     /// When the settings have no form in TOML, which a test of the registry would show.
@@ -85,7 +88,7 @@ impl Entry {
     ) -> Self {
         let usual = toml::Table::try_from(usual).expect("settings have a form in TOML");
         let settings = documented.iter().filter(|setting| setting.of(&usual).is_some()).copied().collect();
-        Self { name, about, usual, settings, usual_beside: |_, _| {}, parse }
+        Self { name, about, usual, settings, usual_beside: |_, _| {}, idle: |_| vec![], parse }
     }
 
     /// The same where what is usual depends on what is given.
@@ -93,20 +96,49 @@ impl Entry {
         Self { usual_beside, ..self }
     }
 
+    /// The same where settings do nothing beside others: for a whole table, their keys, and why that is.
+    pub fn idle(self, idle: fn(&toml::Table) -> Vec<(&'static str, &'static str)>) -> Self {
+        Self { idle, ..self }
+    }
+
     /// The settings of a table, the usual ones where it says nothing; `origin` names it in messages.
     ///
     /// # Errors
-    /// When it has a key that the model does not have, names another model, or a value is of another type.
+    /// When it has a key that the model does not have, or that does nothing beside the others; names another model; or a value is
+    /// of another type.
     pub fn settings(&self, given: &toml::Table, origin: &str) -> Result<Box<dyn AnyFit>> {
-        let table = self.over_usual(given, origin)?;
+        let (table, usual) = (self.over_usual(given, origin)?, self.usual_beside(given));
+        for (setting, why) in self.idle_in(&table) {
+            if setting.of(given).is_some_and(|value| Some(value) != setting.of(&usual)) {
+                return Err(Error::file(origin, format!("{} does nothing: {why}", setting.key)));
+            }
+        }
         (self.parse)(table).map_err(|e| Error::file(origin, e.to_string().trim_end()))
+    }
+
+    fn idle_in(&self, table: &toml::Table) -> Vec<(Setting, &'static str)> {
+        let find = |key: &str| self.settings.iter().find(|setting| setting.key == key).copied();
+        (self.idle)(table).into_iter().filter_map(|(key, why)| Some((find(key)?, why))).collect()
+    }
+
+    /// Of a whole table what matters to this model: which it is, and the settings that do something.
+    pub fn of_use(&self, table: &toml::Table) -> toml::Table {
+        let idle = self.idle_in(table);
+        let of_use = |setting: &&Setting| !idle.iter().any(|(other, _)| other.key == setting.key);
+        let mut kept = toml::Table::new();
+        for setting in KINDS.iter().chain(self.settings.iter().filter(of_use)) {
+            if let Some(value) = setting.of(table) {
+                setting.put(&mut kept, value.clone());
+            }
+        }
+        kept
     }
 
     /// Settings as TOML, each with what it is.
     pub fn document(&self, values: &toml::Table) -> String {
         let (mut top, mut tables) = (String::new(), String::new());
         let mut open = "";
-        for setting in &self.settings {
+        for setting in KINDS.iter().chain(&self.settings) {
             let Some(value) = setting.of(values) else { continue };
             match setting.key.split_once('.') {
                 None => top += &format!("{} = {value}  # {}\n", setting.key, setting.help),
@@ -122,9 +154,14 @@ impl Entry {
         top + &tables
     }
 
+    fn usual_beside(&self, given: &toml::Table) -> toml::Table {
+        let mut usual = self.usual.clone();
+        (self.usual_beside)(&mut usual, given);
+        usual
+    }
+
     fn over_usual(&self, given: &toml::Table, origin: &str) -> Result<toml::Table> {
-        let mut settings = self.usual.clone();
-        (self.usual_beside)(&mut settings, given);
+        let mut settings = self.usual_beside(given);
         for (key, value) in given {
             match (settings.get_mut(key), value) {
                 (Some(toml::Value::Table(inner)), toml::Value::Table(given)) => {
@@ -143,14 +180,19 @@ impl Entry {
     }
 
     fn lay(&self, place: &mut toml::Value, value: &toml::Value, key: &str, origin: &str) -> Result<()> {
+        let problem = |problem| Err(Error::file(origin, format!("{key} is {value}, and {problem}")));
         // What names the model is no setting.
-        if key.ends_with("kind") && value != place {
-            let problem = format!("{key} is {value}, and {} is to be fitted", self.name);
-            return Err(Error::file(origin, problem));
+        if KINDS.iter().any(|kind| kind.key == key) {
+            return if value == place { Ok(()) } else { problem(format!("{} is to be fitted", self.name)) };
+        }
+        if !self.settings.iter().any(|setting| setting.key == key) {
+            return Err(self.unknown(key, origin));
         }
         *place = match (&*place, value) {
             (toml::Value::Float(_), toml::Value::Integer(i)) => toml::Value::Float(*i as f64),
-            _ => value.clone(),
+            (toml::Value::Integer(_), toml::Value::Integer(i)) if *i < 0 => return problem(wanted(place).into()),
+            (place, value) if place.same_type(value) => value.clone(),
+            (place, _) => return problem(wanted(place).into()),
         };
         Ok(())
     }
@@ -158,6 +200,20 @@ impl Entry {
     fn unknown(&self, key: &str, origin: &str) -> Error {
         let known: Vec<&str> = self.settings.iter().map(|s| s.key).collect();
         Error::file(origin, format!("{} has no setting {key}; it has {}", self.name, known.join(", ")))
+    }
+}
+
+/// Where a table of settings says which model it is of.
+const KINDS: [Setting; 2] =
+    [Setting { key: "kind", help: "what is fitted" }, Setting { key: "structure.kind", help: "what is fitted" }];
+
+/// What is expected in the place of a value.
+pub(crate) fn wanted(value: &toml::Value) -> &'static str {
+    match value {
+        toml::Value::Integer(_) => "a whole number, not negative, is expected",
+        toml::Value::Float(_) => "a number is expected",
+        toml::Value::Boolean(_) => "true or false is expected",
+        _ => "a name is expected",
     }
 }
 

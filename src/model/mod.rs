@@ -9,6 +9,7 @@ mod family;
 mod file;
 mod queries;
 
+pub(crate) use family::wanted;
 pub use family::{AnyFit, Entry, Family, Reads, Setting};
 pub use file::{ModelFile, Origin};
 pub use queries::{Each, Moments, Queries};

@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     circuits::{Circuit, Em, EmLearner, Graph, Leaf, RealCircuit, Structure, leaf::Leaves},
-    data::{ColumnSummary, Rows, binned},
+    data::{ColumnSummary, Rows, binned, blank_columns},
     random::Seed,
     train::{Fit, History, Plan, Reads, Run, train},
 };
@@ -132,6 +132,15 @@ impl Fit for FitCircuit {
             let remedy = "`.reals()` of these settings fits columns of real numbers";
             return Err(Error::Usage(format!("gaussian leaves have no categories: {remedy}")));
         }
+        if self.structure == Structure::ChowLiu && self.leaf != Leaf::Categorical {
+            let leaf = self.leaf;
+            return Err(Error::Usage(format!("chow-liu makes every value a node: it has no {leaf} leaves to choose")));
+        }
+        if self.leaf == Leaf::Indicator {
+            return Err(Error::Usage(
+                "indicator leaves are not learned: a naive Bayes model has one for its class".into(),
+            ));
+        }
         self.check_settings()
     }
 
@@ -142,7 +151,12 @@ impl Fit for FitCircuit {
     fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, run: Run) -> Result<(Circuit, History)> {
         self.check()?;
         let learner = EmLearner::new(self.start_circuit(rows, run.seed)?, rows, valid, self.em)?;
-        self.train(learner, run)
+        let (circuit, mut history) = self.train(learner, run)?;
+        for name in blank_columns(rows)? {
+            history
+                .note(format!("column {name} has no value at all: nothing is learned of it (`--drop` leaves it out)"));
+        }
+        Ok((circuit, history))
     }
 }
 

@@ -83,7 +83,8 @@ impl Deterministic {
     /// # Errors
     /// As [`Self::cross_entropy_under`].
     pub fn kl(&self, other: &Self) -> Result<f64> {
-        Ok(other.cross_entropy_under(self)? - self.entropy())
+        // It is never negative; two equal circuits differ by rounding.
+        Ok((other.cross_entropy_under(self)? - self.entropy()).max(0.0))
     }
 }
 

@@ -204,8 +204,7 @@ const SETTINGS: &[Setting] = &[
     Setting { key: "hidden", help: "units in each of the two hidden layers of a network" },
     Setting {
         key: "base",
-        help: "what the data become: \"normal\", or with heavier tails \"logistic\" or \"student\" (not of rbig and \
-               gaussianization)",
+        help: "what the data become: \"normal\", or with heavier tails \"logistic\" or \"student\"",
     },
     Setting { key: "epochs", help: "passes over the training rows" },
     Setting { key: "batch", help: "rows in a batch" },
@@ -215,7 +214,10 @@ const SETTINGS: &[Setting] = &[
 ];
 
 pub(super) fn entries() -> Vec<Entry> {
-    let entry = |kind: FlowKind| Entry::new(kind.name(), kind.about(), &FitFlow::new(kind), SETTINGS, parse);
+    let entry = |kind: FlowKind| {
+        let own: Vec<Setting> = SETTINGS.iter().filter(|setting| kind.has(setting.key)).copied().collect();
+        Entry::new(kind.name(), kind.about(), &FitFlow::new(kind), &own, parse)
+    };
     FlowKind::ALL.into_iter().map(entry).collect()
 }
 

@@ -90,6 +90,16 @@ impl FlowKind {
         !matches!(self, Self::Gaussianization | Self::Rbig)
     }
 
+    /// Whether a setting of this name does something.
+    pub(super) fn has(self, setting: &str) -> bool {
+        match (self, setting) {
+            (Self::Rbig, setting) => setting == "layers",
+            (Self::Gaussianization, setting) => !["hidden", "base"].contains(&setting),
+            (Self::Made, setting) => setting != "layers",
+            _ => true,
+        }
+    }
+
     /// Whether it needs two coordinates at least.
     fn couples(self) -> bool {
         matches!(self, Self::Nice | Self::RealNvp | Self::SplineCoupling)
