@@ -567,6 +567,38 @@ fn what_cannot_be_printed_is_an_error() {
     assert_eq!(run("score no-such-model --data x.csv", Stdio::null(), full().unwrap().into()), Some(1));
 }
 
+/// What no longer fits on a disk is stood in for by the most that a file may hold.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_cannot_be_written_whole_is_not_written_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_table(folder, 300);
+    json(folder, "fit hclt --data table.csv --states 4 --epochs 1 --out model --json");
+    let before = std::fs::read(folder.join("model")).unwrap();
+    let limited = |line: &str| {
+        let limit = format!("trap '' XFSZ; ulimit -f 2; exec \"$0\" {line}");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &limit, env!("CARGO_BIN_EXE_limbeck")]).current_dir(folder).output().unwrap()
+    };
+    for line in [
+        "fit hclt --data table.csv --states 64 --epochs 1 --out model --seed 1",
+        "fit hclt --data table.csv --states 64 --epochs 1 --out new --checkpoint point --checkpoint-every 0",
+        "sample model --n 9000 --out new.csv",
+        "sample model --n 9000 --out new.npy",
+        "query model conditional --data table.csv --out new.npy",
+    ] {
+        let output = limited(line);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{line}: {message}");
+        assert!(message.contains("File too large"), "{line}: {message}");
+    }
+    assert_eq!(std::fs::read(folder.join("model")).unwrap(), before);
+    let mut left: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["model", "table.csv"]);
+}
+
 #[test]
 fn columns_and_separators_are_chosen_and_unknown_words_may_be_missing() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,11 @@ use crate::{
     random::Seed,
     train::Trained,
 };
-use dfdx::{nn::TensorCollection, shapes::Dim, tensor::Tape};
+use dfdx::{
+    nn::TensorCollection,
+    shapes::{Dim, HasShape},
+    tensor::{Cpu, Tape, TensorFromVec},
+};
 
 /// A density by a change of variables.
 ///
@@ -96,6 +100,19 @@ impl<B, P: Base> Sequential<'_, B, P> {
     {
         let (z, log_det) = self.0.bijection.forward(x);
         self.0.base.log_prob(z) + log_det
+    }
+
+    /// Log-density of every row, nats, in double precision from where the bijection ends: the square of a coordinate that is far
+    /// out need not fit into a single one. −∞ where a coordinate overflows on its way.
+    pub(crate) fn log_probs<D: Dim, Dev: Device<f32>>(&self, x: Batch<D, f32, Dev>) -> Vec<f64>
+    where
+        B: Bijection<D, f32, Dev>,
+    {
+        let ((z, log_det), host) = (self.0.bijection.forward(x), Cpu::default());
+        let z = host.tensor_from_vec(z.as_vec().into_iter().map(f64::from).collect(), *z.shape());
+        let log_probs = self.0.base.log_prob(z).as_vec().into_iter().zip(log_det.as_vec());
+        let total = log_probs.map(|(base, log_det)| base + f64::from(log_det));
+        total.map(|p| if p.is_nan() { f64::NEG_INFINITY } else { p }).collect()
     }
 
     /// `n` independent rows of `dims` coordinates.

@@ -99,7 +99,7 @@ where
         let mut log_probs = Vec::with_capacity(images.len());
         for block in values.chunks(BLOCK * C * H * W) {
             let rows = self.device.tensor_from_vec(block.to_vec(), (block.len() / (C * H * W), C * H * W));
-            log_probs.extend(self.flow.sequential().log_prob(rows).as_vec().into_iter().map(f64::from));
+            log_probs.extend(self.flow.sequential().log_probs(rows));
         }
         Ok(log_probs)
     }

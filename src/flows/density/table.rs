@@ -162,13 +162,12 @@ where
         }
     }
 
-    /// Log-densities of standardised rows; −∞ where a row is so far out that a coordinate of it overflows on its way.
+    /// Log-densities of standardised rows.
     pub(super) fn log_probs(&self, rows: &dyn Rows) -> Result<Vec<f64>> {
         let all: Vec<usize> = (0..rows.len()).collect();
         let mut log_probs = Vec::with_capacity(rows.len());
         for block in all.chunks(BLOCK) {
-            let each = self.flow.sequential().log_prob(self.standardised(rows, block)?).as_vec();
-            log_probs.extend(each.into_iter().map(|p| if p.is_nan() { f64::NEG_INFINITY } else { f64::from(p) }));
+            log_probs.extend(self.flow.sequential().log_probs(self.standardised(rows, block)?));
         }
         Ok(log_probs)
     }

@@ -5,15 +5,19 @@ use super::*;
 use crate::{
     archive::Archive,
     data::{self, Continuous, Oracle},
-    flows::{AffineCoupling, BatchNorm, FitFlow, Flow, FlowKind, FlowModel, Maf, Mask, Permute, TableBase},
+    flows::{AffineCoupling, BatchNorm, FitFlow, Flow, FlowKind, FlowModel, Maf, Mask, Permute, Rescale, TableBase},
     nn::{
+        load_params,
         optim::{AdamConfig, Schedule},
         params,
     },
     random::Seed,
     train::{Clock, Fit, History, Learner, Plan, quiet, train},
 };
-use dfdx::{shapes::Const, tensor::Cpu};
+use dfdx::{
+    shapes::Const,
+    tensor::{Cpu, TensorFromVec},
+};
 use rand::RngExt;
 
 type D2 = Const<2>;
@@ -144,6 +148,22 @@ fn heavy_tails_are_learned_and_drawn_without_a_number_that_is_none() {
             assert_eq!(impossible, 0, "{kind:?}, {base:?}");
         }
     }
+}
+
+#[test]
+fn what_is_far_out_is_finite_where_its_square_is_not() {
+    // x ↦ e⁴⁴ x
+    let mut stretch = Rescale::<usize>::new(&device(), 2).unwrap();
+    let mut arrays = params(&stretch);
+    arrays[0].2.fill(44.0);
+    load_params(&mut stretch, &arrays).unwrap();
+    let flow = Flow::normal(stretch);
+    let x = device().tensor_from_vec(vec![10.0, 0.0, 1e30, 0.0], (2, 2));
+    let found = flow.sequential().log_probs(x);
+    let z = 10.0 * 44.0_f64.exp();
+    let want = -z * z / 2.0;
+    assert!((found[0] / want - 1.0).abs() < 1e-5, "{} for {want}", found[0]);
+    assert_eq!(found[1], f64::NEG_INFINITY, "a coordinate overflows");
 }
 
 #[test]
