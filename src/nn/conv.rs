@@ -120,9 +120,9 @@ pub struct ConvTranspose2d<X: ImageSize, Y: ImageSize, K: Sliding, A = Identity,
     what: PhantomData<(X, Y, K, A)>,
 }
 
-/// Whether a convolution makes a side of `map` pixels of one of `image` pixels, where the compiler knows both.
-const fn fits<Image: Size, Map: Size, K: Sliding>() -> bool {
-    match (Image::KNOWN, Map::KNOWN) {
+/// Whether a convolution makes the second side of the first, where the compiler knows both.
+const fn fits<Large: Size, Small: Size, K: Sliding>() -> bool {
+    match (Large::KNOWN, Small::KNOWN) {
         (Some(image), Some(map)) => map > 0 && map == map_size(image, K::SIDE, K::STRIDE, K::PADDING),
         _ => true,
     }
@@ -150,7 +150,7 @@ fn transposed<Y: ImageSize, K: Sliding>(map: [usize; 3], channels: usize) -> Geo
 }
 
 macro_rules! convolution {
-    ($layer:ident, image: $image:ident, map: $map:ident, $geometry:expr, from: $from:ident, to: $to:ident, $run:ident, $in:tt) => {
+    ($layer:ident, image: $image:ident, map: $map:ident, $geometry:expr, from: $from:ident, to: $to:ident, $run:ident, $in:tt, $filters:expr) => {
         impl<X: ImageSize, Y: ImageSize, K: Sliding, A, E: Dtype, D: Storage<E>> $layer<X, Y, K, A, E, D> {
             /// Evaluating it is what refuses sizes that the compiler knows and that do not fit.
             const FITS: () = {
@@ -171,6 +171,31 @@ macro_rules! convolution {
             };
             /// Values that an output is made of, where the compiler knows their number.
             const INPUTS: Option<usize> = inputs::<$image::Channels, K>();
+        }
+
+        impl<X: ImageSize, Y: ImageSize, K: Sliding, A, E: Real, D: Plain<E>> $layer<X, Y, K, A, E, D> {
+            /// A layer between these numbers of channels. It starts as those that `build_on_device` makes of sizes known to the
+            /// compiler.
+            ///
+            /// # Errors
+            /// When a number is 0, or the device has no memory for it.
+            pub fn new(device: &D, from: X::Channels, to: Y::Channels) -> Result<Self> {
+                let _ = const { Self::FITS };
+                if from.size() == 0 || to.size() == 0 {
+                    let sizes = format!("a convolution from {} to {} channels", from.size(), to.size());
+                    return Err(Error::invalid(format!("{sizes}; at least 1 is needed of each")));
+                }
+                let (map, image) = $filters(from, to);
+                let inputs = Some(image.size() * K::SIDE * K::SIDE);
+                let start = || -> std::result::Result<_, D::Err> {
+                    let mut weight = device.try_zeros_like(&(map, image, K::Side::default(), K::Side::default()))?;
+                    init::uniform(&mut weight, inputs)?;
+                    let mut bias = device.try_zeros_like(&(to,))?;
+                    init::uniform(&mut bias, inputs)?;
+                    Ok(Self { weight, bias, what: PhantomData })
+                };
+                start().map_err(Error::invalid)
+            }
         }
 
         fields! {
@@ -232,8 +257,8 @@ macro_rules! convolution {
     };
 }
 
-convolution!(Conv2d, image: X, map: Y, forward::<K>, from: image, to: map, try_conv2d, 1);
-convolution!(ConvTranspose2d, image: Y, map: X, transposed::<Y, K>, from: map, to: image, try_conv_transpose2d, 0);
+convolution!(Conv2d, image: X, map: Y, forward::<K>, from: image, to: map, try_conv2d, 1, |from, to| (to, from));
+convolution!(ConvTranspose2d, image: Y, map: X, transposed::<Y, K>, from: map, to: image, try_conv_transpose2d, 0, |from, to| (from, to));
 
 impl<X: ImageSize, Y: ImageSize, K: Sliding, A, E: Real, D: Plain<E>> Conv2d<X, Y, K, A, E, D> {
     /// A convolution between these numbers of channels. It starts uniform in `± gain / √(C K²)`, from a stream that goes on to
@@ -260,28 +285,26 @@ impl<X: ImageSize, Y: ImageSize, K: Sliding, A, E: Real, D: Plain<E>> Conv2d<X, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{Grid, Tanh, fresh_copy, load_params, params};
+    use crate::nn::{Grid, Tanh, fresh_copy, params};
     use dfdx::{
         shapes::{Rank3, Rank4},
         tensor::{SampleTensor, ZerosTensor},
         tensor_ops::{RealizeTo, ReshapeTo},
     };
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
 
     type Halving = Window<3, Stride<2>, Padding<1>>;
-    type Free = Conv2d<Grid, Grid, Halving, Tanh>;
 
-    fn free(from: usize, to: usize) -> Free {
-        Conv2d::draw(&Cpu::default(), (from, to), 1.0, &mut ChaCha8Rng::seed_from_u64(3)).unwrap()
+    fn free(from: usize, to: usize) -> Conv2d<Grid, Grid, Halving, Tanh> {
+        Conv2d::new(&Cpu::seed_from_u64(1), from, to).unwrap()
     }
 
     #[test]
     fn sizes_known_at_run_time_make_the_same_maps() {
         let device = Cpu::seed_from_u64(1);
-        let mut typed = Conv2d::<Image<2, 5, 6>, Image<3, 3, 3>, Halving, Tanh>::build_on_device(&device);
+        let typed = Conv2d::<Image<2, 5, 6>, Image<3, 3, 3>, Halving, Tanh>::build_on_device(&device);
         let free = free(2, 3);
-        load_params(&mut typed, &params(&free)).unwrap();
+        assert_eq!(params(&typed), params(&free));
+        assert!(Conv2d::<Grid, Grid, Halving>::new(&device, 0, 1).is_err());
         assert_eq!(params(&fresh_copy(&free).unwrap()), params(&free));
         let x: Tensor<Rank4<4, 2, 5, 6>, f32, Cpu> = device.sample_normal();
         let y = free.forward(x.clone().realize::<(usize, usize, usize, usize)>());
@@ -293,11 +316,8 @@ mod tests {
         let device = Cpu::seed_from_u64(1);
         type Doubling<Y> = ConvTranspose2d<Image<2, 3, 4>, Y, Window<4, Stride<2>, Padding<1>>>;
         let typed = Doubling::<Image<1, 6, 8>>::build_on_device(&device);
-        let free = Doubling::<Grid> {
-            weight: typed.weight.clone().realize(),
-            bias: typed.bias.clone().realize(),
-            what: PhantomData,
-        };
+        let free = Doubling::<Grid>::new(&Cpu::seed_from_u64(1), Const, 1).unwrap();
+        assert_eq!(params(&typed), params(&free));
         let x: Tensor<Rank4<5, 2, 3, 4>, f32, Cpu> = device.sample_normal();
         let y = free.forward(x.clone());
         assert_eq!((typed.forward(x).as_vec(), *y.shape()), (y.as_vec(), (Const::<5>, 1, 6, 8)));

@@ -9,10 +9,10 @@ use dfdx::tensor::Cpu;
 /// A coupling, and before it a scale and a shift of every number.
 type Step = (ActNorm<usize>, ImageCoupling<usize>);
 /// Couplings of a checkerboard, a squeeze, couplings of channels.
-type Scale = (Stack<Step>, Permute<usize>, Stack<Step>);
+type Stage = (Stack<Step>, Permute<usize>, Stack<Step>);
 /// RealNVP for images: scales, each on the half of the numbers that the one before has left, and couplings of a checkerboard for
 /// the rest.
-pub type MultiScale = (Stack<First<Scale>>, First<Stack<Step>>);
+pub type MultiScale = (Stack<First<Stage>>, First<Stack<Step>>);
 
 /// RealNVP for images: three couplings of a checkerboard, a squeeze, three couplings of channels, half of the channels leave; all
 /// that `scales` times, and four couplings of a checkerboard. Networks are `hidden` channels wide and have `blocks` residual
