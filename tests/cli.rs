@@ -435,6 +435,9 @@ fn a_model_shows_its_own_settings_and_prints_them_as_a_file_that_can_be_read() {
     std::fs::write(folder.join("layers.toml"), "layers = 3\n").unwrap();
     let message = failure(folder, "fit hclt --data x.csv --out y --config layers.toml", 1);
     assert!(message.contains("hclt has no setting layers; it has structure.states"), "{message}");
+    std::fs::write(folder.join("same.toml"), "least_scale = 0\nem.memory = 10_000").unwrap();
+    let same = limbeck(folder, "fit hclt --config same.toml --print-config").stdout;
+    assert_eq!(same, limbeck(folder, "fit hclt --print-config").stdout, "what is as usual does no harm");
     for (model, settings, says) in [
         ("hclt", "epochs = -1", "epochs is -1, and a whole number, not negative, is expected"),
         ("hclt", "em.rule = 3", "em.rule is 3, and a name is expected"),

@@ -109,7 +109,7 @@ impl Entry {
     pub fn settings(&self, given: &toml::Table, origin: &str) -> Result<Box<dyn AnyFit>> {
         let (table, usual) = (self.over_usual(given, origin)?, self.usual_beside(given));
         for (setting, why) in self.idle_in(&table) {
-            if setting.of(given).is_some_and(|value| Some(value) != setting.of(&usual)) {
+            if setting.of(given).is_some() && setting.of(&table) != setting.of(&usual) {
                 return Err(Error::file(origin, format!("{} does nothing: {why}", setting.key)));
             }
         }
