@@ -533,7 +533,7 @@ fn settings_that_do_not_go_together_are_named() {
         ("rbig --base student", "unexpected argument '--base'"),
         ("made --layers 4", "unexpected argument '--layers'"),
         ("chow-liu --leaf poisson", "unexpected argument '--leaf'"),
-        ("hclt --momentum 0.5", "em.momentum does nothing: it belongs to another rule of EM"),
+        ("hclt --momentum 0.5", "em.momentum does nothing: only the rule anemone has momentum"),
         ("hclt --least-scale 0.5", "least_scale does nothing: these leaves have no scale"),
         ("hclt --leaf indicator", "indicator leaves are not learned"),
         ("maf --rate 1e400", "a number is expected"),
@@ -681,4 +681,106 @@ fn an_interrupted_run_says_how_to_go_on_and_ends_where_it_would_have_ended() {
     json(folder, &format!("{line} --resume --json"));
     json(folder, &format!("{fit} --out whole --json"));
     assert!(std::fs::read(folder.join("part")).unwrap() == std::fs::read(folder.join("whole")).unwrap());
+}
+
+#[test]
+fn questions_about_whole_numbers_that_had_noise_are_about_whole_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows: String =
+        (0..400).map(|i| format!("{},{}\n", i % 4, 10.0 * f64::from(i % 4) + (0.7 * f64::from(i)).sin())).collect();
+    std::fs::write(folder.join("steps.csv"), format!("n,x\n{rows}")).unwrap();
+    json(
+        folder,
+        "fit mixture --leaf gaussian --components 8 --epochs 60 --data steps.csv --dequantise --out model --json",
+    );
+    let mean = |given: &str| {
+        json(folder, &format!("query model moments --given {given} --json"))["moments"][0]["mean"].as_f64().unwrap()
+    };
+    for n in 0..4 {
+        let (x, back) = (mean(&format!("n={n}")), mean(&format!("x={}", 10 * n)));
+        assert!((x - f64::from(10 * n)).abs() < 2.0, "x is {x} where n is {n}");
+        assert!((back - f64::from(n)).abs() < 0.3, "n is {back} where x is {}", 10 * n);
+    }
+    json(folder, "query model inpaint --given x=20 --draws 8 --out drawn.csv --json");
+    let drawn = std::fs::read_to_string(folder.join("drawn.csv")).unwrap();
+    assert!(drawn.lines().skip(1).all(|line| line.split(',').next().unwrap().parse::<u32>().is_ok()), "{drawn}");
+    std::fs::write(folder.join("half.csv"), "n,x\n2.5,20\n").unwrap();
+    for line in ["score model --data half.csv", "query model moments --given n=2.5"] {
+        assert!(failure(folder, line, 1).contains("row 0 (from 0), column n: 2.5 is no whole number"));
+    }
+}
+
+#[test]
+fn a_divergence_is_between_models_of_the_same_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let table = |header: &str, other: &str| {
+        let rows: String =
+            (0..100).map(|i| if i % 10 == 0 { format!("{other},cold\n") } else { "red,hot\n".into() }).collect();
+        format!("{header}\n{rows}")
+    };
+    for (name, text) in
+        [("a", table("color,feel", "blue")), ("b", table("color,feel", "green")), ("c", table("kind,feel", "blue"))]
+    {
+        std::fs::write(folder.join(format!("{name}.csv")), text).unwrap();
+        json(folder, &format!("fit chow-liu --data {name}.csv --epochs 5 --out {name} --json"));
+    }
+    let own = json(folder, "query a divergence a --json");
+    assert!((0.0..1e-6).contains(&own["kl"].as_f64().unwrap()), "{own}");
+    assert!(failure(folder, "query a divergence b", 1).contains("categories of color there, color here"));
+    assert!(failure(folder, "query a divergence c", 1).contains("columns color there, kind here"));
+}
+
+#[test]
+fn what_a_given_row_may_leave_out_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows: String = (0..60).map(|i| format!("{},{},\"{}\"\n", i % 3, i % 2, ["v", "v,"][i % 2])).collect();
+    std::fs::write(folder.join("codes.csv"), format!("a,-b,town\n{rows}")).unwrap();
+    json(folder, "fit chow-liu --data codes.csv --epochs 5 --out model --json");
+    let unseen = limbeck(folder, "query model conditional --given a=7 --unseen missing");
+    assert!(unseen.status.success());
+    assert!(String::from_utf8_lossy(&unseen.stderr).contains("a: 7 is unknown to the model, and taken for missing"));
+    for given in ["a=1,bb=2", "a=1.5", "a=-1", "a=", "nope=1"] {
+        failure(folder, &format!("query model conditional --given {given} --unseen missing"), 1);
+    }
+    let town = |given: &str| {
+        let found = json(folder, &format!("query model conditional --variable -b --given {given} --json"));
+        found["distributions"][0]["probabilities"][1].as_f64().unwrap()
+    };
+    assert!(town("town=v,") > 0.9 && town("town=v") < 0.1 && town("-b=1") > 0.9 && town("town=v,,a=1") > 0.9);
+    assert!(failure(folder, "query model next --data codes.csv --target a", 2).contains("60 rows there"));
+    assert!(
+        failure(folder, "compress model --data codes.csv --out small --unseen missing", 2).contains("loses nothing")
+    );
+    let words = "fit mixture --data codes.csv --columns town --categories 5 --out y";
+    assert!(failure(folder, words, 1).contains("every column is of words"));
+    assert!(failure(folder, "fit hclt --data codes.csv --categories 2 --out y", 1).contains("fit with --categories 3"));
+    std::fs::write(folder.join("bad.toml"), "[structure]\nstates = 0\n").unwrap();
+    assert!(
+        failure(folder, "fit hclt --data codes.csv --out y --config bad.toml", 1)
+            .starts_with("error: bad.toml: states is 0")
+    );
+    std::fs::write(folder.join("good.toml"), "[structure]\nstates = 4\n").unwrap();
+    let message = failure(folder, "fit hclt --data codes.csv --out y --config good.toml --momentum 0.5", 1);
+    assert!(message.contains("the command line: em.momentum does nothing: only the rule anemone"), "{message}");
+}
+
+#[test]
+fn a_lock_is_no_file_of_the_users() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_table(folder, 60);
+    let fit = "fit hclt --data table.csv --states 2 --epochs 2 --out model --checkpoint point";
+    std::fs::write(folder.join("point.lock"), "precious").unwrap();
+    assert!(failure(folder, fit, 1).contains("point.lock: is no lock of a run's"));
+    assert_eq!(std::fs::read_to_string(folder.join("point.lock")).unwrap(), "precious");
+    // What a killed run leaves is taken.
+    std::fs::write(folder.join("point.lock"), "").unwrap();
+    json(folder, &format!("{fit} --json"));
+    assert!(!folder.join("point.lock").exists());
+    let reals: String = (0..60).map(|i| format!("{}\n", f64::from(i).sin())).collect();
+    std::fs::write(folder.join("reals.csv"), format!("x\n{reals}")).unwrap();
+    assert!(failure(folder, "fit rbig --data reals.csv --out r --checkpoint other", 2).contains("made in one go"));
 }

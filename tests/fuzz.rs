@@ -301,6 +301,6 @@ fn settings() {
         let which = rng.random_range(0..entries.len());
         let text = String::from_utf8_lossy(&changed(documents[which].as_bytes(), rng)).into_owned();
         let table: toml::Table = text.parse().map_err(|_| Error::Usage("not TOML".into()))?;
-        entries[which].settings(&table, "settings.toml").map(drop)
+        entries[which].settings(&table, &|_| "settings.toml".into()).map(drop)
     });
 }

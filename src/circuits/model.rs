@@ -81,15 +81,16 @@ fn usual(usual: &mut toml::Table, given: &toml::Table) {
 /// What does nothing beside the rule of EM and the leaves that are chosen.
 fn idle(table: &toml::Table) -> Vec<(&'static str, &'static str)> {
     let Ok(FitCircuit { leaf, em, .. }) = table.clone().try_into() else { return vec![] };
-    let mut idle = match em.rule {
-        Rule::MiniBatch => vec!["em.memory", "em.momentum"],
-        Rule::FullBatch => vec!["em.first_step", "em.last_step", "em.memory", "em.momentum"],
-        Rule::SlowForgetting => vec!["em.first_step", "em.last_step", "em.momentum"],
-        Rule::Anemone => vec!["em.memory"],
-    }
+    let steps = matches!(em.rule, Rule::MiniBatch | Rule::Anemone);
+    let mut idle: Vec<(&str, &str)> = [
+        (steps, "em.first_step", "only the rules mini-batch and anemone go a part of the way"),
+        (steps, "em.last_step", "only the rules mini-batch and anemone go a part of the way"),
+        (em.rule == Rule::SlowForgetting, "em.memory", "only the rule slow-forgetting has a memory"),
+        (em.rule == Rule::Anemone, "em.momentum", "only the rule anemone has momentum"),
+    ]
     .into_iter()
-    .map(|key| (key, "it belongs to another rule of EM"))
-    .collect::<Vec<_>>();
+    .filter_map(|(used, key, why)| (!used).then_some((key, why)))
+    .collect();
     if !matches!(leaf, Leaf::Gaussian | Leaf::DiscretisedLogistic) {
         idle.push(("least_scale", "these leaves have no scale; gaussian and discretised-logistic ones have"));
     }
@@ -198,6 +199,14 @@ impl Queries for Circuit {
             let kind = other.kind();
             Error::invalid(format!("a divergence from {} to {kind} is not exact: both must be circuits", self.name()))
         })?;
+        let pairs = self.schema().variables.iter().zip(&other.schema().variables);
+        if let Some((ours, theirs)) = pairs.into_iter().find(|(ours, theirs)| ours != theirs) {
+            let (what, ours, theirs) = match ours.name == theirs.name {
+                true => ("categories of ", &ours.name, &theirs.name),
+                false => ("columns ", &ours.name, &theirs.name),
+            };
+            return Err(Error::invalid(format!("the models are of other rows: {what}{ours} there, {theirs} here")));
+        }
         let (ours, theirs) = (Deterministic::new(self.clone())?, Deterministic::new(other.clone())?);
         Ok((theirs.cross_entropy_under(&ours)?, ours.kl(&theirs)?))
     }

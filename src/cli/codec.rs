@@ -4,7 +4,7 @@ use super::{Context, ModelFile, counted, files::keep_apart, input::ForModel};
 use crate::{
     Error, Result,
     archive::write_atomically,
-    data::{Envelope, Rows},
+    data::{Envelope, Rows, Unseen},
 };
 use sha2::{Digest, Sha256};
 use std::{io::Write, path::PathBuf};
@@ -59,6 +59,9 @@ fn sum_of(bytes: &[u8]) -> [u8; SUM] {
 
 pub(super) fn compress(args: &CompressArgs, context: &Context) -> Result<()> {
     keep_apart(&[("MODEL", &args.model.path), ("--data", &args.data)], &[("--out", Some(&args.out))])?;
+    if args.input.unseen() == Unseen::Missing {
+        return Err(Error::Usage("compression loses nothing, and --unseen missing would: leave it out".into()));
+    }
     let (model, _) = args.model.load()?;
     let queries = args.model.queries(&*model)?;
     let rows = args.input.load(&args.data, &*model, context)?;

@@ -146,21 +146,34 @@ fn value(text: &str, like: &toml::Value) -> std::result::Result<toml::Value, Str
 /// The usual settings, those of the file over them, and the options over both.
 fn settings(args: &Args, entry: &Entry) -> Result<Box<dyn AnyFit>> {
     let mut given = toml::Table::new();
-    let mut origin = "the command line".to_string();
     if let Some(path) = &args.common.config {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        given = toml::from_str(&text).map_err(|e| Error::file(path, e.to_string().trim_end()))?;
-        origin = path.display().to_string();
+        given = toml::from_str(&text).map_err(|e| Error::file(path, shortened(e.to_string().trim_end())))?;
     }
     for (setting, value) in &args.overrides {
         setting.put(&mut given, value.clone());
     }
-    let fit = entry.settings(&given, &origin).map_err(|e| match args.common.config {
-        None => Error::Usage(e.to_string()),
-        Some(_) => e,
-    })?;
-    fit.checked()?;
-    Ok(fit)
+    let overridden = |key: &str| args.overrides.iter().any(|(setting, _)| setting.key == key);
+    let origin = |key: &str| match &args.common.config {
+        Some(path) if !overridden(key) => path.display().to_string(),
+        _ => "the command line".into(),
+    };
+    let usage = |e: Error| if args.common.config.is_none() { Error::Usage(e.to_string()) } else { e };
+    let fit = entry.settings(&given, &origin).map_err(usage)?;
+    match (&args.common.config, fit.checked()) {
+        // The settings of a file alone are the file's.
+        (Some(path), Err(e)) if args.overrides.is_empty() => Err(Error::file(path, e)),
+        (_, checked) => checked.map(|()| fit),
+    }
+}
+
+/// A message that quotes no more of a file than a reader wants.
+fn shortened(message: &str) -> String {
+    let line = |line: &str| match line.char_indices().nth(160) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    };
+    message.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[derive(serde::Serialize)]

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::{
-    Result,
+    Error, Result,
     data::{Dataset, Reading, Rows, Unseen, open_for},
     model::{Model, Origin},
 };
@@ -15,10 +15,10 @@ pub(super) struct Text {
     #[arg(long, value_parser = delimiter, value_name = "CHARACTER")]
     delimiter: Option<u8>,
     /// The columns of a text file to use: all where none is named.
-    #[arg(long, value_parser = names, value_name = "NAME,…")]
+    #[arg(long, value_parser = names, value_name = "NAME,…", allow_hyphen_values = true)]
     columns: Vec<Names>,
     /// The columns of a text file to leave out.
-    #[arg(long, value_parser = names, value_name = "NAME,…")]
+    #[arg(long, value_parser = names, value_name = "NAME,…", allow_hyphen_values = true)]
     drop: Vec<Names>,
 }
 
@@ -34,6 +34,9 @@ type Names = Vec<String>;
 
 /// `NAME,…`; a name that holds a comma stands in quotes, as in a CSV file.
 fn names(text: &str) -> std::result::Result<Names, String> {
+    if text.contains(['\n', '\r']) || text.matches('"').count() % 2 == 1 {
+        return Err("names of columns are expected in one line, quotes in pairs".into());
+    }
     let mut lines = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(text.as_bytes());
     let names = lines.records().next().and_then(std::result::Result::ok);
     names.map(|names| names.iter().map(String::from).collect()).ok_or_else(|| "names of columns are expected".into())
@@ -99,6 +102,7 @@ impl ForModel {
             return Ok(rows);
         }
         let rows = self.load(path, model, context)?;
+        rows.continuous()?.check_whole_in(&origin.dequantised).map_err(|e| Error::file(path, e))?;
         let noisy = rows.continuous()?.dequantised_in(&origin.dequantised, context.seed);
         let names = origin.dequantised.join(", ");
         context.note(&format!("noise from [0, 1) on {names}, as when the model was fitted"));

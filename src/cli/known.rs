@@ -4,7 +4,7 @@ use super::{Context, input::ForModel};
 use crate::{
     Error, Result,
     data::{Continuous, Dataset, Discrete, MISSING, Schema, Unseen},
-    model::Model,
+    model::{Model, Origin},
 };
 use std::path::PathBuf;
 
@@ -16,24 +16,33 @@ pub(super) struct Known {
     #[arg(long, group = "known")]
     pub(super) data: Option<PathBuf>,
     /// One row: `name=value,…`; what is not named is missing. May be given several times.
-    #[arg(long, value_name = "NAME=VALUE,…", group = "known", conflicts_with_all = ["delimiter", "columns", "drop"])]
+    #[arg(long, value_name = "NAME=VALUE,…", group = "known", allow_hyphen_values = true, conflicts_with_all = ["delimiter", "columns", "drop"])]
     given: Vec<String>,
     #[command(flatten)]
     input: ForModel,
 }
 
 impl Known {
-    /// The rows as a model with these columns reads them.
-    pub(super) fn rows(&self, model: &dyn Model, context: &Context) -> Result<Dataset> {
+    /// The rows as a model with these columns reads them. Whole numbers that had noise when the model was fitted lie in the middle
+    /// of it.
+    pub(super) fn rows(&self, model: &dyn Model, origin: &Origin, context: &Context) -> Result<Dataset> {
         let schema = model.schema();
-        if let Some(path) = &self.data {
-            return self.input.load(path, model, context);
+        let rows = match &self.data {
+            Some(path) => self.input.load(path, model, context)?,
+            None => {
+                let pairs = pairs(schema, &self.given)?;
+                match schema.is_continuous() {
+                    true => reals(schema, &pairs)?.into(),
+                    false => categories(schema, &pairs, self.input.unseen(), context)?.into(),
+                }
+            }
+        };
+        if origin.dequantised.is_empty() {
+            return Ok(rows);
         }
-        let pairs = pairs(schema, &self.given)?;
-        match schema.is_continuous() {
-            true => reals(schema, &pairs).map(Dataset::Continuous),
-            false => categories(schema, &pairs, self.input.unseen()).map(Dataset::Discrete),
-        }
+        let rows = rows.continuous()?;
+        rows.check_whole_in(&origin.dequantised)?;
+        Ok(rows.centred_in(&origin.dequantised).into())
     }
 }
 
@@ -54,7 +63,7 @@ fn pairs(schema: &Schema, given: &[String]) -> Result<Vec<(usize, String)>> {
             if pairs.iter().any(|(known, _)| *known == v) {
                 return Err(Error::invalid(format!("--given has two values for {}", schema.variables[v].name)));
             }
-            pairs.push((v, value.trim().trim_end_matches([',', ' ']).to_string()));
+            pairs.push((v, value.trim().to_string()));
             let Some((_, after)) = next else { break };
             (v, rest) = after;
         }
@@ -75,34 +84,49 @@ fn named<'t>(schema: &Schema, text: &'t str) -> Option<(usize, &'t str)> {
     longest.and_then(|(i, v)| Some((i, value(&v.name)?))).or_else(by_number)
 }
 
+/// A value as it stands, and without the comma that may end a list.
+fn spellings(value: &str) -> impl Iterator<Item = &str> {
+    let without = value.strip_suffix(',').map(str::trim_end);
+    std::iter::once(value).chain(without)
+}
+
 fn reals(schema: &Schema, pairs: &[(usize, String)]) -> Result<Continuous> {
     let mut values = vec![f64::NAN; schema.len()];
     for (v, value) in pairs {
-        let number = value.parse().ok().filter(|x: &f64| x.is_finite());
-        let name = &schema.variables[*v].name;
+        let number = spellings(value).find_map(|text| text.parse().ok().filter(|x: &f64| x.is_finite()));
+        let (name, value) = (&schema.variables[*v].name, if value.is_empty() { "nothing" } else { value });
         values[*v] = number.ok_or_else(|| Error::invalid(format!("{name}: {value} is not a number")))?;
     }
     Continuous::of(schema, values)
 }
 
-fn categories(schema: &Schema, pairs: &[(usize, String)], unseen: Unseen) -> Result<Discrete> {
+fn categories(schema: &Schema, pairs: &[(usize, String)], unseen: Unseen, context: &Context) -> Result<Discrete> {
     let mut codes = vec![MISSING; schema.len()];
     for (v, value) in pairs {
         let (variable, name) = (&schema.variables[*v], &schema.variables[*v].name);
-        let word = variable.words.as_ref().and_then(|words| words.iter().position(|w| w == value));
-        let number = || value.parse().ok().filter(|code| variable.words.is_none() && *code < variable.categories);
-        let Some(code) = word.or_else(number) else {
-            if unseen == Unseen::Missing {
-                continue;
+        let code = spellings(value).find_map(|text| match &variable.words {
+            Some(words) => words.iter().position(|word| word == text),
+            None => text.parse().ok(),
+        });
+        match code.filter(|code| *code < variable.categories) {
+            Some(code) => codes[*v] = code as u16,
+            // A single word or number that the model has not seen; what holds a comma may be a name that is none.
+            None if unseen == Unseen::Missing
+                && !value.is_empty()
+                && !value.contains([',', '='])
+                && (variable.words.is_some() || code.is_some()) =>
+            {
+                context.note(&format!("{name}: {value} is unknown to the model, and taken for missing"));
             }
-            let known = match &variable.words {
-                Some(words) => words.join(", "),
-                None => format!("0..={}", variable.categories - 1),
-            };
-            let value = if value.is_empty() { "nothing" } else { value };
-            return Err(Error::invalid(format!("{name}: {value} is not one of its categories, {known}")));
-        };
-        codes[*v] = code as u16;
+            None => {
+                let known = match &variable.words {
+                    Some(words) => words.join(", "),
+                    None => format!("0..={}", variable.categories - 1),
+                };
+                let value = if value.is_empty() { "nothing" } else { value };
+                return Err(Error::invalid(format!("{name}: {value} is not one of its categories, {known}")));
+            }
+        }
     }
     Discrete::new(schema.clone(), codes)
 }

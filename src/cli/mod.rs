@@ -84,9 +84,12 @@ impl Context {
         }
     }
 
-    /// Says something beside the report.
+    /// Says something beside the report: as a line of JSON where the report is one.
     fn note(&self, text: &str) {
-        note(text);
+        match self.json {
+            true => note(&serde_json::json!({ "note": text }).to_string()),
+            false => note(text),
+        }
     }
 }
 
@@ -129,8 +132,11 @@ pub fn main() -> ExitCode {
 
 /// Help, if that is what was asked for; else what is wrong with the words on the command line.
 fn not_run(answer: &clap::Error) -> Result<()> {
+    let text = answer.to_string();
+    if answer.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Err(Error::Usage(format!("a command is missing\n\n{}", text.trim_end())));
+    }
     if answer.use_stderr() {
-        let text = answer.to_string();
         return Err(Error::Usage(text.trim_start_matches("error: ").trim_end().to_owned()));
     }
     match answer.print() {

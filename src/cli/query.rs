@@ -5,7 +5,7 @@ use crate::{
     Error, Result,
     data::{Dataset, Rows, Schema, load::write_npy},
     evidence::{Certainty, Exact},
-    model::{Model, Queries},
+    model::{Model, Origin, Queries},
     models,
 };
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ enum Question {
         #[command(flatten)]
         known: Known,
         /// Only of this variable (its name, or its number from 0).
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         variable: Option<String>,
         /// Write the probabilities into this .npy file: (rows, variables, categories), or (rows, categories) of one variable.
         #[arg(long)]
@@ -67,7 +67,7 @@ enum Question {
         #[command(flatten)]
         known: Known,
         /// The variable to learn of (its name, or its number from 0).
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         target: String,
     },
     /// Mean and standard deviation of each missing variable, categories counting as numbers.
@@ -116,12 +116,16 @@ pub(super) fn sample(args: &SampleArgs, context: &Context) -> Result<()> {
     keep_apart(&[("MODEL", &args.model.path)], &[("--out", Some(&args.out))])?;
     let (model, origin) = args.model.load()?;
     let n = fitting(args.n, 1, model.schema().len(), "--n")?;
-    let drawn = match model.sample(n, context.seed)? {
-        Dataset::Continuous(rows) => rows.floored_in(&origin.dequantised).into(),
-        drawn @ Dataset::Discrete(_) => drawn,
-    };
-    drawn.save(&args.out)?;
+    whole_again(model.sample(n, context.seed)?, &origin).save(&args.out)?;
     Written::print(n, &args.out, context)
+}
+
+/// Whole numbers without the noise that they had when the model was fitted.
+fn whole_again(rows: Dataset, origin: &Origin) -> Dataset {
+    match rows {
+        Dataset::Continuous(rows) => rows.floored_in(&origin.dequantised).into(),
+        rows @ Dataset::Discrete(_) => rows,
+    }
 }
 
 pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
@@ -134,27 +138,36 @@ pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
     let data = known.and_then(|known| known.data.as_deref()).map(|path| ("--data", path));
     let read: Vec<_> = std::iter::once(("MODEL", args.model.path.as_path())).chain(data).collect();
     keep_apart(&read, &[("--out", out)])?;
-    let (model, _) = args.model.load()?;
+    let (model, origin) = args.model.load()?;
     let (queries, schema) = (args.model.queries(&*model)?, model.schema());
     match &args.question {
         Question::Conditional { known, variable, out } => {
             let chosen = variable.as_ref().map(|name| schema.index(name)).transpose()?;
-            conditional((&*model, queries), &known.rows(&*model, context)?, chosen, out.as_deref(), context)
+            conditional((&*model, queries), &known.rows(&*model, &origin, context)?, chosen, out.as_deref(), context)
         }
         Question::Inpaint { known, out, draws } => {
-            let rows = known.rows(&*model, context)?;
+            let rows = known.rows(&*model, &origin, context)?;
             fitting(*draws, rows.len(), schema.len(), "--draws")?;
             let repeated: Vec<usize> = (0..rows.len()).flat_map(|row| std::iter::repeat_n(row, *draws)).collect();
-            queries.complete(&rows.select(&repeated), context.seed)?.save(out)?;
+            whole_again(queries.complete(&rows.select(&repeated), context.seed)?, &origin).save(out)?;
             Written::print(repeated.len(), out, context)
         }
-        Question::Map { known, out } => map(queries, &known.rows(&*model, context)?, out, context),
+        Question::Map { known, out } => map(queries, &known.rows(&*model, &origin, context)?, out, context),
         Question::Next { known, target } => {
-            next(queries, &known.rows(&*model, context)?, (schema, schema.index(target)?), context)
+            let rows = known.rows(&*model, &origin, context)?;
+            if rows.len() != 1 {
+                let problem =
+                    format!("{} there; what to look at next is a question about one row", counted(rows.len(), "row"));
+                return Err(Error::Usage(problem));
+            }
+            next(queries, &rows, (schema, schema.index(target)?), context)
         }
-        Question::Moments { known } => moments(queries, &known.rows(&*model, context)?, schema, context),
+        Question::Moments { known } => {
+            moments(queries, &known.rows(&*model, &origin, context)?, (schema, &origin), context)
+        }
         Question::Entropy => {
-            let report = Entropy { entropy: queries.entropy()? };
+            // Plus nothing: what is −0 is 0.
+            let report = Entropy { entropy: queries.entropy()? + 0.0 };
             context.print(&report, |r| format!("{:.4} nats", r.entropy))
         }
         Question::Divergence { other } => {
@@ -236,7 +249,12 @@ struct AllMoments<'a> {
 }
 
 /// Of the missing variables whose values are numbers.
-fn moments(queries: &dyn Queries, rows: &Dataset, schema: &Schema, context: &Context) -> Result<()> {
+fn moments(
+    queries: &dyn Queries,
+    rows: &Dataset,
+    (schema, origin): (&Schema, &Origin),
+    context: &Context,
+) -> Result<()> {
     let width = schema.len();
     let words = |v: usize| schema.variables[v].words.is_some();
     let missing = |(row, v): &(usize, usize)| rows.is_missing(*row, *v);
@@ -249,9 +267,11 @@ fn moments(queries: &dyn Queries, rows: &Dataset, schema: &Schema, context: &Con
     }
     let found = queries.moments(rows)?;
     let moment = |(row, v): (usize, usize)| {
-        let of = found[row * width + v];
-        let variable = schema.variables[v].name.as_str();
-        Moment { row, variable, mean: of.mean, standard_deviation: of.variance.sqrt() }
+        let (of, name) = (found[row * width + v], &schema.variables[v].name);
+        // Noise from [0, 1) has mean ½ and variance 1/12.
+        let (mean, variance) = if origin.dequantised.contains(name) { (0.5, 1.0 / 12.0) } else { (0.0, 0.0) };
+        let (mean, standard_deviation) = (of.mean - mean, (of.variance - variance).max(0.0).sqrt());
+        Moment { row, variable: name, mean, standard_deviation }
     };
     context.print(&AllMoments { moments: numbers.into_iter().map(moment).collect() }, |r| {
         let line = |m: &Moment| format!("row {}, {}: {:.4} ± {:.4}\n", m.row, m.variable, m.mean, m.standard_deviation);

@@ -92,14 +92,14 @@ impl ColumnSummary {
         }
         if self.deviation <= ROUNDING * self.largest || self.deviation < f64::MIN_POSITIVE.sqrt() {
             let value = self.first;
-            if self.distinct > 1 && self.deviation > 1e3 * f64::EPSILON * self.largest {
+            if self.distinct > 1 && self.deviation > f64::EPSILON * self.largest {
                 let spread = self.deviation;
                 return Err(Error::invalid(format!(
                     "column {name} has a spread of {spread:e} around {value}, too little beside its size: subtract a constant first"
                 )));
             }
             return Err(Error::invalid(format!(
-                "column {name} has no spread: all its values are {value}, and a density of them would grow without end; {remedy}"
+                "column {name} has no spread: all its values that are learned from are {value}, and a density of them would grow without end; {remedy}"
             )));
         }
         Ok(())
@@ -170,7 +170,7 @@ mod tests {
     fn a_column_without_spread_is_an_error_with_its_name() {
         // Sums of 0.1 are not whole multiples of it: its deviation is rounding.
         let error = column(vec![0.1; 1000]).check().unwrap_err().to_string();
-        assert!(error.starts_with("column a has no spread: all its values are 0.1"), "{error}");
+        assert!(error.starts_with("column a has no spread: all its values that are learned from are 0.1"), "{error}");
         assert!(column(vec![0.0; 10]).check().is_err());
         assert!(column(vec![f64::NAN; 10]).check().unwrap_err().to_string().contains("no value at all"));
         assert!(column(vec![1e155, -1e155]).check().unwrap_err().to_string().contains("too far"));

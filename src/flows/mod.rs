@@ -33,4 +33,7 @@ pub use layers::{
 };
 pub use model::{FAMILY, FitFlow, FlowKind, FlowModel};
 pub(crate) use transform::reparameterised;
-pub use transform::{Affine, Bounded, Gated, Kernel, Mixture, Scale, Shift, Spline, Stretch, TanhScale, Transform};
+pub use transform::{
+    Affine, Bounded, BoundedMixture, Free, Gated, Kernel, Mixture, Scale, Scales, Shift, Spline, Stretch, TanhScale,
+    Transform, Within,
+};

@@ -101,19 +101,19 @@ impl Entry {
         Self { idle, ..self }
     }
 
-    /// The settings of a table, the usual ones where it says nothing; `origin` names it in messages.
+    /// The settings of a table, the usual ones where it says nothing; `origin` says where a key comes from, for messages.
     ///
     /// # Errors
     /// When it has a key that the model does not have, or that does nothing beside the others; names another model; or a value is
     /// of another type.
-    pub fn settings(&self, given: &toml::Table, origin: &str) -> Result<Box<dyn AnyFit>> {
+    pub fn settings(&self, given: &toml::Table, origin: &dyn Fn(&str) -> String) -> Result<Box<dyn AnyFit>> {
         let (table, usual) = (self.over_usual(given, origin)?, self.usual_beside(given));
         for (setting, why) in self.idle_in(&table) {
             if setting.of(given).is_some() && setting.of(&table) != setting.of(&usual) {
-                return Err(Error::file(origin, format!("{} does nothing: {why}", setting.key)));
+                return Err(Error::file(origin(setting.key), format!("{} does nothing: {why}", setting.key)));
             }
         }
-        (self.parse)(table).map_err(|e| Error::file(origin, e.to_string().trim_end()))
+        (self.parse)(table).map_err(|e| Error::file(origin(""), e.to_string().trim_end()))
     }
 
     fn idle_in(&self, table: &toml::Table) -> Vec<(Setting, &'static str)> {
@@ -160,20 +160,21 @@ impl Entry {
         usual
     }
 
-    fn over_usual(&self, given: &toml::Table, origin: &str) -> Result<toml::Table> {
+    fn over_usual(&self, given: &toml::Table, origin: &dyn Fn(&str) -> String) -> Result<toml::Table> {
         let mut settings = self.usual_beside(given);
         for (key, value) in given {
             match (settings.get_mut(key), value) {
                 (Some(toml::Value::Table(inner)), toml::Value::Table(given)) => {
                     for (name, value) in given {
                         let Some(place) = inner.get_mut(name) else {
-                            return Err(self.unknown(&format!("{key}.{name}"), origin));
+                            return Err(self.unknown(&format!("{key}.{name}"), &origin(key)));
                         };
-                        self.lay(place, value, &format!("{key}.{name}"), origin)?;
+                        let key = format!("{key}.{name}");
+                        self.lay(place, value, &key, &origin(&key))?;
                     }
                 }
-                (Some(place), value) => self.lay(place, value, key, origin)?,
-                (None, _) => return Err(self.unknown(key, origin)),
+                (Some(place), value) => self.lay(place, value, key, &origin(key))?,
+                (None, _) => return Err(self.unknown(key, &origin(key))),
             }
         }
         Ok(settings)

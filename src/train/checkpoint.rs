@@ -9,6 +9,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{File, TryLockError},
+    io::{Read, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -55,6 +56,9 @@ pub(super) struct Lock {
     _file: File,
 }
 
+/// What a lock holds, to tell it from a file of the user's.
+const LOCK: &[u8] = b"limbeck: a run writes the checkpoint beside this\n";
+
 impl Lock {
     /// # Errors
     /// When another run holds the checkpoint, or its folder cannot be written to.
@@ -62,9 +66,17 @@ impl Lock {
         let mut name = checkpoint.file_name().unwrap_or_default().to_os_string();
         name.push(".lock");
         let path = checkpoint.with_file_name(name);
-        let file = File::create(&path).map_err(Error::io(&path))?;
+        let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = options.map_err(Error::io(&path))?;
         match file.try_lock() {
             Ok(()) => {
+                let mut held = Vec::new();
+                (&file).take(LOCK.len() as u64 + 1).read_to_end(&mut held).map_err(Error::io(&path))?;
+                if held.is_empty() {
+                    file.write_all(LOCK).map_err(Error::io(&path))?;
+                } else if held != LOCK {
+                    return Err(Error::file(&path, "is no lock of a run's: take another file for the checkpoint"));
+                }
                 // Nobody else writes this checkpoint now.
                 remove_leftovers(checkpoint, Duration::ZERO)?;
                 Ok(Self { path, _file: file })
@@ -143,7 +155,8 @@ impl State {
             })
             .collect();
         if !differs.is_empty() {
-            let remedy = "continue it with the data and settings it began with, or begin anew without --resume";
+            let remedy =
+                "continue it with the data and settings it began with, or begin anew with another --checkpoint";
             return Err(Error::file(path, format!("a checkpoint of another run ({}); {remedy}", differs.join("; "))));
         }
         let damaged = || Error::file(path, "a checkpoint without a learner");

@@ -122,10 +122,10 @@ impl Em {
             return Err(Error::Usage(format!("steps fall: first_step is {first}, and last_step {last} is larger")));
         }
         if !(self.pseudocount >= 0.0 && self.pseudocount.is_finite()) {
-            return Err(Error::out_of_range("pseudocount", self.pseudocount, "0 ≤ pseudocount"));
+            return Err(Error::out_of_range("pseudocount", self.pseudocount, "0 ≤ pseudocount < ∞"));
         }
         if !(self.memory > 0.0 && self.memory.is_finite()) {
-            return Err(Error::out_of_range("memory", self.memory, "0 < memory"));
+            return Err(Error::out_of_range("memory", self.memory, "0 < memory < ∞"));
         }
         if !(0.0..1.0).contains(&self.momentum) {
             return Err(Error::out_of_range("momentum", self.momentum, "0 ≤ momentum < 1"));

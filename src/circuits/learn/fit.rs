@@ -95,7 +95,7 @@ impl FitCircuit {
             }
         }
         if !(self.least_scale >= 0.0 && self.least_scale.is_finite()) {
-            return Err(Error::out_of_range("least_scale", self.least_scale, "0 ≤ least_scale"));
+            return Err(Error::out_of_range("least_scale", self.least_scale, "0 ≤ least_scale < ∞"));
         }
         self.structure.check()?;
         self.em.check()

@@ -81,7 +81,8 @@ impl<T: Scalar> Circuit<T> {
             let (possible, rows) = self.each_value(row, v, given.get(0, v))?;
             let beside = self.all_conditionals(&rows)?;
             let then: f64 = possible.iter().enumerate().map(|(i, (_, p))| p * beside.entropy(i, target)).sum();
-            gains.push((v, now - then));
+            // It is never negative but by rounding.
+            gains.push((v, (now - then).max(0.0)));
         }
         gains.sort_by(|a, b| b.1.total_cmp(&a.1));
         Ok(gains)

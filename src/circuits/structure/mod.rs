@@ -183,6 +183,7 @@ impl Structure {
             Self::RatSpn { replicas, .. } if !(1..=1024).contains(replicas) => {
                 Err(Error::out_of_range("replicas", replicas, "1 ≤ replicas ≤ 1024"))
             }
+            Self::PoonDomingos { step: 0, .. } => Err(Error::out_of_range("step", 0, "1 ≤ step")),
             _ => Ok(()),
         }?;
         let (name, size) = match self {

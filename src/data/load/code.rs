@@ -68,8 +68,9 @@ fn not_a_category(origin: &str, place: String, value: f64) -> Error {
 
 fn outside(origin: &str, place: String, variable: &Variable, found: usize) -> Error {
     let (last, enough) = (variable.categories - 1, found + 1);
-    let remedy = format!("fit with --categories {enough} if it may occur, or take it for missing (`--unseen missing`)");
-    Error::at(origin, place, format!("category {found} is outside 0..={last}, which the model knows: {remedy}"))
+    let remedy = format!("fit with --categories {enough} if it may occur");
+    let there = "a model that is there takes it for missing with `--unseen missing`";
+    Error::at(origin, place, format!("category {found} is outside 0..={last}: {remedy}; {there}"))
 }
 
 /// The place of a cell of a CSV file, whose first line is the header.
@@ -147,6 +148,12 @@ impl Frame {
                 Schema { shape: vec![variables.len()], variables }
             }
         };
+        if matches!(coding, Coding::Learn(Some(_))) && schema.variables.iter().all(|v| v.words.is_some()) {
+            return Err(Error::file(
+                &self.origin,
+                "every column is of words, whose number is known: leave out --categories",
+            ));
+        }
         let lenient = matches!(coding, Coding::Use(_, Unseen::Missing));
         let columns = self.order(&schema)?;
         let mut codes = vec![MISSING; self.rows * schema.len()];

@@ -113,7 +113,8 @@ impl Reading {
     pub(super) fn kept(&self, path: &Path, names: &[String]) -> Result<Vec<usize>> {
         let places: HashMap<&str, usize> = names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
         let find = |name: &String| {
-            let known = || names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+            let more = if names.len() > 8 { ", …" } else { "" };
+            let known = || names.iter().take(8).cloned().collect::<Vec<_>>().join(", ") + more;
             let missing = || Error::file(path, format!("no column called {name}; there are {}", known()));
             places.get(name.as_str()).copied().ok_or_else(missing)
         };

@@ -90,6 +90,9 @@ pub fn load_with(path: impl AsRef<Path>, reading: &Reading) -> Result<Loaded> {
     if chooses && !is_text {
         return Err(Error::file(path, "columns are chosen by name in text files with a header line alone"));
     }
+    if reading.delimiter.is_some() && !is_text {
+        return Err(Error::file(path, "no cells are separated there: a delimiter is for text files"));
+    }
     match extension.as_str() {
         "npy" => npy::load_npy(path).map(Loaded::Array),
         "npz" => npy::load_npz(path, None).map(Loaded::Array),

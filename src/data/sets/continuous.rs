@@ -134,6 +134,27 @@ impl Continuous {
         noisy
     }
 
+    /// A copy in which whole numbers in the columns of these names lie in the middle of their noise, for questions in which noise
+    /// would be chance.
+    pub fn centred_in(&self, columns: &[String]) -> Self {
+        let mut centred = self.clone();
+        let moved: Vec<f64> = self.names.iter().map(|name| if columns.contains(name) { 0.5 } else { 0.0 }).collect();
+        centred.values.iter_mut().zip(moved.iter().cycle()).for_each(|(x, by)| *x += by);
+        centred
+    }
+
+    /// # Errors
+    /// When a value in the columns of these names is no whole number: the message says which.
+    pub fn check_whole_in(&self, columns: &[String]) -> Result<()> {
+        let (width, whole) = (self.names.len(), |x: &f64| x.is_nan() || x.fract() == 0.0);
+        let found = self.values.iter().enumerate().find(|(i, x)| columns.contains(&self.names[i % width]) && !whole(x));
+        found.map_or(Ok(()), |(i, x)| {
+            let (row, name) = (i / width, &self.names[i % width]);
+            let problem = format!("row {row} (from 0), column {name}: {x} is no whole number");
+            Err(Error::invalid(format!("{problem}, as all were that the model was fitted to with --dequantise")))
+        })
+    }
+
     /// A copy in which the columns of these names are whole numbers again: what [`Self::dequantised_in`] made of them.
     pub fn floored_in(&self, columns: &[String]) -> Self {
         let mut whole = self.clone();

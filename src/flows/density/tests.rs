@@ -190,7 +190,7 @@ fn columns_without_a_density_are_refused_and_those_with_hardly_one_named() {
     };
     let settings = FitFlow { epochs: 1, ..FitFlow::new(FlowKind::Spline) };
     let error = settings.fit(&table(&|_| 0.1), None, Seed(0)).unwrap_err().to_string();
-    assert!(error.starts_with("column a has no spread: all its values are 0.1"), "{error}");
+    assert!(error.starts_with("column a has no spread: all its values that are learned from are 0.1"), "{error}");
     let (_, history) = settings.fit(&table(&|i| (i % 7) as f64), None, Seed(0)).unwrap();
     assert!(history.warnings()[0].starts_with("column a has whole numbers, 7 different ones"), "{history:?}");
     let (_, history) = settings.fit(&table(&|i| (i as f64).cos()), None, Seed(0)).unwrap();

@@ -75,6 +75,9 @@ impl<Dev: Device<f32>> Use<Dev> for Learn<'_, '_> {
         let d = rows.schema().len();
         let flow = Flow { bijection, base: settings.base };
         if settings.kind == FlowKind::Rbig {
+            if run.checkpoint.is_some() {
+                return Err(Error::Usage("rbig is made in one go: there is no checkpoint to go on from".into()));
+            }
             return Ok((Learned::of(&TableFlow::started(device, flow, d, rows)?), History::default()));
         }
         let steps = settings.epochs.saturating_mul(rows.len().div_ceil(settings.batch.max(1)) as u64);
@@ -149,7 +152,7 @@ impl Fit for FitFlow {
         }
         for (name, value) in [("rate", self.rate), ("clip", self.clip)] {
             if !(value > 0.0 && value.is_finite()) {
-                return Err(Error::out_of_range(name, value, "0 < value"));
+                return Err(Error::out_of_range(name, value, "0 < value < ∞"));
             }
         }
         if self.layers > MOST_LAYERS {

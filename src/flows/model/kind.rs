@@ -3,8 +3,9 @@
 use crate::{
     Error, Result,
     flows::{
-        AffineCoupling, Autoregressive, BatchNorm, Bijection, Bounded, Coupling, Elementwise, Grid, Householder,
-        Logistic, Lu, Mask, Mint, Mixture, Normal, Permute, Rescale, Rotation, Shift, Spline, Stack, Transform,
+        AffineCoupling, Autoregressive, BatchNorm, Bijection, Bounded, BoundedMixture, Coupling, Elementwise, Grid,
+        Householder, Logistic, Lu, Mask, Mint, Mixture, Normal, Permute, Rescale, Rotation, Shift, Spline, Stack,
+        Transform,
     },
     nn::{Device, Relu},
     random::Seed,
@@ -171,7 +172,7 @@ impl Spec {
             FlowKind::Made => to.with(device, autoregressive::<Bounded, Dev>(device, d, hidden)?),
             FlowKind::Maf => to.with(device, stack(layers, |_| maf())?),
             FlowKind::MafMog => {
-                let last = autoregressive::<Mixture<Normal, 10>, Dev>(device, d, hidden)?;
+                let last = autoregressive::<BoundedMixture<Normal, 10>, Dev>(device, d, hidden)?;
                 to.with(device, (stack(layers, |_| maf())?, last))
             }
             FlowKind::Nice => {

@@ -17,6 +17,8 @@ pub trait Kernel: Copy + Debug + Default + Send + Sync + 'static {
     fn log_cdf(t: f64) -> f64;
     /// `log f(t)`.
     fn log_density(t: f64) -> f64;
+    /// `log f(t) − log F(t)` far out on the left, where the difference of the two has lost its digits.
+    fn log_hazard(t: f64) -> f64;
     /// `−d log f(t) / dt`.
     fn fall(t: f64) -> f64;
     /// `F⁻¹`, given the logarithms of a probability and of what is left of one.
@@ -32,6 +34,9 @@ impl Kernel for crate::flows::Normal {
     }
     fn log_density(t: f64) -> f64 {
         normal::log_density(t)
+    }
+    fn log_hazard(t: f64) -> f64 {
+        if t > -2.0 { normal::log_density(t) - normal::log_cdf(t) } else { normal::log_hazard(t) }
     }
     fn fall(t: f64) -> f64 {
         t
@@ -50,6 +55,9 @@ impl Kernel for crate::flows::Logistic {
     }
     fn log_density(t: f64) -> f64 {
         -t.abs() - 2.0 * (-t.abs()).exp().ln_1p()
+    }
+    fn log_hazard(t: f64) -> f64 {
+        -Real::softplus(t)
     }
     fn fall(t: f64) -> f64 {
         (0.5 * t).tanh()
@@ -71,7 +79,42 @@ impl Kernel for crate::flows::Logistic {
 /// density of `x` is the mixture's own: an autoregressive layer of these is a MADE with mixture heads.
 /// Source: Meng et al. 2020 (Gaussianization flows), eq. 6 to 8; Papamakarios et al. 2017, §3.4.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Mixture<B, const K: usize>(std::marker::PhantomData<B>);
+pub struct Mixture<B, const K: usize, S = Free>(std::marker::PhantomData<(B, S)>);
+
+/// A [`Mixture`] that cannot overflow far from the data, where a network says what it is: no scale is above 1000 or below a
+/// thousandth, as in [`Bounded`](super::Bounded).
+///
+/// ```text
+/// s / (1 + |s| / log 1000)      in place of s
+/// ```
+pub type BoundedMixture<B, const K: usize> = Mixture<B, K, Within>;
+
+/// What the logarithm of a scale is for a parameter.
+pub trait Scales: Copy + Debug + Default + Send + Sync + 'static {
+    /// The logarithm, and its slope in the parameter.
+    fn log_scale(s: f64) -> (f64, f64);
+}
+
+/// The parameter itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Free;
+
+impl Scales for Free {
+    fn log_scale(s: f64) -> (f64, f64) {
+        (s, 1.0)
+    }
+}
+
+/// Within a factor of 1000.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Within;
+
+impl Scales for Within {
+    fn log_scale(s: f64) -> (f64, f64) {
+        let over = 1.0 + s.abs() / (3.0 * std::f64::consts::LN_10);
+        (s / over, 1.0 / (over * over))
+    }
+}
 
 /// A mixture at a point.
 struct At<const K: usize> {
@@ -84,10 +127,10 @@ struct At<const K: usize> {
     log_density: f64,
 }
 
-impl<B: Kernel, const K: usize> Mixture<B, K> {
+impl<B: Kernel, const K: usize, S: Scales> Mixture<B, K, S> {
     fn at<E: Real>(x: f64, p: &[E]) -> At<K> {
         let read = |from: usize| std::array::from_fn::<f64, K, _>(|k| p[from + k].wide());
-        let (logits, places, logs) = (read(0), read(K), read(2 * K));
+        let (logits, places, logs) = (read(0), read(K), read(2 * K).map(|s| S::log_scale(s).0));
         let total = log_sum_exp(logits.iter().copied());
         let log_weights = logits.map(|l| l - total);
         let scales = logs.map(f64::exp);
@@ -104,19 +147,37 @@ impl<B: Kernel, const K: usize> Mixture<B, K> {
     }
 }
 
+/// Logarithms of probabilities below which two densities have lost the digits of their difference.
+const FAR: f64 = -1e6;
+
 impl<const K: usize> At<K> {
     /// `z` and `log dz/dx`.
-    fn value(&self) -> (f64, f64) {
+    fn value<B: Kernel>(&self) -> (f64, f64) {
         let z = normal::quantile(self.log_p, self.log_rest);
-        (z, self.log_density - normal::log_density(z))
+        (z, self.log_slope::<B>(z))
+    }
+
+    /// `log dz/dx` where `x` goes to `z`.
+    fn log_slope<B: Kernel>(&self, z: f64) -> f64 {
+        let side = if self.log_p <= self.log_rest { 1.0 } else { -1.0 };
+        let log_p = self.log_p.min(self.log_rest);
+        if log_p > FAR {
+            return self.log_density - normal::log_density(z);
+        }
+        // By hazards: both sides have the same distribution function.
+        let part = |k: usize| self.log_weights[k] + B::log_cdf(side * self.t[k]) - log_p;
+        let hazard = |k: usize| B::log_hazard(side * self.t[k]) - self.scales[k].ln();
+        let total = log_sum_exp((0..K).map(part));
+        let log_hazard = log_sum_exp((0..K).map(|k| part(k) + hazard(k))) - total;
+        log_hazard - normal::log_hazard(side * z)
     }
 }
 
-impl<B: Kernel, const K: usize> Transform for Mixture<B, K> {
+impl<B: Kernel, const K: usize, S: Scales> Transform for Mixture<B, K, S> {
     const WIDTH: usize = 3 * K;
 
     fn forward<E: Real>(x: E, p: &[E]) -> (E, E) {
-        let (z, log_slope) = Self::at(x.wide(), p).value();
+        let (z, log_slope) = Self::at(x.wide(), p).value::<B>();
         (E::of(z), E::of(log_slope))
     }
 
@@ -125,7 +186,7 @@ impl<B: Kernel, const K: usize> Transform for Mixture<B, K> {
         let (log_p, log_rest) = (normal::log_cdf(z), normal::log_cdf(-z));
         // The quantiles of the parts are on both sides of the mixture's own.
         let quantile = B::quantile(log_p, log_rest);
-        let ends = |k: usize| p[K + k].wide() + p[2 * K + k].wide().exp() * quantile;
+        let ends = |k: usize| p[K + k].wide() + S::log_scale(p[2 * K + k].wide()).0.exp() * quantile;
         let (mut low, mut high) =
             (0..K).map(ends).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
         // Newton on the smaller logarithm, kept between the ends, which close in on it.
@@ -149,7 +210,7 @@ impl<B: Kernel, const K: usize> Transform for Mixture<B, K> {
             x = next;
         }
         let at = Self::at(x, p);
-        (E::of(x), E::of(normal::log_density(z) - at.log_density))
+        (E::of(x), E::of(-at.log_slope::<B>(z)))
     }
 
     /// Places at the quantiles of the values, all scales that of a kernel density estimate.
@@ -164,7 +225,7 @@ impl<B: Kernel, const K: usize> Transform for Mixture<B, K> {
 
     fn backward<E: Real>(x: E, p: &[E], dz: E, dl: E, dp: &mut [E]) -> E {
         let at = Self::at(x.wide(), p);
-        let (z, log_slope) = at.value();
+        let (z, log_slope) = at.value::<B>();
         let (dl, log_normal) = (dl.wide(), normal::log_density(z));
         // `log dz/dx` depends on the parameters through `log F′`, and through z.
         let dz = dz.wide() + dl * z;
@@ -182,7 +243,8 @@ impl<B: Kernel, const K: usize> Transform for Mixture<B, K> {
             let fall = B::fall(t);
             dp[k] += E::of(dz * more + dl * (share - log_weight.exp()));
             dp[K + k] += E::of(-dz * density + dl * share * fall / scale);
-            dp[2 * K + k] += E::of(-dz * density * t * scale + dl * share * (fall * t - 1.0));
+            let (_, slope) = S::log_scale(p[2 * K + k].wide());
+            dp[2 * K + k] += E::of((-dz * density * t * scale + dl * share * (fall * t - 1.0)) * slope);
             dx -= dl * share * fall / scale;
         }
         E::of(dx)

@@ -11,7 +11,7 @@ mod tests;
 pub use affine::{Affine, Bounded, Gated, Scale, Shift, Stretch, TanhScale};
 pub(crate) use apply::reparameterised;
 pub(super) use apply::{Direction, apply, apply_planar};
-pub use mixture::{Kernel, Mixture};
+pub use mixture::{BoundedMixture, Free, Kernel, Mixture, Scales, Within};
 pub use spline::Spline;
 
 use crate::nn::Real;

@@ -63,6 +63,7 @@ fn every_transform_is_a_bijection_with_its_slopes() {
     check::<Mixture<Logistic, 1>>("one logistic", 60.0);
     check::<Mixture<Logistic, 5>>("five logistics", 60.0);
     check::<Mixture<Normal, 3>>("three normals", 20.0);
+    check::<BoundedMixture<Normal, 3>>("three normals within bounds", 20.0);
 }
 
 #[test]
@@ -103,4 +104,34 @@ fn single_precision_keeps_the_tails() {
         assert!((f64::from(z32) - z).abs() < 2e-6 * (1.0 + z.abs()), "{x}: {z32} for {z}");
         assert!((f64::from(log32) - log).abs() < 3e-5, "{x}: {log32} for {log}");
     }
+}
+
+#[test]
+fn densities_far_out_fall_and_are_finite() {
+    fn falls<F: Transform>(name: &str, p: &[f64]) {
+        // Of a normal base: log p = log φ(z) + log dz/dx.
+        let log_prob = |x: f64| {
+            let (z, log_slope) = F::forward(x, p);
+            -0.5 * z * z + log_slope
+        };
+        for sign in [-1.0, 1.0] {
+            let mut before = f64::INFINITY;
+            for i in 0..140 {
+                let x = sign * 10.0 * 10.0_f64.powf(f64::from(i) / 2.0);
+                let now = log_prob(x);
+                assert!(now.is_finite() && now < before, "{name} at {x:e}: {now} after {before}");
+                before = now;
+            }
+        }
+    }
+    falls::<Mixture<Logistic, 4>>("logistics", &numbers(12, 3));
+    falls::<Mixture<Normal, 4>>("normals", &numbers(12, 4));
+    falls::<BoundedMixture<Normal, 2>>("normals within bounds", &[0.0, 1.0, -2.0, 3.0, -80.0, 90.0]);
+    // On either side of where hazards take over from densities.
+    let p = numbers(12, 4);
+    let slope = |x: f64| Mixture::<Normal, 4>::forward(x, &p);
+    let edge = (2..).map(|x| -100.0 * f64::from(x)).find(|x| slope(*x).0 < -1414.3).unwrap();
+    let h = 1e-3 * edge.abs();
+    let numeric = ((slope(edge + h).0 - slope(edge - h).0) / (2.0 * h)).ln();
+    assert!((slope(edge).1 - numeric).abs() < 1e-9, "{} for {numeric}", slope(edge).1);
 }

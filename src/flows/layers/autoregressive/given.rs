@@ -81,7 +81,7 @@ impl<C: Dim, D: Dim, E: Real, Dev: Device<E>, B: Conditional<C, D, E, Dev>> Bije
 
 impl<B: FastForward, R> FastForward for Given<'_, B, R> {}
 
-/// An [`Autoregressive`] layer all of whose coordinates see a context of `C` numbers.
+/// An [`Autoregressive`](super::Autoregressive) layer all of whose coordinates see a context of `C` numbers.
 ///
 /// ```text
 /// zᵢ = f(xᵢ; p(x_<i, c))      log |det| = Σ log ∂zᵢ/∂xᵢ
