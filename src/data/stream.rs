@@ -1,10 +1,13 @@
 //! Rows read from disk as they are needed: a data set that does not fit in memory.
 
-use super::{Coding, Dataset, MISSING, Reading, Rows, Schema, Unseen, load::Values};
+use super::{
+    Coding, Dataset, MISSING, Reading, Rows, Schema, Unseen,
+    load::{Array, Values},
+};
 use crate::{Error, Result, data::load::Element};
 use std::{
     fs::File,
-    io::{BufReader, Read, Seek, SeekFrom},
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::Mutex,
 };
@@ -18,6 +21,7 @@ pub struct NpyRows {
     element: Element,
     rows: usize,
     schema: Schema,
+    unseen: Unseen,
 }
 
 impl NpyRows {
@@ -41,17 +45,22 @@ impl NpyRows {
             return Err(Error::file(path, format!("shape {shape:?} needs {length} bytes, {available} are there")));
         }
         let schema = Schema::uniform(row, categories);
-        Ok(Self { path: path.to_path_buf(), file: Mutex::new(file), start, element, rows: *rows, schema })
+        let (path, file, unseen) = (path.to_path_buf(), Mutex::new(file), Unseen::Error);
+        Ok(Self { path, file, start, element, rows: *rows, schema, unseen })
     }
 
-    fn read_rows(&self, first: usize, count: usize) -> Result<Vec<u8>> {
+    /// The bytes of these rows; consecutive ones are read together.
+    fn read_rows(&self, rows: &[usize]) -> Result<Vec<u8>> {
         let width = self.schema.len() * self.element.size;
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut bytes = vec![0; count * width];
-        file.seek(SeekFrom::Start(self.start + (first * width) as u64)).map_err(Error::io(&self.path))?;
-        BufReader::with_capacity(bytes.len().min(1 << 16), &mut *file)
-            .read_exact(&mut bytes)
-            .map_err(Error::io(&self.path))?;
+        let mut bytes = vec![0; rows.len() * width];
+        let mut left = &mut bytes[..];
+        for run in rows.chunk_by(|a, b| a + 1 == *b) {
+            let (now, after) = left.split_at_mut(run.len() * width);
+            let at = SeekFrom::Start(self.start + (run[0] * width) as u64);
+            file.seek(at).and_then(|_| file.read_exact(now)).map_err(Error::io(&self.path))?;
+            left = after;
+        }
         Ok(bytes)
     }
 }
@@ -66,18 +75,9 @@ impl Rows for NpyRows {
     }
 
     fn read(&self, rows: &[usize], into: &mut Vec<u16>) -> Result<()> {
-        into.clear();
-        // Consecutive rows are read together.
-        for run in rows.chunk_by(|a, b| a + 1 == *b) {
-            let values = self.element.decode(&self.path, self.read_rows(run[0], run.len())?)?;
-            let array = super::load::Array {
-                origin: format!("{} (from row {})", self.path.display(), run[0]),
-                shape: vec![run.len(), self.schema.len()],
-                values,
-            };
-            let block = super::Loaded::Array(array).discrete(super::Coding::Use(&self.schema, Unseen::Error))?;
-            into.extend_from_slice(block.codes());
-        }
+        let values = self.element.decode(&self.path, self.read_rows(rows)?)?;
+        let (origin, shape) = (self.path.display().to_string(), vec![rows.len(), self.schema.len()]);
+        *into = Array { origin, shape, values }.codes(&self.schema, self.unseen, |row| rows[row])?;
         Ok(())
     }
 }
@@ -97,7 +97,8 @@ pub fn open_rows(path: impl AsRef<Path>, reading: &Reading, coding: Coding) -> R
             Coding::Learn(Some(categories)) => categories,
             Coding::Learn(None) => largest_category(path)? + 1,
         };
-        return Ok(Box::new(NpyRows::open(path, categories)?));
+        let unseen = if let Coding::Use(_, unseen) = coding { unseen } else { Unseen::Error };
+        return Ok(Box::new(NpyRows { unseen, ..NpyRows::open(path, categories)? }));
     }
     Ok(Box::new(super::load_with(path, reading)?.discrete(coding)?))
 }
@@ -127,7 +128,7 @@ fn largest_category(path: &Path) -> Result<usize> {
     let mut largest = 0;
     let block = (1 << 20) / rows.schema.len() + 1;
     for first in (0..rows.rows).step_by(block) {
-        let bytes = rows.read_rows(first, block.min(rows.rows - first))?;
+        let bytes = rows.read_rows(&(first..rows.rows.min(first + block)).collect::<Vec<_>>())?;
         largest = largest.max(match rows.element.decode(path, bytes)? {
             Values::Bytes(v) => v.into_iter().max().unwrap_or(0) as usize,
             Values::Integers(v) => v.into_iter().max().unwrap_or(0).max(0) as usize,

@@ -99,12 +99,6 @@ impl Array {
         if rows == 0 || vars == 0 {
             return Err(Error::file(&self.origin, format!("shape {:?} holds no value", self.shape)));
         }
-        let place = |i: usize, column: &str| format!("row {} (from 0), column {column}", i / vars);
-        let code = |i: usize| {
-            let value = self.value(i);
-            let problem = || not_a_category(&self.origin, place(i, &(i % vars).to_string()), value);
-            category(value).ok_or_else(problem)
-        };
         let schema = match coding {
             Coding::Use(schema, _) if schema.len() == vars => schema.clone(),
             Coding::Use(schema, _) => {
@@ -116,6 +110,7 @@ impl Array {
             }
             Coding::Learn(Some(categories)) => Schema::uniform(&shape, categories),
             Coding::Learn(None) => {
+                let code = |i| self.category(i, i / vars, &(i % vars).to_string());
                 let largest = (0..rows * vars).try_fold(None, |most, i| code(i).map(|code| code.max(most)))?;
                 let most = largest.map_or(1, |c| c + 1);
                 if most > MOST_CATEGORIES {
@@ -126,17 +121,44 @@ impl Array {
                 Schema::uniform(&shape, most)
             }
         };
-        let lenient = matches!(coding, Coding::Use(_, Unseen::Missing));
-        let known = |i: usize| -> Result<u16> {
-            let (variable, found) = (&schema.variables[i % vars], code(i)?);
-            match found {
-                Some(found) if found < variable.categories => Ok(found as u16),
-                Some(found) if !lenient => Err(outside(&self.origin, place(i, &variable.name), variable, found)),
-                _ => Ok(MISSING),
-            }
-        };
-        Discrete::new(schema.clone(), (0..rows * vars).map(known).collect::<Result<_>>()?)
+        let unseen = if let Coding::Use(_, unseen) = coding { unseen } else { Unseen::Error };
+        let codes = self.codes(&schema, unseen, |row| row)?;
+        Discrete::new(schema, codes)
     }
+
+    /// The category at `i`, if it is not missing; `row` and `column` are its place in a message.
+    fn category(&self, i: usize, row: usize, column: &str) -> Result<Option<usize>> {
+        let value = self.value(i);
+        category(value).ok_or_else(|| not_a_category(&self.origin, place(row, column), value))
+    }
+
+    /// The codes of all values; `number` says where the file has a row of this array.
+    pub(in crate::data) fn codes(
+        &self,
+        schema: &Schema,
+        unseen: Unseen,
+        number: impl Fn(usize) -> usize,
+    ) -> Result<Vec<u16>> {
+        let vars = schema.len();
+        let rows = self.shape.first().copied().unwrap_or(0);
+        let mut codes = Vec::with_capacity(rows * vars);
+        for row in 0..rows {
+            for (v, variable) in schema.variables.iter().enumerate() {
+                codes.push(match self.category(row * vars + v, number(row), &variable.name)? {
+                    Some(found) if found < variable.categories => found as u16,
+                    Some(found) if unseen == Unseen::Error => {
+                        return Err(outside(&self.origin, place(number(row), &variable.name), variable, found));
+                    }
+                    _ => MISSING,
+                });
+            }
+        }
+        Ok(codes)
+    }
+}
+
+fn place(row: usize, column: &str) -> String {
+    format!("row {row} (from 0), column {column}")
 }
 
 impl Frame {
