@@ -163,15 +163,16 @@ impl Queries for Circuit {
     }
 
     fn conditionals(&self, rows: &dyn Rows, variables: &[usize], each: &mut Each) -> Result<()> {
-        let found = self.conditionals(rows)?;
-        let cells = (0..rows.len()).flat_map(|row| variables.iter().map(move |v| (row, *v)));
-        cells.into_iter().try_for_each(|(row, v)| each(row, v, found.get(row, v)))
+        self.conditionals_of_each(rows, variables, each)
     }
 
     fn moments(&self, rows: &dyn Rows) -> Result<Vec<Moments>> {
-        let found = self.conditionals(rows)?;
-        let cells = (0..rows.len()).flat_map(|row| (0..self.vars()).map(move |v| (row, v)));
-        Ok(cells.map(|(row, v)| found.moments(row, v)).collect())
+        let (all, mut moments): (Vec<usize>, _) = ((0..self.vars()).collect(), vec![]);
+        self.conditionals_of_each(rows, &all, |_, _, probabilities| {
+            moments.push(Moments::of(probabilities));
+            Ok(())
+        })?;
+        Ok(moments)
     }
 
     fn complete(&self, rows: &Dataset, seed: Seed) -> Result<Dataset> {

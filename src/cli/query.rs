@@ -3,7 +3,7 @@
 use super::{Context, ModelFile, counted, files::keep_apart, known::Known};
 use crate::{
     Error, Result,
-    data::{Dataset, Rows, Schema, load::write_npy},
+    data::{Dataset, Rows, Schema, load::stream_npy},
     evidence::{Certainty, Exact},
     model::{Model, Origin, Queries},
     models,
@@ -315,14 +315,13 @@ fn conditional(
     let asked = chosen.map_or_else(|| (0..variables.len()).collect(), |v| vec![v]);
     if let Some(path) = out {
         let most = asked.iter().map(|v| variables[*v].categories).max().unwrap_or(0);
-        let mut values = Vec::with_capacity(rows.len() * asked.len() * most);
-        queries.conditionals(rows, &asked, &mut |_, _, probabilities| {
-            values.extend_from_slice(probabilities);
-            values.resize(values.len() + most - probabilities.len(), 0.0);
-            Ok(())
-        })?;
         let shape = if chosen.is_some() { vec![rows.len(), most] } else { vec![rows.len(), asked.len(), most] };
-        write_npy(path, &shape, &values)?;
+        stream_npy(path, &shape, |put| {
+            queries.conditionals(rows, &asked, &mut |_, _, probabilities| {
+                put(probabilities)?;
+                put(&vec![0.0; most - probabilities.len()])
+            })
+        })?;
         return Written::print(rows.len(), path, context);
     }
     let mut distributions = Vec::new();

@@ -17,6 +17,16 @@ pub struct Moments {
     pub variance: f64,
 }
 
+impl Moments {
+    /// Those of a distribution over 0, 1, 2, ….
+    pub(crate) fn of(probabilities: &[f64]) -> Self {
+        let expect =
+            |f: &dyn Fn(f64) -> f64| probabilities.iter().enumerate().map(|(a, p)| p * f(a as f64)).sum::<f64>();
+        let mean = expect(&|a| a);
+        Self { mean, variance: expect(&|a| (a - mean).powi(2)) }
+    }
+}
+
 /// Hears of a distribution: of which row, of which variable, its probabilities.
 pub type Each<'a> = dyn FnMut(usize, usize, &[f64]) -> Result<()> + 'a;
 

@@ -9,7 +9,9 @@ use crate::{
         pass::upward::{RowWeights, Tile, Workspace},
     },
     data::Rows,
+    simd::vectorised,
 };
+use rayon::prelude::*;
 
 /// For every row and variable, the distribution over its categories given the rest of what the row knows.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,55 +44,104 @@ impl Conditionals {
     }
 }
 
+/// What hears of distributions: of which row, of which variable, its probabilities.
+pub(crate) type Hear<'a> = dyn FnMut(usize, usize, &[f64]) -> Result<()> + 'a;
+
 impl<T: Scalar> Circuit<T> {
     /// For a column of real numbers instead of probabilities 1, its mean and its mean square.
     pub(crate) fn all_conditionals(&self, rows: &dyn Rows) -> Result<Conditionals> {
-        self.check(rows)?;
-        self.check_weights(RowWeights::default(), rows.len())?;
-        let mut offsets = vec![0];
-        for (v, variable) in self.schema.variables.iter().enumerate() {
-            offsets.push(offsets[v] + if variable.categories == 0 { 3 } else { variable.categories });
-        }
-        let width = offsets[self.vars()];
-        let mut probabilities = vec![0.0; rows.len() * width];
-        let all: Vec<usize> = (0..rows.len()).collect();
-        let mut flows = Vec::new();
-        Workspace::new(true).for_each_block(self, rows, &all, RowWeights::default(), |block, tiles| {
-            for (tile, tile_rows) in tiles.iter_mut().zip(block.chunks(TILE)) {
-                self.downward(tile, None, None);
-                for (b, row) in tile_rows.iter().enumerate() {
-                    if tile.log_probs[b] == f64::NEG_INFINITY {
-                        return Err(impossible(rows.number_of(*row)));
-                    }
-                    let says = tile.row(b);
-                    let exact = tile.underflowed[b].then(|| self.row_flows(&self.log_values(&says), &[1.0], |_, _| {}));
-                    let into = &mut probabilities[row * width..(row + 1) * width];
-                    for (set, uses) in self.uses.leaves.iter().enumerate() {
-                        for (v, block) in uses.iter().filter(|(v, _)| says.hides(*v)) {
-                            self.column(tile, exact.as_deref(), *block, b, &mut flows);
-                            self.add_expected((*v, set), &flows, Some(&says), &mut into[offsets[*v]..offsets[v + 1]]);
-                        }
-                    }
-                    for v in 0..self.vars() {
-                        let target = &mut into[offsets[v]..offsets[v + 1]];
-                        match (says.hides(v), self.schema.variables[v].categories) {
-                            (true, 0) => {
-                                let total = target[0];
-                                target.iter_mut().for_each(|m| *m /= total);
-                            }
-                            (true, _) => {
-                                let total: f64 = target.iter().sum();
-                                target.iter_mut().for_each(|p| *p /= total);
-                            }
-                            (false, 0) => target.copy_from_slice(&[1.0, says.reals[v], says.reals[v].powi(2)]),
-                            (false, _) => target[says.codes[v] as usize] = 1.0,
-                        }
-                    }
-                }
-            }
+        let all: Vec<usize> = (0..self.vars()).collect();
+        let offsets = self.offsets(&all);
+        let mut probabilities = Vec::with_capacity(rows.len() * offsets[self.vars()]);
+        self.each_conditional(rows, &all, &mut |_, _, found| {
+            probabilities.extend_from_slice(found);
             Ok(())
         })?;
         Ok(Conditionals { offsets, probabilities })
+    }
+
+    /// Where the distribution of each of these variables begins, and where the last one ends.
+    fn offsets(&self, variables: &[usize]) -> Vec<usize> {
+        let mut offsets = vec![0];
+        for v in variables {
+            let categories = self.schema.variables[*v].categories;
+            offsets.push(offsets[offsets.len() - 1] + if categories == 0 { 3 } else { categories });
+        }
+        offsets
+    }
+
+    /// The distributions of these variables in each row, row after row; no more of them are in memory than those of a block of
+    /// rows.
+    pub(crate) fn each_conditional(&self, rows: &dyn Rows, variables: &[usize], each: &mut Hear) -> Result<()> {
+        self.check(rows)?;
+        self.check_weights(RowWeights::default(), rows.len())?;
+        let offsets = self.offsets(variables);
+        let width = offsets[variables.len()];
+        let mut place = vec![None; self.vars()];
+        variables.iter().enumerate().for_each(|(i, v)| place[*v] = Some(i));
+        let all: Vec<usize> = (0..rows.len()).collect();
+        Workspace::new(true).for_each_block(self, rows, &all, RowWeights::default(), |block, tiles| {
+            let found: Vec<Vec<f64>> = tiles
+                .par_iter_mut()
+                .zip(block.par_chunks(TILE))
+                .map(|(tile, tile_rows)| {
+                    if let Some(b) = tile.log_probs[..tile.n].iter().position(|p| *p == f64::NEG_INFINITY) {
+                        return Err(impossible(rows.number_of(tile_rows[b])));
+                    }
+                    vectorised(|| self.downward(tile, None, None));
+                    let (mut found, mut flows) = (vec![0.0; tile.n * width], Vec::new());
+                    for (b, into) in found.chunks_exact_mut(width.max(1)).enumerate() {
+                        self.conditionals_of(tile, b, (&place, &offsets), into, &mut flows);
+                    }
+                    Ok(found)
+                })
+                .collect::<Result<_>>()?;
+            for (row, found) in block.iter().zip(found.iter().flat_map(|found| found.chunks_exact(width.max(1)))) {
+                for (i, v) in variables.iter().filter_map(|v| Some((place[*v]?, *v))) {
+                    each(*row, v, &found[offsets[i]..offsets[i + 1]])?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The distributions of row `b` of a tile that has been passed up and down; `place` says which of them is asked for.
+    fn conditionals_of(
+        &self,
+        tile: &Tile<T>,
+        b: usize,
+        (place, offsets): (&[Option<usize>], &[usize]),
+        into: &mut [f64],
+        flows: &mut Vec<f64>,
+    ) {
+        let says = tile.row(b);
+        let at = |v: usize| place[v].map(|i| offsets[i]..offsets[i + 1]);
+        let asked = |v: usize| says.hides(v) && place[v].is_some();
+        let exact = (tile.underflowed[b] && (0..self.vars()).any(asked))
+            .then(|| self.row_flows(&self.log_values(&says), &[1.0], |_, _| {}));
+        for (set, uses) in self.uses.leaves.iter().enumerate() {
+            for (v, block) in uses.iter().filter(|(v, _)| says.hides(*v)) {
+                let Some(range) = at(*v) else { continue };
+                self.column(tile, exact.as_deref(), *block, b, flows);
+                self.add_expected((*v, set), flows, Some(&says), &mut into[range]);
+            }
+        }
+        for (v, variable) in self.schema.variables.iter().enumerate() {
+            let Some(range) = at(v) else { continue };
+            let target = &mut into[range];
+            match (says.hides(v), variable.categories) {
+                (true, 0) => {
+                    let total = target[0];
+                    target.iter_mut().for_each(|m| *m /= total);
+                }
+                (true, _) => {
+                    let total: f64 = target.iter().sum();
+                    target.iter_mut().for_each(|p| *p /= total);
+                }
+                (false, 0) => target.copy_from_slice(&[1.0, says.reals[v], says.reals[v].powi(2)]),
+                (false, _) => target[says.codes[v] as usize] = 1.0,
+            }
+        }
     }
 
     /// The flows of row `b` of a tile over the nodes of an input block: those in the tile, or `exact` ones of all blocks.
@@ -155,6 +206,23 @@ impl Circuit {
     /// As [`Self::log_prob`]; also when what a row knows is impossible under the circuit.
     pub fn conditionals(&self, rows: &dyn Rows) -> Result<Conditionals> {
         self.all_conditionals(rows)
+    }
+
+    /// The same of some variables, row after row as they are found: `each` hears of the row, of the variable, and of its
+    /// distribution. Memory does not grow with the rows.
+    ///
+    /// # Errors
+    /// As [`Self::conditionals`], and those of `each`.
+    pub fn conditionals_of_each(
+        &self,
+        rows: &dyn Rows,
+        variables: &[usize],
+        mut each: impl FnMut(usize, usize, &[f64]) -> Result<()>,
+    ) -> Result<()> {
+        if let Some(v) = variables.iter().find(|v| **v >= self.vars()) {
+            return Err(Error::invalid(format!("variable {v} of {}", self.vars())));
+        }
+        self.each_conditional(rows, variables, &mut each)
     }
 }
 

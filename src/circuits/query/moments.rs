@@ -13,10 +13,9 @@ impl Conditionals {
         self.get(row, variable).iter().enumerate().map(|(a, p)| p * f(a)).sum()
     }
 
-    /// Mean and variance of a variable.
+    /// Mean and variance of a variable, its categories counting as numbers.
     pub fn moments(&self, row: usize, variable: usize) -> Moments {
-        let mean = self.expect(row, variable, |a| a as f64);
-        Moments { mean, variance: self.expect(row, variable, |a| (a as f64 - mean).powi(2)) }
+        Moments::of(self.get(row, variable))
     }
 
     /// Entropy of a variable, nats.

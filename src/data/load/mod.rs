@@ -10,7 +10,7 @@ mod reals;
 pub use csv::{Column, Frame};
 pub(crate) use folder::load_image;
 pub(crate) use npy::{Element, read_header};
-pub use npy::{write_npy, write_npz};
+pub use npy::{stream_npy, write_npy, write_npz};
 
 use super::Unseen;
 use crate::{Error, Result};

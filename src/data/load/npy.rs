@@ -6,7 +6,7 @@ use ndarray_npy::npy::header::{Header, Layout};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
-    io::{BufReader, Cursor, Read},
+    io::{BufReader, Cursor, Read, Write},
     path::Path,
 };
 
@@ -215,6 +215,41 @@ pub fn write_npy<T: ndarray_npy::WritableElement>(path: impl AsRef<Path>, shape:
     })
 }
 
+/// Writes an array of this shape that is never whole in memory: `fill` is given what takes its values, in order.
+///
+/// # Errors
+/// As [`write_npy`], and those of `fill`.
+pub fn stream_npy(
+    path: impl AsRef<Path>,
+    shape: &[usize],
+    fill: impl FnOnce(&mut dyn FnMut(&[f64]) -> Result<()>) -> Result<()>,
+) -> Result<()> {
+    let path = path.as_ref();
+    if path.extension().is_none_or(|e| !e.eq_ignore_ascii_case("npy")) {
+        return Err(Error::file(path, "an array is written as .npy: give it this extension"));
+    }
+    let type_descriptor = <f64 as ndarray_npy::WritableElement>::type_descriptor();
+    let header = Header { type_descriptor, layout: Layout::Standard, shape: shape.to_vec() };
+    let (mut written, mut failed) = (0, None);
+    let done = crate::archive::write_atomically(path, |file| {
+        let mut to = std::io::BufWriter::with_capacity(1 << 20, file);
+        header.write(&mut to).map_err(|e| std::io::Error::other(e.to_string()))?;
+        let mut put = |values: &[f64]| {
+            written += values.len();
+            values.iter().try_for_each(|x| to.write_all(&x.to_le_bytes())).map_err(Error::io(path))
+        };
+        if let Err(error) = fill(&mut put) {
+            failed = Some(error);
+            return Err(std::io::Error::other("no more values"));
+        }
+        if written != shape.iter().product::<usize>() {
+            return Err(std::io::Error::other(format!("{written} values do not fill the shape {shape:?}")));
+        }
+        to.flush()
+    });
+    failed.map_or(done, Err)
+}
+
 /// Writes named byte arrays into one compressed `.npz`, through a temporary file.
 ///
 /// # Errors
@@ -233,4 +268,24 @@ pub fn write_npz(path: impl AsRef<Path>, arrays: &[(&str, &[usize], &[u8])]) -> 
         }
         npz.finish().map(drop).map_err(other)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_piece_by_piece_is_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, pieces) = (folder.path().join("whole.npy"), folder.path().join("pieces.npy"));
+        let values: Vec<f64> = (0..24).map(|i| f64::from(i) / 7.0).collect();
+        write_npy(&whole, &[4, 3, 2], &values).unwrap();
+        stream_npy(&pieces, &[4, 3, 2], |put| values.chunks(5).try_for_each(put)).unwrap();
+        assert_eq!(std::fs::read(&pieces).unwrap(), std::fs::read(&whole).unwrap());
+        let short = stream_npy(&pieces, &[5, 3, 2], |put| put(&values)).unwrap_err().to_string();
+        assert!(short.contains("24 values do not fill the shape [5, 3, 2]"), "{short}");
+        let own = stream_npy(&pieces, &[1], |_| Err(Error::invalid("nothing to say"))).unwrap_err().to_string();
+        assert_eq!(own, "nothing to say");
+        assert_eq!(std::fs::read(&pieces).unwrap(), std::fs::read(&whole).unwrap(), "what was there stays");
+    }
 }
