@@ -71,6 +71,11 @@ impl<T: Scalar> Tile<T> {
         self.inputs.row(b)
     }
 
+    /// The power of two by which the values of a block are scaled for row `b`.
+    pub(crate) fn exponent(&self, circuit: &Circuit<T>, block: usize, b: usize) -> i32 {
+        self.exponents[circuit.plan.exponents[block] * TILE + b]
+    }
+
     /// The heads' weights for row `b` of the tile.
     pub(crate) fn row_heads(&self, b: usize) -> Vec<f64> {
         self.heads.iter().skip(b).step_by(TILE).map(|w| w.f64()).collect()

@@ -6,7 +6,9 @@ use crate::{
         Circuit, Scalar,
         graph::Kind,
         pass::inputs::{Read, Row},
-        pass::log_space::{LogValues, branches},
+        pass::kernels::TILE,
+        pass::log_space::LogValues,
+        pass::upward::{RowWeights, Tile, Workspace},
         query::conditional::impossible,
     },
     data::{Discrete, Rows},
@@ -14,61 +16,149 @@ use crate::{
 };
 use rayon::prelude::*;
 
+/// How likely every node finds what is known of one row.
+enum Likelihoods<'a, T> {
+    /// Nothing is known: every node has probability one.
+    Blank,
+    /// Those of a tile after its pass upward, and which of its rows it is.
+    Tile(&'a Tile<T>, usize),
+    /// In log space.
+    Log(LogValues),
+}
+
+/// What a row is drawn with, kept from row to row.
+#[derive(Default)]
+struct Drawing {
+    left: Vec<(usize, usize)>,
+    /// Of the children of a sum: block, node, and mass.
+    children: Vec<(usize, usize)>,
+    masses: Vec<f64>,
+}
+
 impl<T: Scalar> Circuit<T> {
     /// Draws what is missing of each row.
     pub(crate) fn complete_rows(&self, rows: &dyn Rows, head: usize, seed: Seed) -> Result<Vec<Row>> {
         self.check(rows)?;
         let mut read = Read::default();
-        read.read(rows, &(0..rows.len()).collect::<Vec<_>>())?;
-        // Where nothing is known, every node has probability one.
-        let blank = LogValues { blocks: self.graph.blocks().iter().map(|block| vec![0.0; block.units]).collect() };
-        (0..rows.len())
-            .into_par_iter()
-            .map(|i| {
-                let row = read.row(i, rows.len(), &self.schema);
-                let values = (!row.is_blank()).then(|| self.log_values(&row));
-                let rng = &mut seed.stream("sample", i as u64);
-                self.complete_row(row, values.as_ref().unwrap_or(&blank), head, rng)
-                    .ok_or_else(|| impossible(rows.number_of(i)))
+        let all: Vec<usize> = (0..rows.len()).collect();
+        read.read(rows, &all)?;
+        let draw = |row: &Row, i: usize, values: &Likelihoods<T>, drawing: &mut Drawing| {
+            self.complete_row(row, (values, head), &mut seed.stream("sample", i as u64), drawing)
+        };
+        let none = |i: usize| impossible(rows.number_of(i));
+        // Rows of which nothing is known are drawn at once, the others after a pass upward.
+        let mut drawn: Vec<Option<Row>> = all
+            .par_iter()
+            .map_init(Drawing::default, |drawing, i| {
+                let row = read.row(*i, rows.len(), &self.schema);
+                let drawn = || draw(&row, *i, &Likelihoods::Blank, drawing).ok_or_else(|| none(*i));
+                row.is_blank().then(drawn).transpose()
             })
-            .collect()
+            .collect::<Result<_>>()?;
+        let known: Vec<usize> = all.into_iter().filter(|i| drawn[*i].is_none()).collect();
+        let heads = (self.graph.heads() > 1).then(|| vec![1.0; rows.len() * self.graph.heads()]);
+        let weights = RowWeights { heads: heads.as_deref(), weights: None };
+        Workspace::new(true).for_each_block(self, rows, &known, weights, |block, tiles| {
+            let found: Vec<Vec<Row>> = tiles
+                .par_iter()
+                .zip(block.par_chunks(TILE))
+                .map_init(Drawing::default, |drawing, (tile, rows)| {
+                    let one = |(b, i): (usize, &usize)| {
+                        let row = tile.row(b);
+                        let quick = match tile.underflowed[b] {
+                            true => None,
+                            false => draw(&row, *i, &Likelihoods::Tile(tile, b), drawing),
+                        };
+                        // Where single precision loses what leads to the root, or to this head of several.
+                        let slow = |drawing| draw(&row, *i, &Likelihoods::Log(self.log_values(&row)), drawing);
+                        quick.or_else(|| slow(drawing)).ok_or_else(|| none(*i))
+                    };
+                    rows.iter().enumerate().map(one).collect()
+                })
+                .collect::<Result<_>>()?;
+            block.iter().zip(found.into_iter().flatten()).for_each(|(i, row)| drawn[*i] = Some(row));
+            Ok(())
+        })?;
+        Ok(drawn.into_iter().map(|row| row.unwrap_or_else(|| unreachable!("each row is blank or not"))).collect())
     }
 
     /// From the root down: at a sum one child, by how much of what is known it explains; at a product all; at an input the
     /// missing value.
-    fn complete_row(&self, row: Row, values: &LogValues, head: usize, rng: &mut Stream) -> Option<Row> {
+    fn complete_row(
+        &self,
+        row: &Row,
+        (values, head): (&Likelihoods<T>, usize),
+        rng: &mut Stream,
+        drawing: &mut Drawing,
+    ) -> Option<Row> {
         let mut drawn = row.clone();
-        let mut left = vec![(self.graph.root(), head)];
-        while let Some((b, unit)) = left.pop() {
+        drawing.left.clear();
+        drawing.left.push((self.graph.root(), head));
+        while let Some((b, unit)) = drawing.left.pop() {
             match &self.graph.blocks()[b].kind {
                 Kind::Input { variable, leaf } if row.hides(*variable) => {
                     let leaves = &self.leaves[*leaf];
                     if let Some(density) = leaves.density() {
                         drawn.reals[*variable] = density.draw(leaves, unit, rng);
                     } else {
-                        drawn.codes[*variable] = categorical(self.posterior(&row, *variable, *leaf, unit), rng)? as u16;
+                        drawn.codes[*variable] = categorical(self.posterior(row, *variable, *leaf, unit), rng)? as u16;
                     }
                 }
                 Kind::Input { .. } => {}
-                Kind::Product { children } => left.extend(children.iter().map(|c| (*c, unit))),
+                Kind::Product { children } => drawing.left.extend(children.iter().map(|c| (*c, unit))),
                 Kind::Kronecker { left: l, right: r } => {
                     let units = self.units(*r);
-                    left.extend([(*l, unit / units), (*r, unit % units)]);
+                    drawing.left.extend([(*l, unit / units), (*r, unit % units)]);
                 }
                 Kind::Sum { children, weights } => {
-                    let terms = branches(&self.weights[*weights], unit);
-                    let logs = terms.clone().map(|e| e.log_weight + values.blocks[children[e.part]][e.node]);
-                    let largest = logs.clone().fold(f64::NEG_INFINITY, f64::max);
-                    if largest == f64::NEG_INFINITY {
-                        return None;
-                    }
-                    let chosen = categorical(logs.map(|l| (l - largest).exp()), rng)?;
-                    let chosen = terms.clone().nth(chosen)?;
-                    left.push((children[chosen.part], chosen.node));
+                    self.masses((children, *weights), unit, values, drawing)?;
+                    let chosen = categorical(drawing.masses.iter().copied(), rng)?;
+                    drawing.left.push(drawing.children[chosen]);
                 }
             }
         }
         Some(drawn)
+    }
+
+    /// What each child of a sum explains of what is known, up to a factor that all of them share; `None` where that is nothing.
+    fn masses(
+        &self,
+        (children, weights): (&[usize], usize),
+        unit: usize,
+        values: &Likelihoods<T>,
+        drawing: &mut Drawing,
+    ) -> Option<()> {
+        drawing.children.clear();
+        drawing.masses.clear();
+        let exponent = |child: usize| match values {
+            Likelihoods::Tile(tile, b) => tile.exponent(self, child, *b),
+            _ => 0,
+        };
+        let highest = children.iter().map(|child| exponent(*child)).max()?;
+        for (child, matrix) in children.iter().zip(&self.weights[weights]) {
+            let scale = f64::from(exponent(*child) - highest).exp2();
+            for (node, place) in matrix.row_columns(unit).zip(matrix.row(unit)) {
+                let weight = matrix.values[place].f64();
+                if weight > 0.0 {
+                    drawing.children.push((*child, node));
+                    drawing.masses.push(match values {
+                        Likelihoods::Blank => weight,
+                        Likelihoods::Tile(tile, b) => {
+                            weight * scale * tile.values[self.plan.kept[*child].start + node * TILE + b].f64()
+                        }
+                        Likelihoods::Log(values) => weight.ln() + values.blocks[*child][node],
+                    });
+                }
+            }
+        }
+        if let Likelihoods::Log(_) = values {
+            let largest = drawing.masses.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            if largest == f64::NEG_INFINITY {
+                return None;
+            }
+            drawing.masses.iter_mut().for_each(|log| *log = (*log - largest).exp());
+        }
+        Some(())
     }
 }
 
