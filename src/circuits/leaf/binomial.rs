@@ -1,6 +1,6 @@
 //! The number of successes in `K − 1` trials.
 
-use super::by_number::{ByNumber, mean, xlog};
+use super::by_number::{ByNumber, log_factorial, mean, times};
 
 /// By the probability of a success.
 pub(super) struct Binomial;
@@ -9,14 +9,10 @@ impl ByNumber for Binomial {
     const NUMBERS: usize = 1;
 
     fn log_probs(&self, numbers: &[f64], k: usize) -> Vec<f64> {
-        let (n, p) = (k as f64 - 1.0, numbers[0]);
-        let mut log_choose = 0.0;
-        let log = |a: usize| {
-            let a = a as f64;
-            log_choose += if a > 0.0 { ((n - a + 1.0) / a).ln() } else { 0.0 };
-            log_choose + xlog(a, p) + xlog(n - a, 1.0 - p)
-        };
-        (0..k).map(log).collect()
+        let (n, p) = (k - 1, numbers[0]);
+        let (log_p, log_rest) = (p.max(0.0).ln(), (1.0 - p).max(0.0).ln());
+        let log_choose = |a: usize| log_factorial(n) - log_factorial(a) - log_factorial(n - a);
+        (0..k).map(|a| log_choose(a) + times(a, log_p) + times(n - a, log_rest)).collect()
     }
 
     fn random(&self, _: f64, draw: &mut dyn FnMut() -> f64) -> Vec<f64> {

@@ -2,6 +2,7 @@
 
 use super::{Leaves, family::Family};
 use crate::{circuits::Scalar, random::Stream};
+use std::sync::LazyLock;
 
 /// A family whose units are determined by one or two numbers.
 pub(super) trait ByNumber: Sync {
@@ -101,9 +102,21 @@ pub(super) fn expected_log(counts: &[f64], log_probs: &[f64]) -> f64 {
     counts.iter().zip(log_probs).filter(|(n, _)| **n > 0.0).map(|(n, log)| n * log).sum()
 }
 
-/// `x ln p`, 0 for no `x`.
-pub(super) fn xlog(x: f64, p: f64) -> f64 {
-    if x == 0.0 { 0.0 } else { x * p.max(0.0).ln() }
+/// `a · log`, 0 for no `a`.
+pub(super) fn times(a: usize, log: f64) -> f64 {
+    if a == 0 { 0.0 } else { a as f64 * log }
+}
+
+/// `log a!`, of all numbers that categories have.
+pub(super) fn log_factorial(a: usize) -> f64 {
+    static TABLE: LazyLock<Vec<f64>> = LazyLock::new(|| {
+        let sums = (1..=u16::MAX as usize).scan(0.0, |sum, a| {
+            *sum += (a as f64).ln();
+            Some(*sum)
+        });
+        std::iter::once(0.0).chain(sums).collect()
+    });
+    TABLE[a]
 }
 
 /// Logarithms that are right up to a constant, as those of a distribution.

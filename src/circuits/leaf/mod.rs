@@ -228,9 +228,11 @@ impl<T: Scalar> Leaves<T> {
             let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let power = if largest.is_finite() { (largest / LN_2).floor() } else { 0.0 };
             exact.powers[a] = power as i32;
-            for (unit, log) in logs.iter().enumerate() {
-                exact.scaled[a * units + unit] = T::of((log - power * LN_2).exp());
-                self.table[a * units + unit] = T::of(log.exp());
+            let (scale, places) = (power.exp2(), a * units..(a + 1) * units);
+            let into = exact.scaled[places.clone()].iter_mut().zip(&mut self.table[places]);
+            for (log, (scaled, value)) in logs.iter().zip(into) {
+                let p = (log - power * LN_2).exp();
+                (*scaled, *value) = (T::of(p), T::of(p * scale));
             }
         }
         self.exact = Some(exact);
