@@ -1,12 +1,17 @@
 //! Sums that several families need.
 
-/// `log Σ exp(values)`; −∞ for none.
-pub(crate) fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let largest = values.clone().fold(f64::NEG_INFINITY, f64::max);
+/// `log Σ exp(values)`; −∞ for none. Each value is computed once.
+pub(crate) fn log_sum_exp(values: impl Iterator<Item = f64>) -> f64 {
+    log_sum_exp_of(&values.collect::<Vec<_>>())
+}
+
+/// The same of values that are there.
+pub(crate) fn log_sum_exp_of(values: &[f64]) -> f64 {
+    let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if largest == f64::NEG_INFINITY {
         return largest;
     }
-    largest + values.map(|v| (v - largest).exp()).sum::<f64>().ln()
+    largest + values.iter().map(|v| (v - largest).exp()).sum::<f64>().ln()
 }
 
 /// Mean and standard deviation; the deviation of values that are all the same is called 1, so that it can be divided by.

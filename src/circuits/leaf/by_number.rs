@@ -121,7 +121,7 @@ pub(super) fn log_factorial(a: usize) -> f64 {
 
 /// Logarithms that are right up to a constant, as those of a distribution.
 pub(super) fn normalised(mut logs: Vec<f64>) -> Vec<f64> {
-    let total = crate::math::log_sum_exp(logs.iter().copied());
+    let total = crate::math::log_sum_exp_of(&logs);
     logs.iter_mut().for_each(|log| *log -= total);
     logs
 }

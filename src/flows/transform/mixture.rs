@@ -2,7 +2,7 @@
 
 use super::{Transform, normal};
 use crate::{
-    math::{log_sum_exp, mean_and_deviation},
+    math::{log_sum_exp, log_sum_exp_of, mean_and_deviation},
     nn::Real,
 };
 use std::fmt::Debug;
@@ -17,6 +17,10 @@ pub trait Kernel: Copy + Debug + Default + Send + Sync + 'static {
     fn log_cdf(t: f64) -> f64;
     /// `log f(t)`.
     fn log_density(t: f64) -> f64;
+    /// `log F(t)`, `log F(−t)` and `log f(t)`.
+    fn logs(t: f64) -> [f64; 3] {
+        [Self::log_cdf(t), Self::log_cdf(-t), Self::log_density(t)]
+    }
     /// `log f(t) − log F(t)` far out on the left, where the difference of the two has lost its digits.
     fn log_hazard(t: f64) -> f64;
     /// `−d log f(t) / dt`.
@@ -55,6 +59,11 @@ impl Kernel for crate::flows::Logistic {
     }
     fn log_density(t: f64) -> f64 {
         -t.abs() - 2.0 * (-t.abs()).exp().ln_1p()
+    }
+    fn logs(t: f64) -> [f64; 3] {
+        // One exponential and one logarithm for all three.
+        let above = (-t.abs()).exp().ln_1p();
+        [-((-t).max(0.0) + above), -(t.max(0.0) + above), -t.abs() - 2.0 * above]
     }
     fn log_hazard(t: f64) -> f64 {
         -Real::softplus(t)
@@ -131,15 +140,17 @@ impl<B: Kernel, const K: usize, S: Scales> Mixture<B, K, S> {
     fn at<E: Real>(x: f64, p: &[E]) -> At<K> {
         let read = |from: usize| std::array::from_fn::<f64, K, _>(|k| p[from + k].wide());
         let (logits, places, logs) = (read(0), read(K), read(2 * K).map(|s| S::log_scale(s).0));
-        let total = log_sum_exp(logits.iter().copied());
+        let total = log_sum_exp_of(&logits);
         let log_weights = logits.map(|l| l - total);
         let scales = logs.map(f64::exp);
-        let t = std::array::from_fn(|k| (x - places[k]) / scales[k]);
-        let mix = |f: &dyn Fn(usize) -> f64| log_sum_exp((0..K).map(|k| log_weights[k] + f(k)));
+        let t: [f64; K] = std::array::from_fn(|k| (x - places[k]) / scales[k]);
+        let each = t.map(B::logs);
+        let mix = |i: usize| std::array::from_fn::<f64, K, _>(|k| log_weights[k] + each[k][i]);
+        let density: [f64; K] = std::array::from_fn(|k| log_weights[k] + (each[k][2] - logs[k]));
         At {
-            log_p: mix(&|k| B::log_cdf(t[k])),
-            log_rest: mix(&|k| B::log_cdf(-t[k])),
-            log_density: mix(&|k| B::log_density(t[k]) - logs[k]),
+            log_p: log_sum_exp_of(&mix(0)),
+            log_rest: log_sum_exp_of(&mix(1)),
+            log_density: log_sum_exp_of(&density),
             scales,
             log_weights,
             t,
