@@ -29,7 +29,7 @@ fn passes(c: &mut Criterion) {
 
 /// A step on a single row, which is little but the M-step, by the distributions at the leaves.
 fn leaves(c: &mut Criterion) {
-    let codes: Vec<u16> = (0..64 * 64_u32).map(|i| (i * 2_654_435_761 >> 24) as u16).collect();
+    let codes: Vec<u16> = (0..64 * 64_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u16).collect();
     let rows = Discrete::new(Schema::uniform(&[64], 256), codes).expect("codes below 256");
     let mut group = c.benchmark_group("M-step of 64 × 32 leaves of 256 categories");
     group.sample_size(10);
