@@ -130,15 +130,21 @@ impl<T: Scalar> Circuit<T> {
         tile.n = n;
         tile.inputs.codes.fill(MISSING);
         vectorised(|| self.upward(tile));
+        // Rows whose values so far are impossible: so is whatever comes after them, and every value has the same chance.
+        let mut lost = [false; TILE];
         for (v, leaves) in order.leaves.iter().enumerate() {
             vectorised(|| self.downward(tile, None, Some(&order.above[v])));
             let categories = self.schema.variables[v].categories;
             let (mut p, mut column) = (vec![0.0; categories], Vec::new());
             for b in 0..n {
                 p.fill(0.0);
-                let exact =
-                    tile.underflowed[b].then(|| self.row_flows(&self.log_values(&tile.row(b)), &[1.0], |_, _| {}));
-                for (set, block) in leaves {
+                let mut exact = None;
+                if tile.underflowed[b] && !lost[b] {
+                    let values = self.log_values(&tile.row(b));
+                    lost[b] = values.log_prob(self, &[1.0]) == f64::NEG_INFINITY;
+                    exact = Some(self.row_flows(&values, &[1.0], |_, _| {}));
+                }
+                for (set, block) in leaves.iter().filter(|_| !lost[b]) {
                     self.column(tile, exact.as_deref(), *block, b, &mut column);
                     self.add_expected((v, *set), &column, None, &mut p);
                 }

@@ -73,16 +73,17 @@ impl<T: Scalar> Circuit<T> {
             let name = &self.schema.variables[target].name;
             return Err(Error::invalid(format!("{name} is known already: there is nothing to learn of it")));
         }
+        // What `v` says of the target is what the target says of `v`: one pass for all of them, with each value of the target.
         let given = self.all_conditionals(row)?;
-        let now = given.entropy(0, target);
-        let mut gains = Vec::new();
-        for v in (0..self.vars()).filter(|v| *v != target && row.row(0)[*v] == MISSING) {
-            let (possible, rows) = self.each_value(row, v, given.get(0, v))?;
-            let beside = self.all_conditionals(&rows)?;
-            let then: f64 = possible.iter().enumerate().map(|(i, (_, p))| p * beside.entropy(i, target)).sum();
+        let (possible, rows) = self.each_value(row, target, given.get(0, target))?;
+        let beside = self.all_conditionals(&rows)?;
+        let gain = |v: usize| {
+            let then: f64 = possible.iter().enumerate().map(|(i, (_, p))| p * beside.entropy(i, v)).sum();
             // It is never negative but by rounding.
-            gains.push((v, (now - then).max(0.0)));
-        }
+            (v, (given.entropy(0, v) - then).max(0.0))
+        };
+        let others = (0..self.vars()).filter(|v| *v != target && row.row(0)[*v] == MISSING);
+        let mut gains: Vec<(usize, f64)> = others.map(gain).collect();
         gains.sort_by(|a, b| b.1.total_cmp(&a.1));
         Ok(gains)
     }
