@@ -1,6 +1,6 @@
 //! Rows of categories: what a circuit with categorical leaves reads.
 
-use crate::{Error, Result};
+use crate::{Error, Result, random::Seed};
 use serde::{Deserialize, Serialize};
 
 /// The code of a missing value.
@@ -216,6 +216,12 @@ impl Discrete {
     pub fn select(&self, rows: &[usize]) -> Self {
         let codes = rows.iter().flat_map(|r| self.row(*r)).copied().collect();
         Self { schema: self.schema.clone(), codes }
+    }
+
+    /// A copy in which a share of the values, drawn at random, is missing.
+    pub fn hide(&self, share: f64, seed: Seed) -> Self {
+        let mut rng = seed.stream("hide", 0);
+        self.mask(|_, _| rand::RngExt::random::<f64>(&mut rng) < share)
     }
 
     /// A copy in which `hidden(row, variable)` says which values are missing.
