@@ -26,7 +26,7 @@ use std::{collections::BTreeSet, fmt};
 ///          Σ_{c ∈ in(n)} θ_nc p_c(x)  a sum, Σ_c θ_nc = 1
 /// ```
 /// Source: Darwiche 2003; Choi, Vergari and Van den Broeck 2020.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Circuit<T: Scalar = f32> {
     pub(super) name: String,
     pub(super) schema: Schema,
@@ -229,6 +229,13 @@ impl Circuit {
     /// How the weights of each sum block lie in memory, an entry for each of its children.
     pub fn layouts(&self) -> Vec<Layout> {
         self.weights.iter().flatten().map(Matrix::layout).collect()
+    }
+}
+
+/// As [`Display`](fmt::Display): its numbers would be pages.
+impl<T: Scalar> fmt::Debug for Circuit<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -14,8 +14,14 @@ use std::{fmt, path::Path};
 /// conditional is exact. Likelihoods are densities in the units of the data.
 ///
 /// What needs categories ([`Circuit::conditionals`] as tables, compression, most probable rows) it does not have.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct RealCircuit(pub(super) Circuit);
+
+impl std::fmt::Debug for RealCircuit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl RealCircuit {
     /// Log-density of each row, nats. A missing value is integrated over.

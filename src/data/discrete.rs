@@ -2,6 +2,7 @@
 
 use crate::{Error, Result, random::Seed};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The code of a missing value.
 pub const MISSING: u16 = u16::MAX;
@@ -73,6 +74,18 @@ impl Schema {
     /// Whether the columns are real numbers.
     pub fn is_continuous(&self) -> bool {
         self.variables.iter().any(|v| v.categories == 0)
+    }
+
+    /// The columns in a line, the first ones by name.
+    pub(crate) fn brief(&self) -> String {
+        let of = |v: &Variable| match v.categories {
+            0 => v.name.clone(),
+            k => format!("{} ({k} categories)", v.name),
+        };
+        let first: Vec<String> = self.variables.iter().take(4).map(of).collect();
+        let more = if self.len() > 4 { ", …" } else { "" };
+        let plural = if self.len() == 1 { "" } else { "s" };
+        format!("{} column{plural}: {}{more}", self.len(), first.join(", "))
     }
 
     /// The index of the variable called `name`, or of the column with that number.
@@ -155,7 +168,7 @@ pub trait Rows: Sync {
 }
 
 /// A matrix of categories in memory, `(rows, variables)`, [`MISSING`] where a value is not known.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Discrete {
     schema: Schema,
     codes: Vec<u16>,
@@ -203,8 +216,8 @@ impl Discrete {
 
     /// The codes of one row.
     pub fn row(&self, row: usize) -> &[u16] {
-        let vars = self.schema.len();
-        &self.codes[row * vars..(row + 1) * vars]
+        let (vars, rows) = (self.schema.len(), self.len());
+        self.codes.get(row * vars..(row + 1) * vars).unwrap_or_else(|| panic!("row {row} (from 0) of {rows} rows"))
     }
 
     /// All codes, row after row.
@@ -234,6 +247,13 @@ impl Discrete {
             }
         }
         masked
+    }
+}
+
+/// How many rows there are, and what the columns are: the values would be a page each.
+impl fmt::Debug for Discrete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rows of {}", self.len(), self.schema.brief())
     }
 }
 
@@ -315,6 +335,19 @@ pub(crate) fn complete(rows: &dyn Rows, which: &[usize], dims: usize) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_shown_in_a_line_and_named_where_there_are_none() {
+        let rows = Discrete::new(Schema::uniform(&[5], 3), vec![0; 10]).unwrap();
+        let columns = "x0 (3 categories), x1 (3 categories), x2 (3 categories), x3 (3 categories), …";
+        assert_eq!(format!("{rows:?}"), format!("2 rows of 5 columns: {columns}"));
+        let shown = std::panic::catch_unwind(|| rows.select(&[5000])).unwrap_err();
+        assert_eq!(shown.downcast_ref::<String>().unwrap(), "row 5000 (from 0) of 2 rows");
+        assert_eq!(rows.hide(0.0, Seed(1)), rows);
+        let hidden = Discrete::new(Schema::uniform(&[1], 3), vec![0; 10_000]).unwrap().hide(0.3, Seed(1));
+        let missing = hidden.codes().iter().filter(|code| **code == MISSING).count();
+        assert!((2_800..3_200).contains(&missing), "{missing}");
+    }
 
     #[test]
     fn a_category_outside_its_range_is_named() {

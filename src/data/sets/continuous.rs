@@ -13,11 +13,18 @@ use rand::RngExt;
 use std::path::Path;
 
 /// Named columns of real numbers, NaN where a value is missing.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Continuous {
     names: Vec<String>,
     schema: Schema,
     values: Vec<f64>,
+}
+
+/// How many rows there are, and what the columns are.
+impl std::fmt::Debug for Continuous {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} rows of {}", self.len(), self.schema.brief())
+    }
 }
 
 impl Continuous {
@@ -75,7 +82,8 @@ impl Continuous {
 
     /// One row.
     pub fn row(&self, row: usize) -> &[f64] {
-        &self.values[row * self.names.len()..(row + 1) * self.names.len()]
+        let (width, rows) = (self.names.len(), self.len());
+        self.values.get(row * width..(row + 1) * width).unwrap_or_else(|| panic!("row {row} (from 0) of {rows} rows"))
     }
 
     /// The rows with these indices, in this order.

@@ -10,11 +10,18 @@ use crate::{
 use std::path::Path;
 
 /// Images with `C` channels, `H` rows and `W` columns of pixels, each a level `0..levels`; perhaps with labels.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Images<const C: usize, const H: usize, const W: usize> {
     pixels: Vec<u8>,
     labels: Vec<u8>,
     levels: usize,
+}
+
+/// How many images there are, and of which size.
+impl<const C: usize, const H: usize, const W: usize> std::fmt::Debug for Images<C, H, W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} images of {C} × {H} × {W} pixels, {} levels each", self.len(), self.levels)
+    }
 }
 
 impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
@@ -84,7 +91,8 @@ impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
 
     /// The `C · H · W` pixels of one image.
     pub fn image(&self, i: usize) -> &[u8] {
-        &self.pixels[i * C * H * W..(i + 1) * C * H * W]
+        let (size, images) = (C * H * W, self.len());
+        self.pixels.get(i * size..(i + 1) * size).unwrap_or_else(|| panic!("image {i} (from 0) of {images}"))
     }
 
     /// All pixels, image after image.
