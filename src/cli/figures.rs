@@ -49,10 +49,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
             .print(&figures, |all| all.figures.iter().map(|r| format!("{:<12} {}\n", r.name, r.title)).collect());
     }
     let budget = args.budget.map_or_else(budget, Ok)?;
-    let mut rows = Vec::new();
-    for experiment in chosen {
-        let began = Instant::now();
-        context.note(&format!("{}: {}", experiment.name, experiment.title));
+    let (mut rows, all, start) = (Vec::new(), chosen.len(), Instant::now());
+    for (i, experiment) in chosen.into_iter().enumerate() {
+        let (began, so_far) = (Instant::now(), start.elapsed().as_secs_f64());
+        context.note(&format!("{} of {all}, after {so_far:.0} s: {}, {}", i + 1, experiment.name, experiment.title));
         let mut say = |what: &str| context.note(&format!("  {what} ({:.0} s)", began.elapsed().as_secs_f64()));
         let mut lab = Lab::new(budget, context.seed, &mut say);
         experiment.run(&mut lab)?;
