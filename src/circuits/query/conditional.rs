@@ -9,6 +9,7 @@ use crate::{
         pass::upward::{RowWeights, Tile, Workspace},
     },
     data::Rows,
+    model::Each,
     simd::vectorised,
 };
 use rayon::prelude::*;
@@ -44,9 +45,6 @@ impl Conditionals {
     }
 }
 
-/// What hears of distributions: of which row, of which variable, its probabilities.
-pub(crate) type Hear<'a> = dyn FnMut(usize, usize, &[f64]) -> Result<()> + 'a;
-
 impl<T: Scalar> Circuit<T> {
     /// For a column of real numbers instead of probabilities 1, its mean and its mean square.
     pub(crate) fn all_conditionals(&self, rows: &dyn Rows) -> Result<Conditionals> {
@@ -72,7 +70,7 @@ impl<T: Scalar> Circuit<T> {
 
     /// The distributions of these variables in each row, row after row; no more of them are in memory than those of a block of
     /// rows.
-    pub(crate) fn each_conditional(&self, rows: &dyn Rows, variables: &[usize], each: &mut Hear) -> Result<()> {
+    pub(crate) fn each_conditional(&self, rows: &dyn Rows, variables: &[usize], each: &mut Each) -> Result<()> {
         self.check(rows)?;
         self.check_weights(RowWeights::default(), rows.len())?;
         let offsets = self.offsets(variables);
