@@ -136,15 +136,15 @@ impl<T: Scalar> Circuit<T> {
             vectorised(|| self.downward(tile, None, Some(&order.above[v])));
             let categories = self.schema.variables[v].categories;
             let (mut p, mut column) = (vec![0.0; categories], Vec::new());
-            for b in 0..n {
+            for (b, lost) in lost.iter_mut().enumerate().take(n) {
                 p.fill(0.0);
                 let mut exact = None;
-                if tile.underflowed[b] && !lost[b] {
+                if tile.underflowed[b] && !*lost {
                     let values = self.log_values(&tile.row(b));
-                    lost[b] = values.log_prob(self, &[1.0]) == f64::NEG_INFINITY;
+                    *lost = values.log_prob(self, &[1.0]) == f64::NEG_INFINITY;
                     exact = Some(self.row_flows(&values, &[1.0], |_, _| {}));
                 }
-                for (set, block) in leaves.iter().filter(|_| !lost[b]) {
+                for (set, block) in leaves.iter().filter(|_| !*lost) {
                     self.column(tile, exact.as_deref(), *block, b, &mut column);
                     self.add_expected((v, *set), &column, None, &mut p);
                 }
