@@ -56,6 +56,10 @@ check:
 bench *OPTIONS:
     cargo bench --locked {{OPTIONS}}
 
+# What queries, M-steps and batches cost by the pass they cannot do without; writes figures/costs.csv.
+costs:
+    cargo bench --locked --bench costs
+
 # Side by side with Python libraries: `just versus circuits`, `just versus nn`.
 versus WHAT:
     cargo bench --locked --bench versus_{{WHAT}}

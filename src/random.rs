@@ -1,5 +1,6 @@
 //! Seeded random streams: one root seed, a stream for each purpose, whatever the number of threads.
 
+use crate::simd::sum;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
@@ -45,21 +46,36 @@ impl Seed {
 /// Draws an index with probability proportional to `weights`, in f64.
 ///
 /// Returns `None` when no weight is positive. The weights need not sum to one.
-pub fn categorical(weights: impl Iterator<Item = f64> + Clone, rng: &mut Stream) -> Option<usize> {
-    let total: f64 = weights.clone().sum();
+pub fn categorical(weights: &[f64], rng: &mut Stream) -> Option<usize> {
+    const CHUNK: usize = 8;
+    let total = sum(weights);
     if total.is_nan() || total <= 0.0 {
         return None;
     }
+    // By and by: whole chunks are passed over at once.
     let mut left = rng.random::<f64>() * total;
     let mut last = None;
-    for (index, weight) in weights.enumerate().filter(|(_, w)| *w > 0.0) {
-        last = Some(index);
+    for (c, chunk) in weights.chunks(CHUNK).enumerate() {
+        let mass = sum(chunk);
+        if mass > 0.0 {
+            last = Some(c);
+            if left < mass {
+                break;
+            }
+            left -= mass;
+        }
+    }
+    let first = last? * CHUNK;
+    let chunk = &weights[first..weights.len().min(first + CHUNK)];
+    let mut found = None;
+    for (index, weight) in chunk.iter().enumerate().filter(|(_, w)| **w > 0.0) {
+        found = Some(first + index);
         left -= weight;
         if left < 0.0 {
             break;
         }
     }
-    last
+    found
 }
 
 /// A random order of `0..n`.
@@ -81,7 +97,7 @@ mod tests {
         let draws = 40_000;
         let mut counts = [0.0; 4];
         for _ in 0..draws {
-            counts[categorical(weights.iter().copied(), &mut rng).unwrap()] += 1.0;
+            counts[categorical(&weights, &mut rng).unwrap()] += 1.0;
         }
         assert_eq!(counts[1], 0.0);
         for (count, weight) in counts.iter().zip(weights) {
@@ -89,7 +105,7 @@ mod tests {
             let deviation = (p * (1.0 - p) / draws as f64).sqrt();
             assert!((count / draws as f64 - p).abs() <= 4.0 * deviation, "{counts:?}");
         }
-        assert_eq!(categorical([0.0, 0.0].into_iter(), &mut rng), None);
+        assert_eq!(categorical(&[0.0, 0.0], &mut rng), None);
     }
 
     #[test]

@@ -5,18 +5,18 @@ use super::{
     load::{Array, Values},
 };
 use crate::{Error, Result, data::load::Element};
+use rayon::prelude::*;
 use std::{
     fs::File,
-    io::{Read, Seek, SeekFrom},
+    io::{self, Seek},
     path::{Path, PathBuf},
-    sync::Mutex,
 };
 
 /// The rows of an uncompressed, row-major `.npy` array, never all in memory.
 #[derive(Debug)]
 pub struct NpyRows {
     path: PathBuf,
-    file: Mutex<File>,
+    file: File,
     start: u64,
     element: Element,
     rows: usize,
@@ -45,25 +45,43 @@ impl NpyRows {
             return Err(Error::file(path, format!("shape {shape:?} needs {length} bytes, {available} are there")));
         }
         let schema = Schema::uniform(row, categories);
-        let (path, file, unseen) = (path.to_path_buf(), Mutex::new(file), Unseen::Error);
+        let (path, file, unseen) = (path.to_path_buf(), file, Unseen::Error);
         Ok(Self { path, file, start, element, rows: *rows, schema, unseen })
     }
 
     /// The bytes of these rows; consecutive ones are read together.
     fn read_rows(&self, rows: &[usize]) -> Result<Vec<u8>> {
         let width = self.schema.len() * self.element.size;
-        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut bytes = vec![0; rows.len() * width];
         let mut left = &mut bytes[..];
         for run in rows.chunk_by(|a, b| a + 1 == *b) {
             let (now, after) = left.split_at_mut(run.len() * width);
-            let at = SeekFrom::Start(self.start + (run[0] * width) as u64);
-            file.seek(at).and_then(|_| file.read_exact(now)).map_err(Error::io(&self.path))?;
+            self.read_at(now, self.start + (run[0] * width) as u64).map_err(Error::io(&self.path))?;
             left = after;
         }
         Ok(bytes)
     }
+
+    /// Fills `bytes` from that place of the file on.
+    #[cfg(unix)]
+    fn read_at(&self, bytes: &mut [u8], place: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, bytes, place)
+    }
+
+    /// The same where a file is read from where it stands.
+    #[cfg(not(unix))]
+    fn read_at(&self, bytes: &mut [u8], place: u64) -> io::Result<()> {
+        use io::{Read, Seek};
+        static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut file = &self.file;
+        file.seek(io::SeekFrom::Start(place))?;
+        file.read_exact(bytes)
+    }
 }
+
+/// Rows of a batch that one task reads: what it decodes stays in the cache.
+const AT_ONCE: usize = 32;
 
 impl Rows for NpyRows {
     fn schema(&self) -> &Schema {
@@ -75,10 +93,13 @@ impl Rows for NpyRows {
     }
 
     fn read(&self, rows: &[usize], into: &mut Vec<u16>) -> Result<()> {
-        let values = self.element.decode(&self.path, self.read_rows(rows)?)?;
-        let (origin, shape) = (self.path.display().to_string(), vec![rows.len(), self.schema.len()]);
-        *into = Array { origin, shape, values }.codes(&self.schema, self.unseen, |row| rows[row])?;
-        Ok(())
+        let width = self.schema.len();
+        into.resize(rows.len() * width, MISSING);
+        rows.par_chunks(AT_ONCE).zip(into.par_chunks_mut(AT_ONCE * width)).try_for_each(|(rows, into)| {
+            let values = self.element.decode(&self.path, self.read_rows(rows)?)?;
+            let (origin, shape) = (self.path.display().to_string(), vec![rows.len(), width]);
+            Array { origin, shape, values }.codes(&self.schema, self.unseen, |row| rows[row], into)
+        })
     }
 }
 

@@ -147,7 +147,7 @@ impl Base for Modes {
     }
 
     fn draw(&self, _: usize, rng: &mut Stream) -> Vec<f64> {
-        let k = categorical(self.log_weights.iter().map(|w| w.exp()), rng).unwrap_or(0);
+        let k = categorical(&self.log_weights.iter().map(|w| w.exp()).collect::<Vec<_>>(), rng).unwrap_or(0);
         self.means[k]
             .iter()
             .map(|m| m + self.deviations[k] * Distribution::<f64>::sample(&StandardNormal, rng))

@@ -7,7 +7,7 @@ use crate::{
         Circuit, Scalar,
         pass::downward::Flows,
         pass::kernels::TILE,
-        pass::upward::{RowWeights, Workspace},
+        pass::upward::{Purpose, RowWeights, Workspace},
     },
     data::Rows,
     evidence::{Evidence, Exact},
@@ -132,7 +132,7 @@ impl<T: Scalar> Circuit<T> {
         let mut flows = vec![0.0; rows.len()];
         let all: Vec<usize> = (0..rows.len()).collect();
         let mut room = vec![T::ZERO; self.plan.scratch_len];
-        Workspace::new(true).for_each_block(self, rows, &all, RowWeights::default(), |block, tiles| {
+        Workspace::new(Purpose::Flows).for_each_block(self, rows, &all, RowWeights::default(), |block, tiles| {
             for (tile, block) in tiles.iter_mut().zip(block.chunks(TILE)) {
                 self.downward(tile, None, None);
                 for (set, uses) in self.uses.weights.iter().enumerate() {
@@ -180,7 +180,7 @@ impl<T: Scalar> Circuit<T> {
             PruneBy::Flow => {
                 let mut flows = Flows::new(self);
                 let all: Vec<usize> = (0..rows.len()).collect();
-                Workspace::new(true).for_each_block(self, rows, &all, RowWeights::default(), |_, tiles| {
+                Workspace::new(Purpose::Sums).for_each_block(self, rows, &all, RowWeights::default(), |_, tiles| {
                     flows.add(self, tiles);
                     Ok(())
                 })?;

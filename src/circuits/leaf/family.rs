@@ -50,10 +50,9 @@ pub(crate) trait Family<T: Scalar>: Sync {
     /// Whether every number is in its range, and every row of probabilities sums to one.
     fn is_valid(&self, leaves: &Leaves<T>) -> bool;
 
-    /// The log-probabilities of the categories of a unit, in double precision, where its numbers determine them.
-    fn log_probs(&self, _numbers: &[f64], _k: usize) -> Option<Vec<f64>> {
-        None
-    }
+    /// Fills in the log-probabilities of the categories of all units, `(K, units)`, in double precision, where the numbers
+    /// determine them.
+    fn log_table(&self, _numbers: &[f64], _logs: &mut [f64]) {}
 
     /// How many units lie at the floor of their scale.
     fn at_floor(&self, _leaves: &Leaves<T>) -> usize {

@@ -1,6 +1,7 @@
 //! Leaves: distributions of one variable, kept as tables that a pass looks up, and learned from counts.
 
 mod binomial;
+mod by_mean;
 mod by_number;
 mod categorical;
 mod discretised_logistic;
@@ -12,7 +13,12 @@ mod poisson;
 pub(super) use family::{Density, Family};
 
 use super::Scalar;
-use crate::{Error, Result, data::Variable, random::Stream};
+use crate::{
+    Error, Result,
+    data::Variable,
+    random::Stream,
+    simd::{call_vectorised, largest},
+};
 use serde::{Deserialize, Serialize};
 use std::{f64::consts::LN_2, fmt};
 
@@ -213,27 +219,18 @@ impl<T: Scalar> Leaves<T> {
 
     /// Writes the tables from the numbers, where these determine them.
     pub(super) fn tabulate(&mut self) {
-        let (units, k) = (self.units, self.categories());
-        let (family, width) = (self.kind.family::<T>(), self.kind.family::<T>().numbers());
-        if width == 0 || family.density().is_some() {
+        let (units, k, family) = (self.units, self.categories(), self.kind.family::<T>());
+        if family.numbers() == 0 || family.density().is_some() {
             return;
         }
-        let mut logs = vec![f64::NEG_INFINITY; k * units];
-        for (unit, numbers) in self.numbers.chunks_exact(width).enumerate() {
-            let row = family.log_probs(numbers, k).unwrap_or_default();
-            row.into_iter().enumerate().for_each(|(a, log)| logs[a * units + unit] = log);
-        }
-        let mut exact = Exact { scaled: vec![T::ONE; self.table.len()], powers: vec![0; k + 1], logs };
-        for (a, logs) in exact.logs.chunks_exact(units).enumerate() {
-            let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let power = if largest.is_finite() { (largest / LN_2).floor() } else { 0.0 };
-            exact.powers[a] = power as i32;
-            let (scale, places) = (power.exp2(), a * units..(a + 1) * units);
-            let into = exact.scaled[places.clone()].iter_mut().zip(&mut self.table[places]);
-            for (log, (scaled, value)) in logs.iter().zip(into) {
-                let p = (log - power * LN_2).exp();
-                (*scaled, *value) = (T::of(p), T::of(p * scale));
-            }
+        let blank =
+            || Exact { scaled: vec![T::ONE; self.table.len()], powers: vec![0; k + 1], logs: vec![0.0; k * units] };
+        let mut exact = self.exact.take().unwrap_or_else(blank);
+        family.log_table(&self.numbers, &mut exact.logs);
+        let rows = exact.logs.chunks_exact(units).zip(exact.scaled.chunks_exact_mut(units));
+        let rows = rows.zip(self.table.chunks_exact_mut(units)).zip(&mut exact.powers);
+        for (((logs, scaled), values), power) in rows {
+            *power = call_vectorised(tabulate_row, (logs, scaled, values));
         }
         self.exact = Some(exact);
     }
@@ -262,6 +259,19 @@ impl<T: Scalar> Leaves<T> {
         let sums = (0..self.units).all(|unit| (self.distribution(unit).sum::<f64>() - 1.0).abs() < 1e-3);
         sums && self.table.iter().all(|p| *p >= T::ZERO)
     }
+}
+
+/// The probabilities of a category from their logarithms, and those divided by the power of two that is given back.
+#[inline(always)]
+fn tabulate_row<T: Scalar>(logs: &[f64], scaled: &mut [T], values: &mut [T]) -> i32 {
+    let largest = largest(logs);
+    let power = if largest.is_finite() { (largest / LN_2).floor() } else { 0.0 };
+    let scale = T::of(power.exp2());
+    for ((log, scaled), value) in logs.iter().zip(scaled).zip(values) {
+        *scaled = T::exp_of(log - power * LN_2);
+        *value = *scaled * scale;
+    }
+    power as i32
 }
 
 #[cfg(test)]
@@ -356,12 +366,11 @@ mod tests {
             circuit.leaves[0].tabulate();
             let rows = Discrete::new(schema, (0..256).collect()).unwrap();
             let found = circuit.log_prob(&rows).unwrap();
-            let width = numbers.len() / 2;
-            let logs: Vec<Vec<f64>> =
-                numbers.chunks(width).map(|n| kind.family::<f32>().log_probs(n, 256).unwrap()).collect();
+            let mut logs = vec![0.0; 2 * 256];
+            kind.family::<f32>().log_table(numbers, &mut logs);
             let weights: Vec<f64> = circuit.weights[0][0].values.iter().map(|w| f64::from(*w)).collect();
             for (a, found) in found.into_iter().enumerate() {
-                let want = crate::math::log_sum_exp((0..2).map(|unit| weights[unit].ln() + logs[unit][a]));
+                let want = crate::math::log_sum_exp((0..2).map(|unit| weights[unit].ln() + logs[2 * a + unit]));
                 assert!((found - want).abs() < 1e-5 * want.abs().max(1.0), "{kind}, {a}: {found} for {want}");
             }
         }

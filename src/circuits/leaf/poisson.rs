@@ -1,6 +1,10 @@
 //! A Poisson distribution, cut off after `K − 1` and renormalised.
 
-use super::by_number::{ByNumber, log_factorial, mean, normalised, times};
+use super::{
+    by_mean::{self, ByMean, Line},
+    by_number::{ByNumber, log_factorials, times},
+};
+use crate::circuits::Scalar;
 
 /// By its rate.
 pub(super) struct Poisson;
@@ -8,9 +12,8 @@ pub(super) struct Poisson;
 impl ByNumber for Poisson {
     const NUMBERS: usize = 1;
 
-    fn log_probs(&self, numbers: &[f64], k: usize) -> Vec<f64> {
-        let log_rate = numbers[0].max(0.0).ln();
-        normalised((0..k).map(|a| times(a, log_rate) - log_factorial(a)).collect())
+    fn log_table(&self, numbers: &[f64], logs: &mut [f64]) {
+        by_mean::log_table(self, numbers, logs);
     }
 
     fn random(&self, last: f64, draw: &mut dyn FnMut() -> f64) -> Vec<f64> {
@@ -21,8 +24,8 @@ impl ByNumber for Poisson {
         vec![mean.max(0.05)]
     }
 
-    fn fit(&self, _: &[f64], counts: &[f64], _: f64) -> Vec<f64> {
-        vec![rate_of_mean(mean(counts), counts.len())]
+    fn learn<T: Scalar>(&self, numbers: &mut [f64], flows: &[T], pseudocount: f64, step: f64, _: f64) {
+        by_mean::learn(self, numbers, flows, pseudocount, step);
     }
 
     fn is_valid(&self, numbers: &[f64]) -> bool {
@@ -30,78 +33,129 @@ impl ByNumber for Poisson {
     }
 }
 
-/// The rate whose Poisson distribution, cut off after `k − 1`, has this mean.
-///
-/// Newton on the logarithm of the rate, in which the slope of the mean is the variance, within bounds that close in.
-fn rate_of_mean(wanted: f64, k: usize) -> f64 {
-    let (mut low, mut high) = ((1e-9_f64).ln(), (1e4 * k as f64).ln());
-    let mut log_rate = wanted.max(1e-9).ln();
-    for _ in 0..200 {
-        let (mean, variance) = moments(log_rate.exp(), k);
-        if mean < wanted {
-            low = log_rate
-        } else {
-            high = log_rate
-        }
-        let newton = log_rate + (wanted - mean) / variance;
-        let next = if newton > low && newton < high { newton } else { (low + high) / 2.0 };
-        if (next - log_rate).abs() <= 1e-14 * log_rate.abs().max(1.0) {
-            return next.exp();
-        }
-        log_rate = next;
+impl ByMean for Poisson {
+    fn base(&self, k: usize) -> Vec<f64> {
+        log_factorials()[..k].iter().map(|log| -log).collect()
     }
-    log_rate.exp()
+
+    fn line(&self, rate: f64, k: usize) -> Line {
+        Line { up: rate.max(0.0).ln(), down: 0.0, offset: Cut::of(rate, k).log_total }
+    }
+
+    fn mean(&self, rate: f64, k: usize) -> f64 {
+        Cut::of(rate, k).mean
+    }
+
+    /// Newton on the logarithm of the rate, in which the slope of the mean is the variance, within bounds that close in.
+    fn of_mean(&self, wanted: f64, k: usize) -> f64 {
+        let wanted = wanted.max(LEAST);
+        let (mut low, mut high) = (LEAST.ln(), (1e4 * k as f64).ln());
+        let mut log_rate = wanted.ln();
+        for _ in 0..200 {
+            let Cut { mean, variance, .. } = Cut::of(log_rate.exp(), k);
+            if mean < wanted {
+                low = log_rate
+            } else {
+                high = log_rate
+            }
+            let newton = log_rate + (wanted - mean) / variance;
+            let within = newton > low && newton < high;
+            let next = if within { newton } else { (low + high) / 2.0 };
+            // A step of Newton leaves the square of this.
+            if (next - log_rate).abs() <= if within { 1e-9 } else { 1e-14 } {
+                return next.exp();
+            }
+            log_rate = next;
+        }
+        log_rate.exp()
+    }
 }
 
-/// Mean and variance of a Poisson distribution that is cut off after `k − 1`: from the most probable category on to both sides,
-/// each by the one before it.
-fn moments(rate: f64, k: usize) -> (f64, f64) {
-    let most = (rate as usize).min(k - 1);
-    let (mut total, mut first, mut second) = (1.0, 0.0, 0.0);
-    let mut add = |p: f64, away: f64| {
-        total += p;
-        first += p * away;
-        second += p * away * away;
-    };
-    let mut p = 1.0;
-    for a in most + 1..k {
-        p *= rate / a as f64;
-        if p < 1e-30 {
-            break;
+/// The least rate that is learned.
+const LEAST: f64 = 1e-9;
+
+/// What a share of the mass must be to be seen in double precision.
+const SEEN: f64 = 1e-20;
+
+/// A Poisson distribution that is cut off after `k − 1`.
+struct Cut {
+    /// `log Σ_{a < k} rateᵃ / a!`.
+    log_total: f64,
+    mean: f64,
+    variance: f64,
+}
+
+impl Cut {
+    fn of(rate: f64, k: usize) -> Self {
+        // Chernoff's bound: P(a ≥ k) ≤ exp(k − rate − k log(k / rate)). Where nothing that is seen is cut off, all is known.
+        let cut = k as f64;
+        if rate > 0.0 && rate < cut && cut - rate - cut * (cut / rate).ln() < SEEN.ln() {
+            return Self { log_total: rate, mean: rate, variance: rate };
         }
-        add(p, (a - most) as f64);
+        Self::summed(rate, k)
     }
-    p = 1.0;
-    for a in (0..most).rev() {
-        p *= (a + 1) as f64 / rate;
-        if p < 1e-30 {
-            break;
-        }
-        add(p, -((most - a) as f64));
+
+    /// From the most probable category on to both sides, each by the one before it.
+    fn summed(rate: f64, k: usize) -> Self {
+        let most = (rate as usize).min(k - 1);
+        let (mut total, mut first, mut second) = (1.0, 0.0, 0.0);
+        let mut side = |ratios: &mut dyn Iterator<Item = f64>, sign: f64| {
+            let (mut p, mut away) = (1.0, 0.0);
+            for ratio in ratios {
+                p *= ratio;
+                if p < SEEN {
+                    break;
+                }
+                away += sign;
+                total += p;
+                first += p * away;
+                second += p * away * away;
+            }
+        };
+        side(&mut (most + 1..k).map(|a| rate / a as f64), 1.0);
+        side(&mut (1..=most).rev().map(|a| a as f64 / rate), -1.0);
+        let away = first / total;
+        let log_most = times(most, rate.max(0.0).ln()) - log_factorials()[most];
+        Self { log_total: log_most + total.ln(), mean: most as f64 + away, variance: second / total - away * away }
     }
-    let mean = first / total;
-    (most as f64 + mean, second / total - mean * mean)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn log_probs(rate: f64, k: usize) -> Vec<f64> {
+        let mut logs = vec![0.0; k];
+        Poisson.log_table(&[rate], &mut logs);
+        logs
+    }
+
+    #[test]
+    fn where_nothing_seen_is_cut_off_the_sums_are_those_of_all_categories() {
+        for (rate, k) in [(0.01, 20), (3.0, 60), (90.0, 256), (130.0, 256)] {
+            let (quick, slow) = (Cut::of(rate, k), Cut::summed(rate, k));
+            assert_eq!(quick.log_total, rate, "{rate} of {k}");
+            let near = |a: f64, b: f64| (a - b).abs() < 1e-12 * b.max(1.0);
+            assert!(near(slow.log_total, rate) && near(slow.mean, rate) && near(slow.variance, rate), "{rate} of {k}");
+        }
+        assert_eq!(log_probs(0.0, 3), [0.0, f64::NEG_INFINITY, f64::NEG_INFINITY]);
+    }
+
     #[test]
     fn closed_forms() {
-        let logs = Poisson.log_probs(&[2.0], 40);
+        let logs = log_probs(2.0, 40);
         assert!((logs[3].exp() - (-2.0_f64).exp() * 8.0 / 6.0).abs() < 1e-15);
-        assert!((rate_of_mean(2.0, 40) - 2.0).abs() < 1e-9);
+        assert!((Poisson.of_mean(2.0, 40) - 2.0).abs() < 1e-9);
         for k in [2, 3, 17, 256, 4096] {
             for share in [1e-7, 0.01, 0.3, 0.5, 0.9, 0.999] {
                 let wanted = share * (k as f64 - 1.0);
-                let logs = Poisson.log_probs(&[rate_of_mean(wanted, k)], k);
+                let logs = log_probs(Poisson.of_mean(wanted, k), k);
                 let mean: f64 = logs.iter().enumerate().map(|(a, log)| a as f64 * log.exp()).sum();
                 assert!((mean - wanted).abs() < 1e-8 * wanted, "{mean} for {wanted} of {k}");
             }
         }
         // Far below its rate, where no single precision reaches.
-        let logs = Poisson.log_probs(&[120.0], 256);
+        let logs = log_probs(120.0, 256);
         assert!((logs[0] + 120.0).abs() < 1e-9 && (logs[1] + 120.0 - 120.0_f64.ln()).abs() < 1e-9, "{}", logs[0]);
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     circuits::{
         Circuit, Scalar,
         pass::downward::Flows,
-        pass::upward::{RowWeights, Workspace},
+        pass::upward::{Purpose, RowWeights, Workspace},
         pass::weights::Matrix,
     },
     data::{Rows, fingerprint},
@@ -170,7 +170,7 @@ impl<'a, T: Scalar> EmLearner<'a, T> {
         if valid.is_some() && circuit.graph.heads() > 1 {
             return Err(Error::invalid("validation rows do not say which head they belong to: train without"));
         }
-        let (flows, workspace) = (Flows::new(&circuit), Workspace::new(true));
+        let (flows, workspace) = (Flows::new(&circuit), Workspace::new(Purpose::Sums));
         let remembers = matches!(em.rule, Rule::SlowForgetting | Rule::Anemone);
         let memory = remembers.then(|| Counts::zeros(&circuit));
         let valid = valid.filter(|rows| !rows.is_empty());

@@ -7,7 +7,7 @@ use crate::{
         pass::downward::Flows,
         pass::inputs::starts,
         pass::kernels::TILE,
-        pass::upward::{RowWeights, Workspace},
+        pass::upward::{Purpose, RowWeights, Workspace},
         pass::weights::Matrix,
     },
     data::{Discrete, Rows, Soft},
@@ -145,7 +145,7 @@ impl Circuit {
         let (starts, mut column) = (starts(&self.schema), Vec::new());
         let all: Vec<usize> = (0..rows.len()).collect();
         let row_weights = RowWeights { weights: Some(weights), ..RowWeights::default() };
-        Workspace::new(true).for_each_block(self, rows, &all, row_weights, |block, tiles| {
+        Workspace::new(Purpose::Sums).for_each_block(self, rows, &all, row_weights, |block, tiles| {
             flows.add(self, tiles);
             if width == 0 {
                 return Ok(());

@@ -257,36 +257,34 @@ impl<T: Scalar> Circuit<T> {
 
     /// Adds the flows of one row over an input block to the sums of its leaves.
     pub(crate) fn count_row(&self, (variable, leaf): (usize, usize), row: &Row, flows: &[f64], sums: &mut [T]) {
-        let leaves = &self.leaves[leaf];
+        let (leaves, mut shares) = (&self.leaves[leaf], Vec::new());
         for (unit, flow) in flows.iter().enumerate().filter(|(_, flow)| **flow != 0.0) {
             let mut add = |place: usize, amount: f64| sums[place] += T::of(amount);
             let place = |a: usize| a * leaves.units + unit;
             match (leaves.density(), row.soft(variable)) {
                 (Some(density), _) => density.count_one(leaves, unit, row.reals[variable], *flow, &mut add),
                 (None, Some(_)) => {
-                    self.posterior(row, variable, leaf, unit).enumerate().for_each(|(a, p)| add(place(a), flow * p))
+                    self.posterior(row, (variable, leaf), unit, &mut shares);
+                    shares.iter().enumerate().for_each(|(a, p)| add(place(a), flow * p))
                 }
                 (None, None) => add(place((row.codes[variable] as usize).min(leaves.categories())), *flow),
             }
         }
     }
 
-    /// `p(a | unit, what the row says of the variable)` of every category.
-    pub(crate) fn posterior<'a>(
-        &'a self,
-        row: &'a Row,
-        variable: usize,
-        leaf: usize,
-        unit: usize,
-    ) -> impl Iterator<Item = f64> + Clone + 'a {
-        let total = self.log_input(row, variable, leaf, unit);
-        let soft = row.soft(variable);
-        let share = move |(a, log): (usize, f64)| match soft {
-            None => log.exp(),
-            Some(_) if log == f64::NEG_INFINITY => 0.0,
-            Some(soft) => (log + soft[a] - total).exp(),
-        };
-        self.leaves[leaf].log_probs(unit).enumerate().map(share)
+    /// `p(a | unit, what the row says of the variable)` of every category, into `shares`.
+    pub(crate) fn posterior(&self, row: &Row, (variable, leaf): (usize, usize), unit: usize, shares: &mut Vec<f64>) {
+        let leaves = &self.leaves[leaf];
+        shares.clear();
+        match row.soft(variable) {
+            None => shares.extend(leaves.distribution(unit)),
+            Some(soft) => {
+                let total = self.log_input(row, variable, leaf, unit);
+                let share =
+                    |(log, soft): (f64, &f64)| if log == f64::NEG_INFINITY { 0.0 } else { (log + soft - total).exp() };
+                shares.extend(leaves.log_probs(unit).zip(soft).map(share));
+            }
+        }
     }
 }
 

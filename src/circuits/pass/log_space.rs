@@ -10,15 +10,6 @@ pub(crate) struct LogValues {
     pub(crate) blocks: Vec<Vec<f64>>,
 }
 
-/// How the children of a sum become its value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mixing {
-    /// `log Σ θ p`.
-    Sum,
-    /// `log max θ p`: the most probable child alone.
-    Max,
-}
-
 impl LogValues {
     /// Log-likelihood of the row under a mixture of heads, nats.
     pub(crate) fn log_prob<T: Scalar>(&self, circuit: &Circuit<T>, heads: &[f64]) -> f64 {
@@ -69,15 +60,12 @@ pub(crate) struct Step {
 impl<T: Scalar> Circuit<T> {
     /// The pass upward for one row.
     pub(crate) fn log_values(&self, row: &Row) -> LogValues {
-        self.log_values_by(Mixing::Sum, |variable, leaf, unit| self.log_input(row, variable, leaf, unit))
-    }
-
-    /// The pass upward from given logarithms of leaves.
-    pub(crate) fn log_values_by(&self, mixing: Mixing, input: impl Fn(usize, usize, usize) -> f64) -> LogValues {
         let mut blocks: Vec<Vec<f64>> = Vec::with_capacity(self.graph.blocks().len());
         for block in self.graph.blocks() {
             let values = match &block.kind {
-                Kind::Input { variable, leaf } => (0..block.units).map(|unit| input(*variable, *leaf, unit)).collect(),
+                Kind::Input { variable, leaf } => {
+                    (0..block.units).map(|unit| self.log_input(row, *variable, *leaf, unit)).collect()
+                }
                 Kind::Product { children } => {
                     (0..block.units).map(|unit| children.iter().map(|c| blocks[*c][unit]).sum()).collect()
                 }
@@ -87,11 +75,7 @@ impl<T: Scalar> Circuit<T> {
                 Kind::Sum { children, weights } => {
                     let parts = &self.weights[*weights];
                     let terms = |unit| branches(parts, unit).map(|e| e.log_weight + blocks[children[e.part]][e.node]);
-                    let mix = |unit| match mixing {
-                        Mixing::Sum => log_sum_exp(terms(unit)),
-                        Mixing::Max => terms(unit).fold(f64::NEG_INFINITY, f64::max),
-                    };
-                    (0..block.units).map(mix).collect()
+                    (0..block.units).map(|unit| log_sum_exp(terms(unit))).collect()
                 }
             };
             blocks.push(values);

@@ -1,5 +1,6 @@
 //! The numbers a circuit computes with: f32, or f64 where exactness is tested.
 
+use crate::simd::{exp, exp_single};
 use std::{
     fmt::Debug,
     ops::{Add, AddAssign, Div, Mul, MulAssign},
@@ -34,6 +35,8 @@ pub trait Scalar:
     fn of(value: f64) -> Self;
     /// The same value.
     fn f64(self) -> f64;
+    /// `eˣ` as precisely as the type tells, in code that becomes vectors.
+    fn exp_of(x: f64) -> Self;
     /// `e` of `self = m · 2^e` with `1 ≤ m < 2`; `self` is normal and positive.
     fn exponent(self) -> i32;
     /// `2^−e`, for an exponent of a value that is not [`Self::UNDERFLOW`].
@@ -41,7 +44,7 @@ pub trait Scalar:
 }
 
 macro_rules! real {
-    ($type:ty, $bits:ty, $mantissa:expr, $bias:expr, $underflowed:expr) => {
+    ($type:ty, $bits:ty, $mantissa:expr, $bias:expr, $underflowed:expr, $exp:path) => {
         impl Scalar for $type {
             const SINGLE: bool = size_of::<Self>() == 4;
             const ZERO: Self = 0.0;
@@ -56,6 +59,10 @@ macro_rules! real {
                 self.into()
             }
             #[inline(always)]
+            fn exp_of(x: f64) -> Self {
+                $exp(x)
+            }
+            #[inline(always)]
             fn exponent(self) -> i32 {
                 (self.to_bits() >> $mantissa) as i32 - $bias
             }
@@ -67,8 +74,8 @@ macro_rules! real {
     };
 }
 // 2^−64 and 2^−512: half of the exponents that there are.
-real!(f32, u32, 23, 127, 5.421_011e-20);
-real!(f64, u64, 52, 1023, 7.458_340_731_200_207e-155);
+real!(f32, u32, 23, 127, 5.421_011e-20, exp_single);
+real!(f64, u64, 52, 1023, 7.458_340_731_200_207e-155, exp);
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use crate::{
     },
     data::{Rows, fingerprint},
     evidence::{Evidence, Exact, Space},
-    simd::vectorised,
+    simd::call_vectorised,
 };
 use rayon::prelude::*;
 use std::ops::Range;
@@ -20,11 +20,26 @@ use std::ops::Range;
 /// threads, as results are.
 const BLOCK_BYTES: usize = 192 << 20;
 
+/// What values are computed for: how much of them is kept, and for how many rows at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The likelihood of each row: no value outlives its last reader.
+    Likelihoods,
+    /// Draws, which go down by the values of each row.
+    Draws,
+    /// The flows of each row.
+    Flows,
+    /// Sums of flows over many rows.
+    Sums,
+}
+
 /// The values and flows of all blocks for up to [`TILE`] rows.
 #[derive(Debug)]
 pub(crate) struct Tile<T> {
     /// Rows in use.
     pub(crate) n: usize,
+    /// Whether every block has a place of its own for its values.
+    keeps: bool,
     /// What the rows say.
     pub(crate) inputs: Inputs<T>,
     /// Values of each block, `(units, TILE)`, each column scaled by a power of two. After the pass downward a sum block has
@@ -48,14 +63,17 @@ pub(crate) struct Tile<T> {
 }
 
 impl<T: Scalar> Tile<T> {
-    pub(crate) fn new(circuit: &Circuit<T>, flows: bool) -> Self {
+    pub(crate) fn new(circuit: &Circuit<T>, purpose: Purpose) -> Self {
         let plan = &circuit.plan;
-        let values = if flows { plan.kept_len } else { plan.passing_len };
+        let keeps = purpose != Purpose::Likelihoods;
+        let values = if keeps { plan.kept_len } else { plan.passing_len };
+        let flows = if matches!(purpose, Purpose::Flows | Purpose::Sums) { plan.flow_len } else { 0 };
         Self {
             n: 0,
+            keeps,
             inputs: Inputs::new(&circuit.schema),
             values: vec![T::ZERO; values],
-            flows: vec![T::ZERO; if flows { plan.flow_len } else { 0 }],
+            flows: vec![T::ZERO; flows],
             exponents: vec![0; circuit.graph.blocks().len() * TILE],
             heads: vec![T::ONE; circuit.graph.heads() * TILE],
             weights: vec![T::ONE; TILE],
@@ -95,13 +113,13 @@ pub(crate) struct RowWeights<'a> {
 #[derive(Debug)]
 pub(crate) struct Workspace<T> {
     tiles: Vec<Tile<T>>,
-    with_flows: bool,
+    purpose: Purpose,
     read: Read,
 }
 
 impl<T: Scalar> Workspace<T> {
-    pub(crate) fn new(with_flows: bool) -> Self {
-        Self { tiles: Vec::new(), with_flows, read: Read::default() }
+    pub(crate) fn new(purpose: Purpose) -> Self {
+        Self { tiles: Vec::new(), purpose, read: Read::default() }
     }
 
     /// Bytes of all tiles.
@@ -127,16 +145,16 @@ impl<T: Scalar> Workspace<T> {
             )));
         }
         let plan = &circuit.plan;
-        let most = match self.with_flows {
-            true => (BLOCK_BYTES / ((plan.kept_len + plan.flow_len) * size_of::<T>())).clamp(2, 32),
-            // The likelihood of a row does not depend on the others: as few tiles as keep the threads busy stay in the cache.
-            false => rayon::current_num_threads().max(2),
+        let most = match self.purpose {
+            Purpose::Sums => (BLOCK_BYTES / ((plan.kept_len + plan.flow_len) * size_of::<T>())).clamp(2, 32),
+            // What is found of a row does not depend on the others: as few tiles as keep the threads busy stay in the cache.
+            _ => rayon::current_num_threads().max(2),
         };
         for block in rows.chunks(most * TILE) {
             self.read.read(source, block)?;
             let needed = block.len().div_ceil(TILE);
             while self.tiles.len() < needed {
-                self.tiles.push(Tile::new(circuit, self.with_flows));
+                self.tiles.push(Tile::new(circuit, self.purpose));
             }
             let (tiles, read) = (&mut self.tiles[..needed], &self.read);
             tiles.par_iter_mut().zip(block.par_chunks(TILE)).enumerate().for_each(|(i, (tile, rows))| {
@@ -153,7 +171,7 @@ impl<T: Scalar> Workspace<T> {
                         }
                     }
                 }
-                vectorised(|| circuit.upward(tile));
+                call_vectorised(Circuit::upward, (circuit, tile));
             });
             each(block, tiles)?;
         }
@@ -176,7 +194,7 @@ impl<T: Scalar> Circuit<T> {
     #[inline(always)]
     pub(crate) fn evaluate(&self, tile: &mut Tile<T>, only: Option<&[bool]>) {
         let n = tile.n;
-        let places = if tile.flows.is_empty() { &self.plan.passing } else { &self.plan.kept };
+        let places = if tile.keeps { &self.plan.kept } else { &self.plan.passing };
         for (b, block) in self.graph.blocks().iter().enumerate() {
             if only.is_some_and(|only| !only[b]) {
                 continue;
@@ -336,7 +354,7 @@ impl<T: Scalar> Circuit<T> {
         self.check_weights(row_weights, rows.len())?;
         let all: Vec<usize> = (0..rows.len()).collect();
         let (mut log_probs, mut known) = (Vec::with_capacity(rows.len()), 0);
-        Workspace::new(false).for_each_block(self, rows, &all, row_weights, |_, tiles| {
+        Workspace::new(Purpose::Likelihoods).for_each_block(self, rows, &all, row_weights, |_, tiles| {
             for tile in tiles {
                 log_probs.extend_from_slice(&tile.log_probs[..tile.n]);
                 known += tile.inputs.known(tile.n);

@@ -149,6 +149,16 @@ impl<T: Scalar> Matrix<T> {
         dense.chain(entries.iter().flat_map(move |first| *first..(first + side).min(self.columns)))
     }
 
+    /// Weight and column of every entry of a row that is stored, in order.
+    #[inline(always)]
+    pub(crate) fn for_each_edge(&self, row: usize, mut each: impl FnMut(T, usize)) {
+        let weights = &self.values[self.row(row)];
+        match self.layout() {
+            Layout::Full => weights.iter().enumerate().for_each(|(column, weight)| each(*weight, column)),
+            _ => weights.iter().zip(self.row_columns(row)).for_each(|(weight, column)| each(*weight, column)),
+        }
+    }
+
     /// The weight of an edge; 0 where there is none.
     #[cfg(test)]
     pub(crate) fn weight(&self, row: usize, column: usize) -> T {

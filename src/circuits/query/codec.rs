@@ -2,9 +2,14 @@
 
 use crate::{
     Error, Result,
-    circuits::{Circuit, Scalar, graph::Kind, pass::kernels::TILE, pass::upward::Tile},
+    circuits::{
+        Circuit, Scalar,
+        graph::Kind,
+        pass::kernels::TILE,
+        pass::upward::{Purpose, Tile},
+    },
     data::{Discrete, MISSING, Rows, fingerprint},
-    simd::vectorised,
+    simd::call_vectorised,
 };
 use constriction::stream::{
     Decode, Encode,
@@ -129,11 +134,11 @@ impl<T: Scalar> Circuit<T> {
     ) -> Result<()> {
         tile.n = n;
         tile.inputs.codes.fill(MISSING);
-        vectorised(|| self.upward(tile));
+        call_vectorised(Self::upward, (self, tile));
         // Rows whose values so far are impossible: so is whatever comes after them, and every value has the same chance.
         let mut lost = [false; TILE];
         for (v, leaves) in order.leaves.iter().enumerate() {
-            vectorised(|| self.downward(tile, None, Some(&order.above[v])));
+            call_vectorised(Self::downward, (self, tile, None, Some(&order.above[v])));
             let categories = self.schema.variables[v].categories;
             let (mut p, mut column) = (vec![0.0; categories], Vec::new());
             for (b, lost) in lost.iter_mut().enumerate().take(n) {
@@ -153,7 +158,7 @@ impl<T: Scalar> Circuit<T> {
                 p.iter_mut().for_each(|p| *p = *p * share + LEAST);
                 tile.inputs.codes[v * TILE + b] = value(b, v, &p)?;
             }
-            vectorised(|| self.evaluate(tile, Some(&order.again[v])));
+            call_vectorised(Self::evaluate, (self, tile, Some(&order.again[v])));
         }
         Ok(())
     }
@@ -166,7 +171,7 @@ impl<T: Scalar> Circuit<T> {
         missing: Option<&Categories>,
     ) -> Result<Vec<u32>> {
         let mut coder = DefaultRangeEncoder::new();
-        let mut tile = Tile::new(self, true);
+        let mut tile = Tile::new(self, Purpose::Flows);
         for part in chunk.chunks(TILE) {
             self.walk(order, &mut tile, part.len(), |b, v, p| {
                 let code = rows.row(part[b])[v];
@@ -184,7 +189,7 @@ impl<T: Scalar> Circuit<T> {
 
     fn decode(&self, order: &Order, words: Vec<u32>, rows: usize, missing: Option<&Categories>) -> Result<Vec<u16>> {
         let Ok(mut coder) = DefaultRangeDecoder::from_compressed(words);
-        let mut tile = Tile::new(self, true);
+        let mut tile = Tile::new(self, Purpose::Flows);
         let mut codes = Vec::with_capacity(rows * self.vars());
         let damaged = |_| Error::invalid("the compressed rows are damaged");
         for first in (0..rows).step_by(TILE) {

@@ -6,11 +6,11 @@ use crate::{
         Circuit, Scalar,
         pass::inputs::Row,
         pass::kernels::TILE,
-        pass::upward::{RowWeights, Tile, Workspace},
+        pass::upward::{Purpose, RowWeights, Tile, Workspace},
     },
     data::Rows,
     model::Each,
-    simd::vectorised,
+    simd::call_vectorised,
 };
 use rayon::prelude::*;
 
@@ -78,7 +78,7 @@ impl<T: Scalar> Circuit<T> {
         let mut place = vec![None; self.vars()];
         variables.iter().enumerate().for_each(|(i, v)| place[*v] = Some(i));
         let all: Vec<usize> = (0..rows.len()).collect();
-        Workspace::new(true).for_each_block(self, rows, &all, RowWeights::default(), |block, tiles| {
+        Workspace::new(Purpose::Flows).for_each_block(self, rows, &all, RowWeights::default(), |block, tiles| {
             let found: Vec<Vec<f64>> = tiles
                 .par_iter_mut()
                 .zip(block.par_chunks(TILE))
@@ -86,7 +86,7 @@ impl<T: Scalar> Circuit<T> {
                     if let Some(b) = tile.log_probs[..tile.n].iter().position(|p| *p == f64::NEG_INFINITY) {
                         return Err(impossible(rows.number_of(tile_rows[b])));
                     }
-                    vectorised(|| self.downward(tile, None, None));
+                    call_vectorised(Self::downward, (self, tile, None, None));
                     let (mut found, mut flows) = (vec![0.0; tile.n * width], Vec::new());
                     for (b, into) in found.chunks_exact_mut(width.max(1)).enumerate() {
                         self.conditionals_of(tile, b, (&place, &offsets), into, &mut flows);
@@ -179,17 +179,29 @@ impl<T: Scalar> Circuit<T> {
                 }
             }
             (_, Some(row)) => {
+                let mut shares = Vec::new();
                 for (unit, flow) in flows.iter().enumerate().filter(|(_, flow)| **flow != 0.0) {
-                    let posterior = self.posterior(row, variable, set, unit);
-                    target.iter_mut().zip(posterior).for_each(|(t, p)| *t += flow * p);
+                    self.posterior(row, (variable, set), unit, &mut shares);
+                    target.iter_mut().zip(&shares).for_each(|(t, p)| *t += flow * p);
                 }
             }
-            (_, None) => {
-                for (t, row) in target.iter_mut().zip(leaves.table.chunks_exact(leaves.units)) {
-                    *t += row.iter().zip(flows).map(|(p, f)| p.f64() * f).sum::<f64>();
-                }
-            }
+            (_, None) => call_vectorised(add_products, (&leaves.table, flows, target)),
         }
+    }
+}
+
+/// `target[a] += Σ_h table[a, h] f[h]`, in partial sums that vectorise.
+#[inline(always)]
+fn add_products<T: Scalar>(table: &[T], f: &[f64], target: &mut [f64]) {
+    const LANES: usize = 8;
+    let (whole, rest) = f.as_chunks::<LANES>();
+    for (t, row) in target.iter_mut().zip(table.chunks_exact(f.len())) {
+        let (mut sums, (row, last)) = ([0.0; LANES], row.as_chunks::<LANES>());
+        for (p, f) in row.iter().zip(whole) {
+            (0..LANES).for_each(|i| sums[i] += p[i].f64() * f[i]);
+        }
+        let last: f64 = last.iter().zip(rest).map(|(p, f)| p.f64() * f).sum();
+        *t += sums.iter().sum::<f64>() + last;
     }
 }
 

@@ -25,43 +25,56 @@ impl Conditionals {
     }
 }
 
+/// A value that a variable may have.
+struct Value {
+    variable: usize,
+    category: u16,
+    p: f64,
+}
+
+impl Value {
+    /// The possible ones of a variable with this distribution.
+    fn possible(variable: usize, distribution: &[f64]) -> impl Iterator<Item = Self> + '_ {
+        let values = distribution.iter().enumerate().map(move |(a, p)| Self { variable, category: a as u16, p: *p });
+        values.filter(|value| value.p > 0.0)
+    }
+}
+
+/// Rows whose conditionals are asked for at once.
+const AT_ONCE: usize = 4096;
+
 impl<T: Scalar> Circuit<T> {
     /// `E[x_v x_w] − E[x_v] E[x_w]` given the row, for all pairs.
     pub(crate) fn covariances(&self, row: &Discrete) -> Result<Vec<f64>> {
         let vars = self.vars();
         let given = self.all_conditionals(row)?;
-        let means: Vec<f64> = (0..vars).map(|v| given.moments(0, v).mean).collect();
+        let (all, means): (Vec<usize>, Vec<f64>) = (0..vars).map(|v| (v, given.moments(0, v).mean)).unzip();
+        let possible: Vec<Value> = all
+            .iter()
+            .filter(|v| row.row(0)[**v] == MISSING)
+            .flat_map(|v| Value::possible(*v, given.get(0, *v)))
+            .collect();
         let mut covariance = vec![0.0; vars * vars];
-        for v in 0..vars {
-            if row.row(0)[v] != MISSING {
-                continue;
-            }
-            // Each value of `v` by turns, and the expectation of every other variable beside it.
-            let (possible, rows) = self.each_value(row, v, given.get(0, v))?;
-            let beside = self.all_conditionals(&rows)?;
-            for w in 0..vars {
-                let joint: f64 = possible
-                    .iter()
-                    .enumerate()
-                    .map(|(i, (a, p))| p * *a as f64 * beside.expect(i, w, |b| b as f64))
-                    .sum();
-                covariance[v * vars + w] = joint - means[v] * means[w];
-            }
+        for values in possible.chunks(AT_ONCE) {
+            self.each_conditional(&self.with_each(row, values)?, &all, &mut |i, w, beside| {
+                let Value { variable, category, p } = values[i];
+                covariance[variable * vars + w] += p * f64::from(category) * Moments::of(beside).mean;
+                Ok(())
+            })?;
+        }
+        for v in all.iter().filter(|v| row.row(0)[**v] == MISSING) {
+            all.iter().for_each(|w| covariance[v * vars + w] -= means[*v] * means[*w]);
         }
         Ok(covariance)
     }
 
-    /// The values of `v` that are possible, with their probabilities, and a row for each.
-    fn each_value(&self, row: &Discrete, v: usize, p: &[f64]) -> Result<(Vec<(u16, f64)>, Discrete)> {
-        let possible: Vec<(u16, f64)> =
-            p.iter().enumerate().filter(|(_, p)| **p > 0.0).map(|(a, p)| (a as u16, *p)).collect();
-        let mut codes = Vec::with_capacity(possible.len() * self.vars());
-        for (a, _) in &possible {
-            codes.extend_from_slice(row.row(0));
-            let at = codes.len() - self.vars() + v;
-            codes[at] = *a;
+    /// The row once with each of these values.
+    fn with_each(&self, row: &Discrete, values: &[Value]) -> Result<Discrete> {
+        let mut codes = row.row(0).repeat(values.len());
+        for (codes, value) in codes.chunks_exact_mut(self.vars()).zip(values) {
+            codes[value.variable] = value.category;
         }
-        Ok((possible, Discrete::new(self.schema.clone(), codes)?))
+        Discrete::new(self.schema.clone(), codes)
     }
 
     /// `I(x_v; x_t | e)` of every missing variable but `t`, nats.
@@ -75,10 +88,10 @@ impl<T: Scalar> Circuit<T> {
         }
         // What `v` says of the target is what the target says of `v`: one pass for all of them, with each value of the target.
         let given = self.all_conditionals(row)?;
-        let (possible, rows) = self.each_value(row, target, given.get(0, target))?;
-        let beside = self.all_conditionals(&rows)?;
+        let possible: Vec<Value> = Value::possible(target, given.get(0, target)).collect();
+        let beside = self.all_conditionals(&self.with_each(row, &possible)?)?;
         let gain = |v: usize| {
-            let then: f64 = possible.iter().enumerate().map(|(i, (_, p))| p * beside.entropy(i, v)).sum();
+            let then: f64 = possible.iter().enumerate().map(|(i, value)| value.p * beside.entropy(i, v)).sum();
             // It is never negative but by rounding.
             (v, (given.entropy(0, v) - then).max(0.0))
         };

@@ -8,11 +8,12 @@ use crate::{
         pass::inputs::{Read, Row},
         pass::kernels::TILE,
         pass::log_space::LogValues,
-        pass::upward::{RowWeights, Tile, Workspace},
+        pass::upward::{Purpose, RowWeights, Tile, Workspace},
         query::conditional::impossible,
     },
     data::{Discrete, Rows},
     random::{Seed, Stream, categorical},
+    simd::largest,
 };
 use rayon::prelude::*;
 
@@ -29,9 +30,9 @@ enum Likelihoods<'a, T> {
 /// What a row is drawn with, kept from row to row.
 #[derive(Default)]
 struct Drawing {
+    /// Nodes to visit: block and place.
     left: Vec<(usize, usize)>,
-    /// Of the children of a sum: block, node, and mass.
-    children: Vec<(usize, usize)>,
+    /// Of the edges of a sum, those of its first child first.
     masses: Vec<f64>,
 }
 
@@ -58,7 +59,7 @@ impl<T: Scalar> Circuit<T> {
         let known: Vec<usize> = all.into_iter().filter(|i| drawn[*i].is_none()).collect();
         let heads = (self.graph.heads() > 1).then(|| vec![1.0; rows.len() * self.graph.heads()]);
         let weights = RowWeights { heads: heads.as_deref(), weights: None };
-        Workspace::new(true).for_each_block(self, rows, &known, weights, |block, tiles| {
+        Workspace::new(Purpose::Draws).for_each_block(self, rows, &known, weights, |block, tiles| {
             let found: Vec<Vec<Row>> = tiles
                 .par_iter()
                 .zip(block.par_chunks(TILE))
@@ -101,7 +102,8 @@ impl<T: Scalar> Circuit<T> {
                     if let Some(density) = leaves.density() {
                         drawn.reals[*variable] = density.draw(leaves, unit, rng);
                     } else {
-                        drawn.codes[*variable] = categorical(self.posterior(row, *variable, *leaf, unit), rng)? as u16;
+                        self.posterior(row, (*variable, *leaf), unit, &mut drawing.masses);
+                        drawn.codes[*variable] = categorical(&drawing.masses, rng)? as u16;
                     }
                 }
                 Kind::Input { .. } => {}
@@ -111,25 +113,31 @@ impl<T: Scalar> Circuit<T> {
                     drawing.left.extend([(*l, unit / units), (*r, unit % units)]);
                 }
                 Kind::Sum { children, weights } => {
-                    self.masses((children, *weights), unit, values, drawing)?;
-                    let chosen = categorical(drawing.masses.iter().copied(), rng)?;
-                    drawing.left.push(drawing.children[chosen]);
+                    self.masses((children, *weights), unit, values, &mut drawing.masses)?;
+                    let mut chosen = categorical(&drawing.masses, rng)?;
+                    for (child, matrix) in children.iter().zip(&self.weights[*weights]) {
+                        let edges = matrix.row(unit).len();
+                        if let Some(node) = (chosen < edges).then(|| matrix.row_columns(unit).nth(chosen)).flatten() {
+                            drawing.left.push((*child, node));
+                            break;
+                        }
+                        chosen -= edges;
+                    }
                 }
             }
         }
         Some(drawn)
     }
 
-    /// What each child of a sum explains of what is known, up to a factor that all of them share; `None` where that is nothing.
+    /// What each edge of a sum explains of what is known, up to a factor that all of them share; `None` where that is nothing.
     fn masses(
         &self,
         (children, weights): (&[usize], usize),
         unit: usize,
         values: &Likelihoods<T>,
-        drawing: &mut Drawing,
+        masses: &mut Vec<f64>,
     ) -> Option<()> {
-        drawing.children.clear();
-        drawing.masses.clear();
+        masses.clear();
         let exponent = |child: usize| match values {
             Likelihoods::Tile(tile, b) => tile.exponent(self, child, *b),
             _ => 0,
@@ -137,26 +145,25 @@ impl<T: Scalar> Circuit<T> {
         let highest = children.iter().map(|child| exponent(*child)).max()?;
         for (child, matrix) in children.iter().zip(&self.weights[weights]) {
             let scale = f64::from(exponent(*child) - highest).exp2();
-            for (node, place) in matrix.row_columns(unit).zip(matrix.row(unit)) {
-                let weight = matrix.values[place].f64();
-                if weight > 0.0 {
-                    drawing.children.push((*child, node));
-                    drawing.masses.push(match values {
-                        Likelihoods::Blank => weight,
-                        Likelihoods::Tile(tile, b) => {
-                            weight * scale * tile.values[self.plan.kept[*child].start + node * TILE + b].f64()
-                        }
-                        Likelihoods::Log(values) => weight.ln() + values.blocks[*child][node],
-                    });
+            let weights = &matrix.values[matrix.row(unit)];
+            match values {
+                Likelihoods::Blank => masses.extend(weights.iter().map(|w| w.f64())),
+                Likelihoods::Tile(tile, b) => {
+                    let column = &tile.values[self.plan.kept[*child].clone()][*b..];
+                    matrix.for_each_edge(unit, |w, node| masses.push(w.f64() * scale * column[node * TILE].f64()));
+                }
+                Likelihoods::Log(values) => {
+                    let logs = &values.blocks[*child];
+                    matrix.for_each_edge(unit, |w, node| masses.push(w.f64().ln() + logs[node]));
                 }
             }
         }
         if let Likelihoods::Log(_) = values {
-            let largest = drawing.masses.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let largest = largest(masses);
             if largest == f64::NEG_INFINITY {
                 return None;
             }
-            drawing.masses.iter_mut().for_each(|log| *log = (*log - largest).exp());
+            masses.iter_mut().for_each(|log| *log = (*log - largest).exp());
         }
         Some(())
     }

@@ -92,7 +92,7 @@ fn heads_share_a_circuit_and_learn_from_their_own_rows() {
     let soft = heads([0.4, 0.6]);
     let mut flows = Flows::new(&c);
     let all: Vec<usize> = (0..rows.len()).collect();
-    Workspace::new(true)
+    Workspace::new(Purpose::Sums)
         .for_each_block(&c, &rows, &all, RowWeights { heads: Some(&soft), weights: None }, |_, tiles| {
             flows.add(&c, tiles);
             Ok(())
@@ -146,7 +146,7 @@ fn memory_does_not_grow_with_the_rows() {
     let bytes = |n: usize| {
         let rows = Discrete::all_missing(c.schema.clone(), n);
         let all: Vec<usize> = (0..n).collect();
-        let mut workspace = Workspace::new(true);
+        let mut workspace = Workspace::new(Purpose::Sums);
         workspace.for_each_block(&c, &rows, &all, RowWeights::default(), |_, _| Ok(())).unwrap();
         workspace.bytes()
     };

@@ -7,7 +7,7 @@ mod soft;
 
 use super::{
     pass::downward::Flows,
-    pass::upward::{RowWeights, Workspace},
+    pass::upward::{Purpose, RowWeights, Workspace},
     *,
 };
 use crate::{
@@ -94,7 +94,7 @@ fn assignments(vars: usize, categories: usize) -> Discrete {
 pub(super) fn flows_of<T: Scalar>(circuit: &Circuit<T>, rows: &dyn Rows) -> Flows<T> {
     let mut flows = Flows::new(circuit);
     let all: Vec<usize> = (0..rows.len()).collect();
-    Workspace::new(true)
+    Workspace::new(Purpose::Sums)
         .for_each_block(circuit, rows, &all, RowWeights::default(), |_, tiles| {
             flows.add(circuit, tiles);
             Ok(())

@@ -122,7 +122,8 @@ impl Array {
             }
         };
         let unseen = if let Coding::Use(_, unseen) = coding { unseen } else { Unseen::Error };
-        let codes = self.codes(&schema, unseen, |row| row)?;
+        let mut codes = vec![MISSING; rows * vars];
+        self.codes(&schema, unseen, |row| row, &mut codes)?;
         Discrete::new(schema, codes)
     }
 
@@ -132,28 +133,39 @@ impl Array {
         category(value).ok_or_else(|| not_a_category(&self.origin, place(row, column), value))
     }
 
-    /// The codes of all values; `number` says where the file has a row of this array.
+    /// Fills in the codes of all values; `number` says where the file has a row of this array.
     pub(in crate::data) fn codes(
         &self,
         schema: &Schema,
         unseen: Unseen,
         number: impl Fn(usize) -> usize,
-    ) -> Result<Vec<u16>> {
-        let vars = schema.len();
-        let rows = self.shape.first().copied().unwrap_or(0);
-        let mut codes = Vec::with_capacity(rows * vars);
-        for row in 0..rows {
-            for (v, variable) in schema.variables.iter().enumerate() {
-                codes.push(match self.category(row * vars + v, number(row), &variable.name)? {
-                    Some(found) if found < variable.categories => found as u16,
-                    Some(found) if unseen == Unseen::Error => {
-                        return Err(outside(&self.origin, place(number(row), &variable.name), variable, found));
-                    }
-                    _ => MISSING,
-                });
+        into: &mut [u16],
+    ) -> Result<()> {
+        // Mostly, every number is a category of every column.
+        let all = schema.variables.iter().map(|v| v.categories).min().unwrap_or(0);
+        match &self.values {
+            Values::Bytes(v) if v.iter().all(|b| usize::from(*b) < all) => {
+                into.iter_mut().zip(v).for_each(|(code, b)| *code = u16::from(*b));
+                return Ok(());
             }
+            Values::Integers(v) if v.iter().all(|i| (-1..all as i64).contains(i)) => {
+                into.iter_mut().zip(v).for_each(|(code, i)| *code = if *i < 0 { MISSING } else { *i as u16 });
+                return Ok(());
+            }
+            _ => {}
         }
-        Ok(codes)
+        let vars = schema.len();
+        for (i, code) in into.iter_mut().enumerate() {
+            let (row, variable) = (number(i / vars), &schema.variables[i % vars]);
+            *code = match self.category(i, row, &variable.name)? {
+                Some(found) if found < variable.categories => found as u16,
+                Some(found) if unseen == Unseen::Error => {
+                    return Err(outside(&self.origin, place(row, &variable.name), variable, found));
+                }
+                _ => MISSING,
+            };
+        }
+        Ok(())
     }
 }
 

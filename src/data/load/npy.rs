@@ -49,43 +49,45 @@ impl Element {
         (known && order_fits).then_some(Self { kind, size, big_endian: order == b'>' })
     }
 
-    fn word(self, bytes: &[u8]) -> [u8; 8] {
+    #[inline(always)]
+    fn word<const SIZE: usize>(self, bytes: &[u8; SIZE]) -> [u8; 8] {
         let mut word = [0; 8];
-        word[..self.size].copy_from_slice(bytes);
+        word[..SIZE].copy_from_slice(bytes);
         if self.big_endian {
-            word[..self.size].reverse();
+            word[..SIZE].reverse();
         }
         word
     }
 
-    fn integer(self, bytes: &[u8]) -> Option<i64> {
-        let word = u64::from_le_bytes(self.word(bytes));
-        let shift = 64 - 8 * self.size as u32;
+    /// `None` where one is above 2⁶³ − 1.
+    fn integers<const SIZE: usize>(self, bytes: &[u8]) -> Option<Vec<i64>> {
+        let shift = 64 - 8 * SIZE as u32;
+        let words = bytes.as_chunks::<SIZE>().0.iter().map(|b| u64::from_le_bytes(self.word(b)));
         match self.kind {
-            b'i' => Some(((word << shift) as i64) >> shift),
-            _ => i64::try_from(word).ok(),
-        }
-    }
-
-    fn real(self, bytes: &[u8]) -> f64 {
-        let word = self.word(bytes);
-        if self.size == 4 {
-            f32::from_le_bytes([word[0], word[1], word[2], word[3]]).into()
-        } else {
-            f64::from_le_bytes(word)
+            b'i' => Some(words.map(|word| ((word << shift) as i64) >> shift).collect()),
+            _ if SIZE < 8 => Some(words.map(|word| word as i64).collect()),
+            _ => words.map(|word| i64::try_from(word).ok()).collect(),
         }
     }
 
     /// Decodes little-endian or big-endian elements.
     pub(crate) fn decode(self, path: &Path, bytes: Vec<u8>) -> Result<Values> {
-        Ok(match (self.kind, self.size) {
-            (b'b' | b'u', 1) => Values::Bytes(bytes),
-            (b'f', _) => Values::Reals(bytes.chunks_exact(self.size).map(|b| self.real(b)).collect()),
-            _ => {
-                let integers: Option<Vec<i64>> = bytes.chunks_exact(self.size).map(|b| self.integer(b)).collect();
-                Values::Integers(integers.ok_or_else(|| Error::file(path, "an integer above 2^63 − 1"))?)
-            }
-        })
+        let singles = |bytes: &[u8]| {
+            let words = bytes.as_chunks::<4>().0.iter().map(|b| self.word(b));
+            words.map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]).into()).collect()
+        };
+        let doubles =
+            |bytes: &[u8]| bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(self.word(b))).collect();
+        let integers = match (self.kind, self.size) {
+            (b'b' | b'u', 1) => return Ok(Values::Bytes(bytes)),
+            (b'f', 4) => return Ok(Values::Reals(singles(&bytes))),
+            (b'f', _) => return Ok(Values::Reals(doubles(&bytes))),
+            (_, 1) => self.integers::<1>(&bytes),
+            (_, 2) => self.integers::<2>(&bytes),
+            (_, 4) => self.integers::<4>(&bytes),
+            _ => self.integers::<8>(&bytes),
+        };
+        Ok(Values::Integers(integers.ok_or_else(|| Error::file(path, "an integer above 2^63 − 1"))?))
     }
 }
 

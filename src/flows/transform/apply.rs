@@ -6,7 +6,7 @@ use super::Transform;
 use crate::{
     flows::{Batch, WithLogDet},
     nn::{Device, Real},
-    simd::vectorised,
+    simd::call_vectorised,
 };
 use dfdx::{
     shapes::{Dim, HasShape},
@@ -28,8 +28,8 @@ type Params<E, Dev, T = NoneTape> = Tensor<(usize, usize), E, Dev, T>;
 
 /// Rows that one task works on. Fixed, so that sums do not depend on the number of threads.
 const ROWS: usize = 64;
-/// The fewest coordinates worth more than one task.
-const SMALL: usize = 1 << 12;
+/// The fewest parameters, of all coordinates together, worth more than one task.
+const SMALL: usize = 1 << 13;
 
 /// The transforms of the coordinates that `moves` (all of them if there is no such list), and the sums of the logarithms of
 /// their slopes.
@@ -77,10 +77,11 @@ fn run<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
     {
         let p = Dev::elements(&params);
         let work = |(block, (out, log_det)): (usize, (&mut [E], &mut [E]))| {
-            vectorised(|| kernel.forward::<F, E>(out, &p[kernel.params_of::<F>(block)..], log_det));
+            let p = &p[kernel.params_of::<F>(block)..];
+            call_vectorised(Applied::forward::<F, E>, (&kernel, out, p, log_det));
         };
         let blocks = out.chunks_mut(ROWS * d).zip(log_det.chunks_mut(ROWS));
-        if rows * d < SMALL || rayon::current_num_threads() == 1 {
+        if rows * d * F::WIDTH < SMALL || rayon::current_num_threads() == 1 {
             blocks.enumerate().for_each(work);
         } else {
             out.par_chunks_mut(ROWS * d).zip(log_det.par_chunks_mut(ROWS)).enumerate().for_each(work);
@@ -103,9 +104,10 @@ fn run<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
             let part = if shared { width } else { ROWS * width };
             let work = |(block, (dx, dp)): (usize, (&mut [E], &mut [E]))| {
                 let (at, dl) = (&at[block * ROWS * d..], &dl[block * ROWS..]);
-                vectorised(|| kernel.backward::<F, E>(at, &p[kernel.params_of::<F>(block)..], dx, dl, dp));
+                let p = &p[kernel.params_of::<F>(block)..];
+                call_vectorised(Applied::backward::<F, E>, (&kernel, at, p, dx, dl, dp));
             };
-            if rows * d < SMALL || rayon::current_num_threads() == 1 {
+            if rows * d * F::WIDTH < SMALL || rayon::current_num_threads() == 1 {
                 dx.chunks_mut(ROWS * d).zip(dp.chunks_mut(part)).enumerate().for_each(work);
             } else {
                 dx.par_chunks_mut(ROWS * d).zip(dp.par_chunks_mut(part)).enumerate().for_each(work);

@@ -4,6 +4,7 @@ use super::{Transform, normal};
 use crate::{
     math::{log_sum_exp, log_sum_exp_of, mean_and_deviation},
     nn::Real,
+    simd::{call_vectorised, exp, sum},
 };
 use std::fmt::Debug;
 
@@ -20,6 +21,10 @@ pub trait Kernel: Copy + Debug + Default + Send + Sync + 'static {
     /// `log F(t)`, `log F(−t)` and `log f(t)`.
     fn logs(t: f64) -> [f64; 3] {
         [Self::log_cdf(t), Self::log_cdf(-t), Self::log_density(t)]
+    }
+    /// `F(t)`, `F(−t)` and `f(t)`, where they are to be had in code that becomes vectors.
+    fn linear(_t: f64) -> Option<[f64; 3]> {
+        None
     }
     /// `log f(t) − log F(t)` far out on the left, where the difference of the two has lost its digits.
     fn log_hazard(t: f64) -> f64;
@@ -64,6 +69,13 @@ impl Kernel for crate::flows::Logistic {
         // One exponential and one logarithm for all three.
         let above = (-t.abs()).exp().ln_1p();
         [-((-t).max(0.0) + above), -(t.max(0.0) + above), -t.abs() - 2.0 * above]
+    }
+    #[inline(always)]
+    fn linear(t: f64) -> Option<[f64; 3]> {
+        let e = exp(-t.abs());
+        let (near, far) = (1.0 / (1.0 + e), e / (1.0 + e));
+        let right = t > 0.0;
+        Some([if right { near } else { far }, if right { far } else { near }, near * far])
     }
     fn log_hazard(t: f64) -> f64 {
         -Real::softplus(t)
@@ -127,8 +139,9 @@ impl Scales for Within {
 
 /// A mixture at a point.
 struct At<const K: usize> {
-    scales: [f64; K],
+    weights: [f64; K],
     log_weights: [f64; K],
+    scales: [f64; K],
     /// `(x − a) / e^s`.
     t: [f64; K],
     log_p: f64,
@@ -136,25 +149,86 @@ struct At<const K: usize> {
     log_density: f64,
 }
 
+/// What the parts of a mixture are at a point, each weighted.
+struct Parts<const K: usize> {
+    /// `w F(t)`, `w F(−t)`, `w f(t) / e^s`.
+    each: [[f64; K]; 3],
+    /// Their sums.
+    sums: [f64; 3],
+}
+
+/// A sum below this may have lost digits of its parts to underflow.
+const TOO_SMALL: f64 = 1e-280;
+
 impl<B: Kernel, const K: usize, S: Scales> Mixture<B, K, S> {
     fn at<E: Real>(x: f64, p: &[E]) -> At<K> {
-        let read = |from: usize| std::array::from_fn::<f64, K, _>(|k| p[from + k].wide());
-        let (logits, places, logs) = (read(0), read(K), read(2 * K).map(|s| S::log_scale(s).0));
-        let total = log_sum_exp_of(&logits);
-        let log_weights = logits.map(|l| l - total);
-        let scales = logs.map(f64::exp);
-        let t: [f64; K] = std::array::from_fn(|k| (x - places[k]) / scales[k]);
-        let each = t.map(B::logs);
-        let mix = |i: usize| std::array::from_fn::<f64, K, _>(|k| log_weights[k] + each[k][i]);
-        let density: [f64; K] = std::array::from_fn(|k| log_weights[k] + (each[k][2] - logs[k]));
-        At {
-            log_p: log_sum_exp_of(&mix(0)),
-            log_rest: log_sum_exp_of(&mix(1)),
-            log_density: log_sum_exp_of(&density),
-            scales,
-            log_weights,
-            t,
+        let none = [0.0; K];
+        let mut at =
+            At { weights: none, log_weights: none, scales: none, t: none, log_p: 0.0, log_rest: 0.0, log_density: 0.0 };
+        call_vectorised(Self::place, (x, p, &mut at));
+        let logs = match Self::parts(&at) {
+            Some(parts) => parts.sums.map(f64::ln),
+            None => {
+                let each = at.t.map(B::logs);
+                let mix = |i: usize| std::array::from_fn::<f64, K, _>(|k| at.log_weights[k] + each[k][i]);
+                let density: [f64; K] = std::array::from_fn(|k| mix(2)[k] - at.scales[k].ln());
+                [log_sum_exp_of(&mix(0)), log_sum_exp_of(&mix(1)), log_sum_exp_of(&density)]
+            }
+        };
+        At { log_p: logs[0], log_rest: logs[1], log_density: logs[2], ..at }
+    }
+
+    /// Fills in weights, scales and distances.
+    #[inline(always)]
+    fn place<E: Real>(x: f64, p: &[E], at: &mut At<K>) {
+        let (logits, places, logs) = (&p[..K], &p[K..2 * K], &p[2 * K..3 * K]);
+        let largest = logits.iter().fold(f64::NEG_INFINITY, |m, l| if l.wide() > m { l.wide() } else { m });
+        for k in 0..K {
+            at.log_weights[k] = logits[k].wide() - largest;
+            at.weights[k] = exp(at.log_weights[k]);
+            at.scales[k] = exp(S::log_scale(logs[k].wide()).0);
+            at.t[k] = (x - places[k].wide()) / at.scales[k];
         }
+        let total = sum(&at.weights);
+        let log_total = total.ln();
+        for k in 0..K {
+            at.weights[k] /= total;
+            at.log_weights[k] -= log_total;
+        }
+    }
+
+    /// The parts as they are, unless that loses digits.
+    fn parts(at: &At<K>) -> Option<Parts<K>> {
+        B::linear(0.0)?;
+        let mut parts = Parts { each: [[0.0; K]; 3], sums: [0.0; 3] };
+        call_vectorised(Self::fill, (at, &mut parts));
+        parts.sums.iter().all(|sum| *sum > TOO_SMALL).then_some(parts)
+    }
+
+    #[inline(always)]
+    fn fill(at: &At<K>, parts: &mut Parts<K>) {
+        for k in 0..K {
+            let [left, right, density] = B::linear(at.t[k]).unwrap_or_default();
+            parts.each[0][k] = at.weights[k] * left;
+            parts.each[1][k] = at.weights[k] * right;
+            parts.each[2][k] = at.weights[k] * density / at.scales[k];
+        }
+        (0..3).for_each(|i| parts.sums[i] = sum(&parts.each[i]));
+    }
+
+    /// What each part is of the whole: `w F(t) / F`, `w F(−t) / (1 − F)`, and the same of the density.
+    fn shares(at: &At<K>) -> [[f64; K]; 3] {
+        if let Some(Parts { each, sums }) = Self::parts(at) {
+            return std::array::from_fn(|i| each[i].map(|part| part / sums[i]));
+        }
+        let totals = [at.log_p, at.log_rest, at.log_density];
+        let each = at.t.map(B::logs);
+        std::array::from_fn(|i| {
+            std::array::from_fn(|k| {
+                let scale = if i == 2 { at.scales[k].ln() } else { 0.0 };
+                (at.log_weights[k] + each[k][i] - scale - totals[i]).exp()
+            })
+        })
     }
 }
 
@@ -241,18 +315,17 @@ impl<B: Kernel, const K: usize, S: Scales> Transform for Mixture<B, K, S> {
         // `log dz/dx` depends on the parameters through `log F′`, and through z.
         let dz = dz.wide() + dl * z;
         let lower = at.log_p <= at.log_rest;
+        let [left, right, shares] = Self::shares(&at);
+        // F, 1 − F and F′ over φ(z).
+        let [of_left, of_right, of_density] =
+            [at.log_p, at.log_rest, at.log_density].map(|log| (log - log_normal).exp());
         let mut dx = dz * log_slope.exp();
         for k in 0..K {
-            let (t, scale, log_weight) = (at.t[k], at.scales[k], at.log_weights[k]);
-            let log_part = log_weight + B::log_density(t) - scale.ln();
-            let share = (log_part - at.log_density).exp();
-            // The part's density, and how much more of it than of the mixture lies to the left, each over φ(z).
-            let density = (log_part - log_normal).exp();
-            let left = |log: f64| (log_weight + log - log_normal).exp();
-            let more =
-                if lower { left(B::log_cdf(t)) - left(at.log_p) } else { left(at.log_rest) - left(B::log_cdf(-t)) };
-            let fall = B::fall(t);
-            dp[k] += E::of(dz * more + dl * (share - log_weight.exp()));
+            let (t, scale, weight, share) = (at.t[k], at.scales[k], at.weights[k], shares[k]);
+            // How much more of the part than of the mixture lies to the left.
+            let more = if lower { (left[k] - weight) * of_left } else { (weight - right[k]) * of_right };
+            let (density, fall) = (share * of_density, B::fall(t));
+            dp[k] += E::of(dz * more + dl * (share - weight));
             dp[K + k] += E::of(-dz * density + dl * share * fall / scale);
             let (_, slope) = S::log_scale(p[2 * K + k].wide());
             dp[2 * K + k] += E::of((-dz * density * t * scale + dl * share * (fall * t - 1.0)) * slope);

@@ -1,5 +1,6 @@
 //! The two number types that the fused kernels are written for.
 
+use crate::simd::{ROUND, power_and_rest};
 use dfdx::dtypes::Dtype;
 
 /// `f32` for work, `f64` for checking a gradient against finite differences.
@@ -91,8 +92,7 @@ impl Real for f32 {
     }
     #[inline(always)]
     fn exp(self) -> Self {
-        // x = n ln 2 + r with |r| ≤ ½ ln 2, so eˣ = 2ⁿ eʳ; adding 1.5·2²³ rounds to the nearest integer.
-        const ROUND: f32 = 12_582_912.0;
+        // x = n ln 2 + r with |r| ≤ ½ ln 2, so eˣ = 2ⁿ eʳ.
         const LN2_HIGH: f32 = 0.691_406_25;
         const LN2_LOW: f32 = 0.001_740_930_6;
         // Outside these the result is 0 or ∞; a comparison, unlike `clamp`, leaves NaN alone.
@@ -101,17 +101,7 @@ impl Real for f32 {
         let shifted = x * std::f32::consts::LOG2_E + ROUND;
         let n = shifted - ROUND;
         let r = (x - n * LN2_HIGH) - n * LN2_LOW;
-        let p = 1.392_618_2e-3;
-        let p = p * r + 8.363_178e-3;
-        let p = p * r + 4.166_655_5e-2;
-        let p = p * r + 1.666_657_7e-1;
-        let p = p * r + 0.5;
-        let p = p * r * r + r + 1.0;
-        // Two factors, because 2ⁿ alone leaves the exponent's range where the product is still finite or subnormal.
-        let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
-        let half = n >> 1;
-        let power = |k: i32| f32::from_bits((k.wrapping_add(127) as u32) << 23);
-        p * power(half) * power(n.wrapping_sub(half))
+        power_and_rest(shifted, r)
     }
     #[inline(always)]
     fn tanh(self) -> Self {
