@@ -64,6 +64,8 @@ impl Versus {
     pub fn main(&self) -> ExitCode {
         let mut arguments = env::args().skip_while(|argument| argument != "--ours");
         if arguments.next().is_some() {
+            // As the command line does.
+            let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
             (self.ours)(&arguments.next().unwrap_or_default());
             return ExitCode::SUCCESS;
         }

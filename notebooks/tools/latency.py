@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Measures how long a reader waits: the kernel's start, and cells of the usual kinds.
+"""Measures how long a reader waits: for the kernel's start, and for every cell of some chapters beyond the cell's own work.
 
-    python3 notebooks/tools/latency.py [--repeats 7] [--json]
+    python3 notebooks/tools/latency.py [NAME ..] [--cells] [--json]
 
-Needs the environment of setup.py. Exits 0 whether or not a budget is met; look at the load before believing a number.
+A cell's wait is what passes before its code runs: the kernel's reading of it, and the compiler. Its own work is what passes after
+the last compiler has ended. Needs the environment of setup.py. Exits 0 whether or not a budget is met; look at the load before
+believing a number.
 """
 
 import argparse
@@ -11,79 +13,114 @@ import json
 import os
 import statistics
 import sys
+import threading
 import time
 
-from project import enter_venv
+from project import BOOK, enter_venv
 
 if __name__ == "__main__":
     enter_venv()
 
+import psutil
+
+import chapter
 from session import Session
 
 START_BUDGET = 5.0
 CELL_BUDGET = 0.7
-INIT = "use limbeck::prelude::*;\nnotebook::init();"
-# `{n}` differs in each repeat, so that no cell is one that was compiled before.
-CELLS = {
-    "println": 'println!("{n}");',
-    "call the library": 'println!("{}", notebook::base64(&[{n}]));',
-    "figure shown inline": """Figure::new(&Lines::new("Run {n}", "x", "sin x").with(
-    Series::new("sine", (0..200).map(|i| (f64::from(i) / 20.0, (f64::from(i) / 20.0).sin()))),
-)).unwrap()""",
-    "let that persists": "let kept_{n}: Vec<f32> = vec![{n}.0; 1000];",
-    "let without a type": "let guessed_{n} = vec![{n}.0_f32; 1000];",
-}
+CHAPTERS = ["01-circuit", "03-learning", "07-change-of-variables"]
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--repeats", type=int, default=7, help="times each cell runs")
-    arguments.add_argument("--starts", type=int, default=3, help="times a kernel starts")
+    arguments.add_argument("names", nargs="*", default=CHAPTERS, metavar="NAME", help=f"chapters (default: {CHAPTERS})")
+    arguments.add_argument("--cells", action="store_true", help="show every cell")
     arguments.add_argument("--json", action="store_true", help="print the numbers as JSON")
     options = arguments.parse_args()
     load = os.getloadavg()[0]
     try:
-        rows = measure(options.starts, options.repeats)
-    except RuntimeError as why:
+        measured = {name: measure(BOOK / "text" / f"{name}.md") for name in options.names}
+    except (RuntimeError, FileNotFoundError) as why:
         sys.exit(f"latency: {why}")
     if options.json:
-        print(json.dumps({"load": load, "rows": rows}, indent=1))
+        print(json.dumps({"load": load, "chapters": measured}, indent=1))
     else:
-        show(rows, load)
+        show(measured, load, options.cells)
 
 
-def measure(starts, repeats):
-    """Rows of name, first (s, before anything of its kind was warm), times (s) and budget (s)."""
-    rows = [{"name": "kernel start to first output", "budget": START_BUDGET, "first": None, "times": []}]
-    for _ in range(starts):
-        began = time.monotonic()
-        with Session() as kernel:
-            ready = time.monotonic() - began
-            rows[0]["times"].append(ready + run(kernel, 'println!("ready");').seconds_to_first_output)
+def measure(text):
+    """Of a chapter: seconds till its first cell has run, and of every later one what it is, its wait and its work."""
+    cells = [cell for _, cell in chapter.code_cells(chapter.read_text(text))]
+    began = time.monotonic()
+    rows = []
     with Session() as kernel:
-        run(kernel, INIT)
-        for name, code in CELLS.items():
-            times = [run(kernel, code.replace("{n}", str(n))).seconds for n in range(repeats + 1)]
-            rows.append({"name": name, "budget": CELL_BUDGET, "first": times[0], "times": times[1:]})
-    for row in rows:
-        row["min"], row["median"] = min(row["times"]), statistics.median(row["times"])
-        row["pass"] = row["median"] <= row["budget"]
-    return rows
+        for cell in cells:
+            with Compilers(kernel) as compilers:
+                reply = kernel.run(cell.source)
+            if reply.error and "raises-exception" not in chapter.tags(cell):
+                raise RuntimeError(f"a cell failed: {chapter.first_line(cell)}\n{reply.error}")
+            if not rows:
+                first = time.monotonic() - began
+            work = compilers.since_the_last()
+            rows.append({"cell": chapter.first_line(cell), "compiled": compilers.count, "work": work})
+            rows[-1]["wait"] = reply.seconds - work
+    return {"first": first, "cells": rows[1:]}
 
 
-def run(kernel, code):
-    reply = kernel.run(code)
-    if reply.error or reply.stderr.strip():
-        raise RuntimeError(f"a cell failed: {code}\n{reply.error or reply.stderr}")
-    return reply
+class Compilers:
+    """Watches how often the kernel calls cargo during a cell, and when the last one has ended."""
+
+    def __init__(self, kernel):
+        self.kernel = psutil.Process(kernel.manager.provisioner.pid)
+        self.seen, self.ended = set(), None
+
+    def __enter__(self):
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.left = time.monotonic()
+        self.over.set()
+        self.thread.join()
+
+    def watch(self):
+        while not self.over.wait(0.01):
+            running = {child.pid for child in self.kernel.children() if is_cargo(child)}
+            self.seen |= running
+            if running:
+                self.ended = time.monotonic()
+
+    @property
+    def count(self):
+        return len(self.seen)
+
+    def since_the_last(self):
+        return self.left - self.ended if self.ended else 0.0
 
 
-def show(rows, load):
-    print(f"{'seconds (load ' + format(load, '.1f') + ')':30} {'first':>6} {'min':>6} {'median':>6} {'budget':>6}")
-    for row in rows:
-        first = "" if row["first"] is None else f"{row['first']:.2f}"
-        verdict = "pass" if row["pass"] else "over"
-        print(f"{row['name']:30} {first:>6} {row['min']:6.2f} {row['median']:6.2f} {row['budget']:6.1f} {verdict}")
+def is_cargo(process):
+    try:
+        return process.name() in ("cargo", "mold")
+    except psutil.Error:
+        return False
+
+
+def show(measured, load, every_cell):
+    def verdict(seconds, budget):
+        return f"{seconds:6.2f} s  {'within' if seconds <= budget else 'OVER'} {budget} s"
+
+    print(f"load {load:.1f}")
+    waits = []
+    for name, found in measured.items():
+        print(f"{name:28} start and first cell  {verdict(found['first'], START_BUDGET)}")
+        for row in found["cells"] if every_cell else []:
+            compiled = f"{row['compiled']} ×" if row["compiled"] else "  –"
+            print(f"  wait {row['wait']:5.2f} s  compiled {compiled}  work {row['work']:5.2f} s  {row['cell']}")
+        waits += [row["wait"] for row in found["cells"]]
+    print(f"{'a cell beyond its own work':28} median of {len(waits):<11}  {verdict(statistics.median(waits), CELL_BUDGET)}")
+    print(f"{'':28} nine of ten           {statistics.quantiles(waits, n=10)[-1]:6.2f} s")
 
 
 if __name__ == "__main__":

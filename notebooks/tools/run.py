@@ -4,15 +4,17 @@
     python3 notebooks/tools/run.py [NAME ..]           text/NAME.md -> NAME.ipynb, for all names or those given
     python3 notebooks/tools/run.py --check [NAME ..]   the same into a folder of its own, compared with what is committed
 
-The kernel calls a panic and a failed `?` successful cells; this does not. Tags of a cell: `raises-exception` (its error is
+Chapters run side by side, as many as `--jobs` says. The kernel calls a panic and a failed `?` successful cells; this does not. Tags of a cell: `raises-exception` (its error is
 meant), `allow-stderr`.
 """
 
 import argparse
+import os
 import queue
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from project import BOOK, KERNEL, VENV, enter_venv
@@ -45,15 +47,23 @@ def main():
         for name in sorted(set(committed) - set(texts)):
             failed += 1
             print(f"FAIL {name}: a notebook with no text: text/{name}.md is missing")
-    for name in names:
-        started = time.monotonic()
-        failures = check(name, texts[name], committed.get(name), options)
-        print(f"{'FAIL' if failures else 'ok  '} {name}  {time.monotonic() - started:.1f} s")
-        for failure in failures:
-            print("  " + failure, flush=True)
-        passed, failed = passed + (not failures), failed + bool(failures)
-    print(f"{passed} passed, {failed} failed", flush=True)
+    began = time.monotonic()
+    with ThreadPoolExecutor(options.jobs) as chapters:
+        runs = {chapters.submit(timed, name, texts[name], committed.get(name), options): name for name in names}
+        for run in as_completed(runs):
+            failures, seconds = run.result()
+            print(f"{'FAIL' if failures else 'ok  '} {runs[run]}  {seconds:.1f} s")
+            for failure in failures:
+                print("  " + failure, flush=True)
+            passed, failed = passed + (not failures), failed + bool(failures)
+    print(f"{passed} passed, {failed} failed, in {time.monotonic() - began:.0f} s", flush=True)
     return 1 if failed else 0
+
+
+def timed(*arguments):
+    """The failures of a chapter, and how long it took."""
+    started = time.monotonic()
+    return check(*arguments), time.monotonic() - started
 
 
 def parse_arguments():
@@ -62,6 +72,8 @@ def parse_arguments():
     arguments.add_argument("--check", action="store_true", help="change nothing; compare with the committed notebooks")
     arguments.add_argument("--book", type=Path, default=BOOK, help="the folder with text/ and the notebooks")
     arguments.add_argument("--out", type=Path, default=VENV / "executed", help="where checked and failed notebooks go")
+    jobs = max(2, (os.cpu_count() or 1) // 2)
+    arguments.add_argument("--jobs", type=int, default=jobs, help=f"chapters at a time (default: {jobs})")
     arguments.add_argument("--timeout", type=int, default=900, help="seconds a cell may take")
     arguments.add_argument("--startup", type=int, default=120, help="seconds the kernel may take to start")
     arguments.add_argument("--kernel", default=KERNEL, help=argparse.SUPPRESS)

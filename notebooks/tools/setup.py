@@ -262,7 +262,11 @@ def write_spec(copy, dependencies):
         # The kernel moves what it has linked, so the relative path to libstd that rustc writes misses where TMPDIR is in $HOME.
         f"-Clink-arg=-Wl,-rpath,{rustc('--print', 'target-libdir')}",
     ]
-    environment = {"CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags), "RUST_SRC_PATH": str(STD / "library")}
+    environment = {
+        "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags),
+        "RUST_SRC_PATH": str(STD / "library"),
+        "EVCXR_CONFIG_DIR": str(ROOT / "notebooks/tools"),
+    }
     toolchain = active_toolchain()
     if toolchain:
         environment["RUSTUP_TOOLCHAIN"] = toolchain

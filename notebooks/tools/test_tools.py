@@ -11,7 +11,7 @@ import unittest
 from project import enter_venv
 
 if __name__ == "__main__":
-    modules = ["test_lint", "test_setup"]
+    modules = ["test_lab", "test_lint", "test_setup"]
     if "--quick" in sys.argv:
         sys.argv.remove("--quick")
     else:

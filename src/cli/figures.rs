@@ -52,12 +52,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let (mut rows, all, start) = (Vec::new(), chosen.len(), Instant::now());
     for (i, experiment) in chosen.into_iter().enumerate() {
         let (began, so_far) = (Instant::now(), start.elapsed().as_secs_f64());
-        context.note(&format!("{} of {all}, after {so_far:.0} s: {}, {}", i + 1, experiment.name, experiment.title));
+        let (name, title, left) = (experiment.name, experiment.title, all - i);
+        context.note(&format!("{i} drawn, {left} left, after {so_far:.0} s; now {name}: {title}"));
         let mut say = |what: &str| context.note(&format!("  {what} ({:.0} s)", began.elapsed().as_secs_f64()));
         let mut lab = Lab::new(budget, context.seed, &mut say);
         experiment.run(&mut lab)?;
         rows.push(Row { name: experiment.name, title: experiment.title, files: lab.save(&args.out)? });
     }
+    context.note(&format!("{all} drawn, in {:.0} s", start.elapsed().as_secs_f64()));
     let folder = args.out.display();
     context.print(&Figures { figures: rows }, |all| {
         all.figures.iter().map(|r| format!("{}: {folder}/{{{}}}\n", r.name, r.files.join(","))).collect()

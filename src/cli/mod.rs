@@ -110,6 +110,8 @@ fn plain(text: &str) -> String {
 
 /// Runs the command line: 0 on success, 2 on wrong usage, 130 when interrupted, 1 on any other error.
 pub fn main() -> ExitCode {
+    // This thread is one of the pool: a parallel loop then begins without waking another first.
+    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(answer) => return ended(not_run(&answer), std::env::args_os().any(|arg| arg == "--json")),

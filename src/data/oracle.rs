@@ -151,8 +151,18 @@ impl Oracle {
         }
     }
 
-    /// `−∫ p log p`, nats: in closed form for the checkerboard, to 10⁻⁶ by quadrature for the others.
+    /// `−∫ p log p`, nats: in closed form for the checkerboard, to 10⁻⁶ by quadrature for the others, once.
     pub fn entropy(self) -> f64 {
+        static KNOWN: [OnceLock<f64>; Oracle::ALL.len()] = [const { OnceLock::new() }; Oracle::ALL.len()];
+        let known = &KNOWN[self as usize];
+        // Not within `get_or_init`: while a thread of the pool waits there, it may be given work that asks for the same.
+        known.get().copied().unwrap_or_else(|| {
+            let entropy = self.integrated_entropy();
+            *known.get_or_init(|| entropy)
+        })
+    }
+
+    fn integrated_entropy(self) -> f64 {
         if self == Self::Checkerboard {
             return 32.0_f64.ln();
         }

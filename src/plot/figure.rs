@@ -10,6 +10,7 @@ use crate::{
     archive::write_atomically,
     notebook::{self, base64},
 };
+use image::{RgbImage, imageops::thumbnail};
 use plotters::{
     backend::{BitMapBackend, DrawingBackend, SVGBackend},
     coord::Shift,
@@ -18,6 +19,11 @@ use plotters::{
 };
 use std::{io::Write, path::Path};
 
+/// Magnification at which a picture is drawn before it is made smaller: plotters fills a slanted line pixel by pixel, and the
+/// wider it is, the less its slope shows.
+const DRAWN: f64 = 6.0;
+/// The most pixels of such a picture; what would have more is magnified less.
+const MOST: f64 = 4e7;
 /// Magnification of the PNG.
 const MAGNIFIED: f64 = 2.0;
 /// Magnification in a notebook, where a pixel of the picture is one of the page.
@@ -135,7 +141,11 @@ impl Figure {
             svg.insert_str(end, &overlays.iter().map(Overlay::svg).collect::<String>());
         }
         let size = (width, height);
-        let (png, shown) = (bitmap(what, size, MAGNIFIED, note)?, bitmap(what, size, SHOWN, note)?);
+        let drawn = bitmap(what, size, note)?;
+        let [png, shown] = [MAGNIFIED, SHOWN].map(|magnified| {
+            let [width, height] = [width, height].map(|n| Sizes(magnified).px(n.into()) as u32);
+            encode(&thumbnail(&drawn, width, height), width as usize, height as usize)
+        });
         Ok(Self { svg, png, shown, table: what.table()?, size })
     }
 
@@ -177,9 +187,10 @@ impl Figure {
     }
 }
 
-/// A PNG of a figure of `size` at a magnification.
-fn bitmap(what: &dyn Picture, size: (u32, u32), magnified: f64, note: &str) -> Result<Vec<u8>> {
-    let sizes = Sizes(magnified);
+/// A figure of `size`, many times as large.
+fn bitmap(what: &dyn Picture, size: (u32, u32), note: &str) -> Result<RgbImage> {
+    let fits = (MOST / (f64::from(size.0) * f64::from(size.1))).sqrt();
+    let sizes = Sizes(DRAWN.min(fits).max(MAGNIFIED));
     let (width, height) = (sizes.px(size.0.into()) as u32, sizes.px(size.1.into()) as u32);
     let mut rgb = vec![0; (width * height * 3) as usize];
     let overlays = {
@@ -187,7 +198,7 @@ fn bitmap(what: &dyn Picture, size: (u32, u32), magnified: f64, note: &str) -> R
         paint(&area, sizes, note, |area, sizes| what.onto_bitmap(area, sizes))?
     };
     overlays.iter().for_each(|o| o.paint(&mut rgb, width as usize));
-    Ok(encode(&rgb, width as usize, height as usize))
+    Ok(RgbImage::from_raw(width, height, rgb).expect("a buffer of the right size"))
 }
 
 /// Draws on paper, with the note at the lower edge.

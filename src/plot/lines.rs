@@ -54,6 +54,8 @@ pub struct Lines {
     x: String,
     y: String,
     axes: (Axis, Axis),
+    /// The lowest number that is drawn.
+    least: f64,
     markers: bool,
     series: Vec<Series>,
 }
@@ -62,7 +64,15 @@ impl Lines {
     /// An empty figure; the axes are named with their units.
     pub fn new(title: &str, x: &str, y: &str) -> Self {
         let axes = (Axis::Linear, Axis::Linear);
-        Self { title: title.into(), x: x.into(), y: y.into(), axes, markers: false, series: Vec::new() }
+        let least = f64::NEG_INFINITY;
+        Self { title: title.into(), x: x.into(), y: y.into(), axes, least, markers: false, series: Vec::new() }
+    }
+
+    /// Begins the vertical axis here; what lies below is in the table alone.
+    #[must_use]
+    pub fn above(mut self, least: f64) -> Self {
+        self.least = least;
+        self
     }
 
     /// How the two axes count.
@@ -143,15 +153,19 @@ impl Lines {
             let colour = colour(&series.name, i);
             let finite: Vec<(f64, f64)> =
                 series.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
+            let shown = || finite.split(|point| point.1 < self.least).filter(|points| !points.is_empty());
             if series.errors.len() == series.points.len() {
                 let edge =
                     |sign: f64| series.points.iter().zip(&series.errors).map(move |((x, y), e)| (*x, y + sign * e));
                 let band: Vec<(f64, f64)> = edge(1.0).chain(edge(-1.0).rev()).collect();
                 chart.draw_series(std::iter::once(Polygon::new(band, colour.mix(0.2).filled())))?;
             }
-            chart.draw_series(LineSeries::new(finite.clone(), sizes.stroke(colour, 2.0)))?;
+            for points in shown() {
+                chart.draw_series(LineSeries::new(points.iter().copied(), sizes.stroke(colour, 2.0)))?;
+            }
             if self.markers {
-                chart.draw_series(finite.into_iter().map(|p| Circle::new(p, sizes.px(3.0), colour.filled())))?;
+                let dot = |p: &(f64, f64)| Circle::new(*p, sizes.px(3.0), colour.filled());
+                chart.draw_series(shown().flatten().map(dot))?;
             }
         }
         Ok(())
@@ -217,6 +231,7 @@ impl Draw for Lines {
         let (_, below) = area.split_vertically(used);
         let x = self.range(|p, _| [p.0, p.0], self.axes.0);
         let y = self.range(|p, e| [p.1 - e, p.1 + e], self.axes.1);
+        let y = y.start.max(self.least).min(y.end)..y.end;
         match self.axes {
             (Axis::Linear, Axis::Linear) => self.draw_on(&below, sizes, x, y)?,
             (Axis::Log, Axis::Linear) => self.draw_on(&below, sizes, log(x), y)?,
@@ -258,6 +273,15 @@ mod tests {
         }
         assert!(figure.png().starts_with(b"\x89PNG"));
         assert_eq!(figure.table().frame().shape(), (4, 4));
+    }
+
+    #[test]
+    fn what_lies_below_the_axis_is_in_the_table_alone() {
+        let curve = Series::new("loss", [(0.0, 1e-9), (1.0, 0.1), (2.0, 1e-9), (3.0, 1.0)]);
+        let lines = Lines::new("", "x", "y").axes(Axis::Linear, Axis::Log).with(curve);
+        let (all, above) = (Figure::new(&lines).unwrap(), Figure::new(&lines.above(1e-3)).unwrap());
+        assert_eq!(above.table().frame().height(), 4);
+        assert!(all.svg().contains("1e−9") && !above.svg().contains("1e−9"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{
     Draw, Drawn, Overlay, Table,
     lines::heading,
-    style::{HIDDEN, LABEL, Sizes},
+    style::{HIDDEN, LABEL, QUIET, Sizes},
 };
 use crate::{
     Error, Result,
@@ -98,8 +98,17 @@ impl Draw for Tiles {
             let x = f64::from(self.name_width()) + column * (width + f64::from(GAP));
             (sizes.px(x), top + sizes.px(row * (height + f64::from(GAP))))
         };
-        let present = self.pictures.iter().enumerate().filter(|(_, picture)| !picture.is_empty());
-        Ok(present
+        let present = || self.pictures.iter().enumerate().filter(|(_, picture)| !picture.is_empty());
+        // A thin edge: bright pixels at the border of a picture are not to run into the paper.
+        for (i, _) in present() {
+            let (x, y) = place(i);
+            let corners = [
+                (x - sizes.px(1.0), y - sizes.px(1.0)),
+                (x + sizes.px(width) + sizes.px(1.0), y + sizes.px(height) + sizes.px(1.0)),
+            ];
+            area.draw(&Rectangle::new(corners, QUIET.filled()))?;
+        }
+        Ok(present()
             .map(|(i, picture)| {
                 let (x, y) = place(i);
                 let (width, height) = (sizes.px(width) as u32, sizes.px(height) as u32);

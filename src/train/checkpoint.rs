@@ -25,7 +25,7 @@ struct Header {
 }
 
 /// All that a run which goes on must have in common with the one that was stopped.
-fn identity(learner: &impl Learner, plan: &Plan) -> Result<Vec<(String, String)>> {
+fn identity(learner: &dyn Learner, plan: &Plan) -> Result<Vec<(String, String)>> {
     let [rows, valid] = learner.data()?;
     let hash = |rows: Option<Fingerprint>| rows.map_or("none".into(), |rows| rows.to_string());
     let named = [
@@ -117,7 +117,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn save(&self, path: &Path, learner: &impl Learner, plan: &Plan) -> Result<()> {
+    pub(super) fn save(&self, path: &Path, learner: &dyn Learner, plan: &Plan) -> Result<()> {
         let mut archive = Archive::new(&Header {
             limbeck: env!("CARGO_PKG_VERSION").into(),
             run: identity(learner, plan)?,
@@ -137,7 +137,7 @@ impl State {
     }
 
     /// Puts the learner where the checkpoint left it.
-    pub(super) fn load(path: &Path, learner: &mut impl Learner, plan: &Plan) -> Result<Self> {
+    pub(super) fn load(path: &Path, learner: &mut dyn Learner, plan: &Plan) -> Result<Self> {
         let archive = Archive::load(path)?;
         let header: Header = archive.header().map_err(|error| match archive.header::<serde_json::Value>() {
             Ok(header) if header.get("family").is_some() => Error::file(path, "a model, not the checkpoint of a run"),

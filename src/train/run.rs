@@ -17,7 +17,7 @@ use std::{ops::ControlFlow, time::Instant};
 /// Those of the learner; [`Error::NotFinite`] when a loss is NaN; also when a checkpoint cannot be written,
 /// or the one to resume from is of another run.
 pub fn train(
-    learner: &mut impl Learner,
+    learner: &mut dyn Learner,
     plan: &Plan,
     watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<History> {
@@ -87,7 +87,7 @@ pub fn train(
 }
 
 /// Keeps the learner when it is better than ever; says whether patience is at its end.
-fn remember(state: &mut State, epoch: u64, losses: Vec<f64>, learner: &impl Learner, patience: u64) -> bool {
+fn remember(state: &mut State, epoch: u64, losses: Vec<f64>, learner: &dyn Learner, patience: u64) -> bool {
     let better = state.best.as_ref().map_or_else(|| is_usable(&losses), |best| is_lower(&losses, &best.losses));
     if better {
         let mut archive = Archive::default();

@@ -17,9 +17,9 @@ use crate::{
 
 /// In the order of the book.
 pub(super) const EXPERIMENTS: &[Experiment] = &[
+    Experiment::new("circuits-flow", "The flow of a row over a small circuit", flow::run),
     Experiment::new("digits", "A hidden Chow-Liu tree learned from digits", digits::run),
     Experiment::new("fashion", "Circuits on Fashion-MNIST, beside published numbers", fashion::run),
-    Experiment::new("circuits-flow", "The flow of a row over a small circuit", flow::run),
     Experiment::new("circuits-em", "The rules of EM", rules::run),
     Experiment::new("circuits-structures", "Structures by size", structures::run),
     Experiment::new("circuits-pruning", "What pruning costs, and its bound", pruning::run),

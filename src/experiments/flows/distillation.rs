@@ -141,7 +141,8 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
                 let goal = "A student comes within 0.143 nats of its teacher on moons in 2000 steps";
                 let sentence = format!("{goal} by the {} divergence", ways[way].0);
                 let measure = "0.143 − KL(student ‖ teacher), nats";
-                lab.claim(Claim::new(&sentence, "van den Oord et al. 2018", measure, &below));
+                let claim = Claim::new(&sentence, "van den Oord et al. 2018", measure, &below);
+                lab.claim(claim.budget(format!("{steps} steps")).threshold("this project's (0.143 nats)"));
             }
         }
     }

@@ -125,12 +125,14 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     lab.table("flows-mint-convergence", table);
     let source = "Song, Meng and Ermon 2019";
     let measure = "decimal digits of the log-determinant beyond the sixth that agree with that of a numerical Jacobian";
-    lab.claim(Claim::new("MintNet's log-determinant is exact", source, measure, &exact));
+    let claim = Claim::new("MintNet's log-determinant is exact", source, measure, &exact);
+    lab.claim(claim.budget("a layer of digits").threshold("this project's (six digits)"));
     let measure = "share of digits solved to 1e-9 in 2000 iterations, the worst of α = 0.1, 0.5, 1, 1.5, 1.9, − 0.99";
     let sentence = "MintNet's inverse converges for 0 < α < 2 from near the solution";
-    lab.claim(Claim::new(sentence, source, measure, &near));
+    let given = |claim: Claim| claim.budget("2000 iterations").threshold("this project's (0.99 of the digits, 1e-9)");
+    lab.claim(given(Claim::new(sentence, source, measure, &near)));
     let sentence = "MintNet's inverse converges for 0 < α < 2 from z / t";
-    lab.claim(Claim::new(sentence, source, measure, &far));
+    lab.claim(given(Claim::new(sentence, source, measure, &far)));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod cost;
 mod distillation;
+mod gaussianization;
 mod images;
 mod layers;
 mod mint;
@@ -22,6 +23,7 @@ use std::time::Instant;
 /// In the order of the book.
 pub(super) const EXPERIMENTS: &[Experiment] = &[
     Experiment::new("flows-plane", "Every flow on densities whose entropy is known", plane::run),
+    Experiment::new("flows-gaussianization", "Gaussianization by learning and by iteration", gaussianization::run),
     Experiment::new("flows-layers", "A grid, a density and points after every layer", layers::run),
     Experiment::new("flows-cost", "Passes and milliseconds, both ways, by dimension", cost::run).timed(),
     Experiment::new("flows-distillation", "A flow distilled by three divergences", distillation::run),

@@ -45,7 +45,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let teacher = learner.into_model();
     let mut lines =
         Lines::new("A student of a sound, by draws inside", "steps", "KL(student ‖ teacher), nats a moment")
-            .axes(Axis::Log, Axis::Log)
+            .axes(Axis::Linear, Axis::Log)
             .markers();
     let mut found = Vec::new();
     let mut students = Vec::new();
@@ -55,14 +55,15 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         let mut distiller = ParallelDistiller::new(&Cpu::default(), teacher.flow(), start, PIECE, draws, adam(steps))?;
         let judge =
             |student: &ParallelDistiller<'_, usize, Waves, Waves>| mean_and_deviation(&student.estimates(200, Seed(1)));
-        let mut curve = vec![(1.0, judge(&distiller).0 / PIECE as f64)];
+        let before = judge(&distiller).0 / PIECE as f64;
+        let mut curve = Vec::new();
         let every = steps / 5;
         for round in 0..5 {
             train(&mut distiller, &Plan::steps(every, 16, lab.seed.child("round", round)), &mut quiet)?;
             curve.push((((round + 1) * every) as f64, judge(&distiller).0 / PIECE as f64));
         }
         let (mean, deviation) = judge(&distiller);
-        found.push((draws, mean / PIECE as f64, deviation / PIECE as f64));
+        found.push((before, mean / PIECE as f64, deviation / PIECE as f64));
         lines = lines.with(Series::new(&format!("draws: {draws}"), curve));
         students.push(distiller.into_model());
     }
@@ -76,7 +77,8 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     };
     let z = Logistic.sample((1, PIECE), &Cpu::default(), &mut lab.seed.stream("heard", 0));
     let drawn = framed(students[1].bijection.inverse(z).0.as_vec());
-    let pictures = Lines::new("A sound, and what two flows draw", "milliseconds", "sample")
+    let below = "sample (the teacher's less 1, the student's less 2)";
+    let pictures = Lines::new("A sound, and what two flows draw", "milliseconds", below)
         .with(heard("the sound", rows.row(0).to_vec(), 0.0))
         .with(heard("the teacher", teacher.sample(1, lab.seed)?.row(0).to_vec(), -1.0))
         .with(heard("the student", drawn, -2.0));
@@ -95,6 +97,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
             "nats a moment of the next eighth of a second",
             [nats(plain.evidence(&test)?.mean()), nats(own.mean()), f64::NAN, f64::NAN],
         )?
+        .numbers("KL to the teacher before learning, nats a moment", [f64::NAN, 0.0, found[0].0, found[1].0])?
         .numbers("KL to the teacher, nats a moment", [f64::NAN, 0.0, found[0].1, found[1].1])?
         .numbers("deviation of an estimate of it", [f64::NAN, f64::NAN, found[0].2, found[1].2])?;
     lab.table("flows-sound-table", table);
