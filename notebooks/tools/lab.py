@@ -32,18 +32,26 @@ def copy(book, mine):
     mine.mkdir(exist_ok=True)
     (mine / ".gitignore").write_text("*\n")
     known = mine / ".copied.json"
-    copied = json.loads(known.read_text()) if known.exists() else {}
+    copied = json.loads(known.read_bytes()) if known.exists() else {}
     kept = []
     for path in sorted(book.glob("[0-9][0-9]-*.ipynb")):
         own, news = mine / path.name, path.read_bytes()
-        if own.exists() and digest(own.read_bytes()) != copied.get(path.name):
+        mine_now = own.read_bytes() if own.exists() else news
+        if mine_now != news and digest(mine_now) != copied.get(path.name):
             if digest(news) != copied.get(path.name):
                 kept.append(path.name)
             continue
-        own.write_bytes(news)
+        replace(own, news)
         copied[path.name] = digest(news)
-    known.write_text(json.dumps(copied, indent=1) + "\n")
+        replace(known, (json.dumps(copied, indent=1) + "\n").encode())
     return kept
+
+
+def replace(path, content):
+    """Writes a file so that nobody ever reads half of it."""
+    half = path.with_name(path.name + ".half")
+    half.write_bytes(content)
+    half.replace(path)
 
 
 def digest(content):

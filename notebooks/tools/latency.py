@@ -52,7 +52,7 @@ def measure(text):
     """Of a chapter: seconds till its first cell has run, and of every later one what it is, its wait and its work."""
     cells = [cell for _, cell in chapter.code_cells(chapter.read_text(text))]
     began = time.monotonic()
-    rows = []
+    rows, first = [], 0.0
     with Session() as kernel:
         for cell in cells:
             with Compilers(kernel) as compilers:
@@ -119,8 +119,11 @@ def show(measured, load, every_cell):
             compiled = f"{row['compiled']} ×" if row["compiled"] else "  –"
             print(f"  wait {row['wait']:5.2f} s  compiled {compiled}  work {row['work']:5.2f} s  {row['cell']}")
         waits += [row["wait"] for row in found["cells"]]
+    if not waits:
+        return
     print(f"{'a cell beyond its own work':28} median of {len(waits):<11}  {verdict(statistics.median(waits), CELL_BUDGET)}")
-    print(f"{'':28} nine of ten           {statistics.quantiles(waits, n=10)[-1]:6.2f} s")
+    if len(waits) > 1:
+        print(f"{'':28} nine of ten           {statistics.quantiles(waits, n=10)[-1]:6.2f} s")
 
 
 if __name__ == "__main__":

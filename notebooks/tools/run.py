@@ -11,6 +11,7 @@ meant), `allow-stderr`.
 import argparse
 import os
 import queue
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ if __name__ == "__main__":
     enter_venv()
 
 import nbformat
+import psutil
 from jupyter_client.kernelspec import NoSuchKernel
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -41,14 +43,17 @@ def main():
     unknown = [name for name in options.names if name not in texts]
     if unknown:
         sys.exit(f"no such text: {', '.join(unknown)}; there are: {', '.join(texts) or 'none'}")
-    names = options.names or list(texts)
+    names = list(dict.fromkeys(options.names)) or list(texts)
     passed = failed = 0
     if options.check and not options.names:
         for name in sorted(set(committed) - set(texts)):
             failed += 1
             print(f"FAIL {name}: a notebook with no text: text/{name}.md is missing")
     began = time.monotonic()
-    with ThreadPoolExecutor(options.jobs) as chapters:
+    # Whoever ends it by a signal ends the chapters that have not begun, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    chapters = ThreadPoolExecutor(max(1, options.jobs))
+    try:
         runs = {chapters.submit(timed, name, texts[name], committed.get(name), options): name for name in names}
         for run in as_completed(runs):
             failures, seconds = run.result()
@@ -56,14 +61,22 @@ def main():
             for failure in failures:
                 print("  " + failure, flush=True)
             passed, failed = passed + (not failures), failed + bool(failures)
+    finally:
+        chapters.shutdown(wait=False, cancel_futures=True)
+        for kernel in psutil.Process().children() if sys.exc_info()[0] else []:
+            kernel.kill()
     print(f"{passed} passed, {failed} failed, in {time.monotonic() - began:.0f} s", flush=True)
     return 1 if failed else 0
 
 
-def timed(*arguments):
-    """The failures of a chapter, and how long it took."""
+def timed(name, *arguments):
+    """The failures of a chapter, and how long it took. What it raises is its failure, and not that of the others."""
     started = time.monotonic()
-    return check(*arguments), time.monotonic() - started
+    try:
+        failures = check(name, *arguments)
+    except Exception as why:
+        failures = [f"{name}: {type(why).__name__}: {why}"]
+    return failures, time.monotonic() - started
 
 
 def parse_arguments():

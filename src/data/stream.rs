@@ -12,6 +12,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The most categories that codes tell apart.
+const MOST: usize = MISSING as usize - 1;
+
 /// The rows of an uncompressed, row-major `.npy` array, never all in memory.
 #[derive(Debug)]
 pub struct NpyRows {
@@ -31,6 +34,10 @@ impl NpyRows {
     /// When the file is not such an array, or shorter than its header says. Values are checked as they are read.
     pub fn open(path: impl AsRef<Path>, categories: usize) -> Result<Self> {
         let path = path.as_ref();
+        if !(1..=MOST).contains(&categories) {
+            let problem = format!("{categories} categories; 1 to {MOST} are read: bin larger numbers first");
+            return Err(Error::file(path, problem));
+        }
         let mut file = File::open(path).map_err(Error::io(path))?;
         let (element, layout, shape) = super::load::read_header(path, &mut file)?;
         let start = file.stream_position().map_err(Error::io(path))?;
@@ -95,11 +102,13 @@ impl Rows for NpyRows {
     fn read(&self, rows: &[usize], into: &mut Vec<u16>) -> Result<()> {
         let width = self.schema.len();
         into.resize(rows.len() * width, MISSING);
-        rows.par_chunks(AT_ONCE).zip(into.par_chunks_mut(AT_ONCE * width)).try_for_each(|(rows, into)| {
+        let parts = rows.par_chunks(AT_ONCE).zip(into.par_chunks_mut(AT_ONCE * width)).map(|(rows, into)| {
             let values = self.element.decode(&self.path, self.read_rows(rows)?)?;
             let (origin, shape) = (self.path.display().to_string(), vec![rows.len(), width]);
             Array { origin, shape, values }.codes(&self.schema, self.unseen, |row| rows[row], into)
-        })
+        });
+        // The first error in the order of the rows, whichever thread was the first.
+        parts.collect::<Vec<_>>().into_iter().collect()
     }
 }
 
@@ -116,7 +125,7 @@ pub fn open_rows(path: impl AsRef<Path>, reading: &Reading, coding: Coding) -> R
         let categories = match coding {
             Coding::Use(schema, _) => schema.variables.iter().map(|v| v.categories).max().unwrap_or(1),
             Coding::Learn(Some(categories)) => categories,
-            Coding::Learn(None) => largest_category(path)? + 1,
+            Coding::Learn(None) => largest_category(path)?.saturating_add(1),
         };
         let unseen = if let Coding::Use(_, unseen) = coding { unseen } else { Unseen::Error };
         return Ok(Box::new(NpyRows { unseen, ..NpyRows::open(path, categories)? }));
@@ -145,7 +154,7 @@ fn is_streamed(path: &Path) -> bool {
 
 /// The largest value of an array, read block by block.
 fn largest_category(path: &Path) -> Result<usize> {
-    let rows = NpyRows::open(path, MISSING as usize - 1)?;
+    let rows = NpyRows::open(path, MOST)?;
     let mut largest = 0;
     let block = (1 << 20) / rows.schema.len() + 1;
     for first in (0..rows.rows).step_by(block) {
@@ -179,6 +188,13 @@ mod tests {
         assert_eq!((disk.len(), disk.schema()), (memory.len(), memory.schema()));
         let error = NpyRows::open(&path, 4).unwrap().read(&[0, 1], &mut codes).unwrap_err().to_string();
         assert!(error.contains("row 1 (from 0), column x1: category 4 is outside 0..=3"), "{error}");
+        for none in [0, usize::from(u16::MAX), 70_000] {
+            assert!(NpyRows::open(&path, none).unwrap_err().to_string().contains("1 to 65534 are read"));
+        }
+        let large = folder.path().join("large.npy");
+        write_npy(&large, &[2, 1], &[3, 65_536]).unwrap();
+        let error = NpyRows::open(&large, MOST).unwrap().read(&[0, 1], &mut codes).unwrap_err().to_string();
+        assert!(error.contains("row 1") && error.contains("too large"), "{error}");
         std::fs::write(&path, &std::fs::read(&path).unwrap()[..150]).unwrap();
         assert!(NpyRows::open(&path, 6).unwrap_err().to_string().contains("22 are there"));
     }

@@ -133,7 +133,9 @@ struct Entry {
     claim: String,
     source: String,
     measure: String,
+    #[serde(default)]
     budget: String,
+    #[serde(default)]
     threshold: String,
     scale: String,
     seeds: usize,
@@ -141,6 +143,7 @@ struct Entry {
     low: f64,
     high: f64,
     /// The smaller of [`Claim::ranks`].
+    #[serde(default)]
     ranks: f64,
     verdict: String,
 }

@@ -162,10 +162,11 @@ impl Lines {
             }
             for points in shown() {
                 chart.draw_series(LineSeries::new(points.iter().copied(), sizes.stroke(colour, 2.0)))?;
-            }
-            if self.markers {
-                let dot = |p: &(f64, f64)| Circle::new(*p, sizes.px(3.0), colour.filled());
-                chart.draw_series(shown().flatten().map(dot))?;
+                // A point by itself is no line.
+                if self.markers || points.len() == 1 {
+                    let dot = |p: &(f64, f64)| Circle::new(*p, sizes.px(3.0), colour.filled());
+                    chart.draw_series(points.iter().map(dot))?;
+                }
             }
         }
         Ok(())
@@ -231,7 +232,7 @@ impl Draw for Lines {
         let (_, below) = area.split_vertically(used);
         let x = self.range(|p, _| [p.0, p.0], self.axes.0);
         let y = self.range(|p, e| [p.1 - e, p.1 + e], self.axes.1);
-        let y = y.start.max(self.least).min(y.end)..y.end;
+        let y = if y.end > self.least { y.start.max(self.least)..y.end } else { y };
         match self.axes {
             (Axis::Linear, Axis::Linear) => self.draw_on(&below, sizes, x, y)?,
             (Axis::Log, Axis::Linear) => self.draw_on(&below, sizes, log(x), y)?,

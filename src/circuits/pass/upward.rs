@@ -145,10 +145,13 @@ impl<T: Scalar> Workspace<T> {
             )));
         }
         let plan = &circuit.plan;
+        let fit = (BLOCK_BYTES / ((plan.kept_len + plan.flow_len) * size_of::<T>())).max(2);
+        // What is found of a row does not depend on the others: as few tiles as keep the threads busy stay in the cache.
+        let busy = rayon::current_num_threads().max(2);
         let most = match self.purpose {
-            Purpose::Sums => (BLOCK_BYTES / ((plan.kept_len + plan.flow_len) * size_of::<T>())).clamp(2, 32),
-            // What is found of a row does not depend on the others: as few tiles as keep the threads busy stay in the cache.
-            _ => rayon::current_num_threads().max(2),
+            Purpose::Likelihoods => busy,
+            Purpose::Draws | Purpose::Flows => busy.min(fit),
+            Purpose::Sums => fit.min(32),
         };
         for block in rows.chunks(most * TILE) {
             self.read.read(source, block)?;

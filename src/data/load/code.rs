@@ -142,7 +142,7 @@ impl Array {
         into: &mut [u16],
     ) -> Result<()> {
         // Mostly, every number is a category of every column.
-        let all = schema.variables.iter().map(|v| v.categories).min().unwrap_or(0);
+        let all = schema.variables.iter().map(|v| v.categories).min().unwrap_or(0).min(usize::from(MISSING));
         match &self.values {
             Values::Bytes(v) if v.iter().all(|b| usize::from(*b) < all) => {
                 into.iter_mut().zip(v).for_each(|(code, b)| *code = u16::from(*b));
