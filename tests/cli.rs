@@ -139,7 +139,7 @@ fn wrong_usage_is_2_and_wrong_input_is_1_with_its_place() {
         failure(folder, "query model conditional --given wether=sun", 1)
             .contains("the model has weather, ground, season")
     );
-    assert!(failure(folder, "figures no-such", 2).contains("data, digits"));
+    assert!(failure(folder, "figures no-such", 2).contains("circuits-flow, digits"));
     std::fs::write(folder.join("settings.toml"), "epochs = 4\nstetas = 3\n").unwrap();
     let message = failure(folder, "fit hclt --data table.csv --out y --config settings.toml", 1);
     assert!(message.contains("settings.toml") && message.contains("stetas"), "{message}");
