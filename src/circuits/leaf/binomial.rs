@@ -54,23 +54,17 @@ impl ByMean for Binomial {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn log_probs(p: f64, k: usize) -> Vec<f64> {
-        let mut logs = vec![0.0; k];
-        Binomial.log_table(&[p], &mut logs);
-        logs
-    }
+    use super::{super::by_mean::log_probs, *};
 
     #[test]
     fn closed_forms() {
-        for (log, want) in log_probs(0.25, 4).iter().zip([27.0_f64, 27.0, 9.0, 1.0]) {
+        for (log, want) in log_probs(&Binomial, 0.25, 4).iter().zip([27.0_f64, 27.0, 9.0, 1.0]) {
             assert!((log.exp() - want / 64.0).abs() < 1e-15);
         }
-        assert_eq!(log_probs(0.0, 3), [0.0, f64::NEG_INFINITY, f64::NEG_INFINITY]);
-        assert_eq!(log_probs(1.0, 3), [f64::NEG_INFINITY, f64::NEG_INFINITY, 0.0]);
+        assert_eq!(log_probs(&Binomial, 0.0, 3), [0.0, f64::NEG_INFINITY, f64::NEG_INFINITY]);
+        assert_eq!(log_probs(&Binomial, 1.0, 3), [f64::NEG_INFINITY, f64::NEG_INFINITY, 0.0]);
         // 255 trials: the ends, where no single precision reaches.
-        let logs = log_probs(0.47, 256);
+        let logs = log_probs(&Binomial, 0.47, 256);
         assert!((logs[0] - 255.0 * 0.53_f64.ln()).abs() < 1e-9);
         assert!((logs[255] - 255.0 * 0.47_f64.ln()).abs() < 1e-9);
         assert!((logs[1] - (255.0_f64.ln() + 0.47_f64.ln() + 254.0 * 0.53_f64.ln())).abs() < 1e-9);

@@ -41,6 +41,14 @@ pub(super) fn log_table(family: &impl ByMean, numbers: &[f64], logs: &mut [f64])
     }
 }
 
+/// The same of one unit.
+#[cfg(test)]
+pub(super) fn log_probs(family: &impl ByMean, number: f64, k: usize) -> Vec<f64> {
+    let mut logs = vec![0.0; k];
+    log_table(family, &[number], &mut logs);
+    logs
+}
+
 /// `base + a · up + b · down − offset` of every unit.
 #[inline(always)]
 fn lines_at((a, b): (usize, usize), base: f64, (ups, downs, offsets): (&[f64], &[f64], &[f64]), row: &mut [f64]) {

@@ -61,10 +61,11 @@ impl ByNumber for DiscretisedLogistic {
 /// Mean and scale that explain the counts better than `old`, whose log-probabilities are `logs`: towards the moments of the
 /// counts or along the slope, whichever is better.
 fn fit(old: &[f64], logs: &[f64], counts: &[f64], floor: f64) -> [f64; 2] {
-    let moved = |a: usize| a as f64;
-    let total: f64 = counts.iter().sum();
-    let centre = counts.iter().enumerate().map(|(a, n)| moved(a) * n).sum::<f64>() / total;
-    let variance = counts.iter().enumerate().map(|(a, n)| (moved(a) - centre).powi(2) * n).sum::<f64>() / total;
+    let mean = |of: &dyn Fn(f64) -> f64| {
+        counts.iter().enumerate().map(|(a, n)| of(a as f64) * n).sum::<f64>() / counts.iter().sum::<f64>()
+    };
+    let centre = mean(&|a| a);
+    let variance = mean(&|a| (a - centre).powi(2));
     let moments = [centre, ((3.0 * variance).sqrt() / std::f64::consts::PI).max(floor)];
     let old = [old[0], old[1]];
     let now = (old, expected_log(counts, logs));

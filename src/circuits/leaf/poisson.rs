@@ -122,13 +122,7 @@ impl Cut {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn log_probs(rate: f64, k: usize) -> Vec<f64> {
-        let mut logs = vec![0.0; k];
-        Poisson.log_table(&[rate], &mut logs);
-        logs
-    }
+    use super::{super::by_mean::log_probs, *};
 
     #[test]
     fn where_nothing_seen_is_cut_off_the_sums_are_those_of_all_categories() {
@@ -138,24 +132,24 @@ mod tests {
             let near = |a: f64, b: f64| (a - b).abs() < 1e-12 * b.max(1.0);
             assert!(near(slow.log_total, rate) && near(slow.mean, rate) && near(slow.variance, rate), "{rate} of {k}");
         }
-        assert_eq!(log_probs(0.0, 3), [0.0, f64::NEG_INFINITY, f64::NEG_INFINITY]);
+        assert_eq!(log_probs(&Poisson, 0.0, 3), [0.0, f64::NEG_INFINITY, f64::NEG_INFINITY]);
     }
 
     #[test]
     fn closed_forms() {
-        let logs = log_probs(2.0, 40);
+        let logs = log_probs(&Poisson, 2.0, 40);
         assert!((logs[3].exp() - (-2.0_f64).exp() * 8.0 / 6.0).abs() < 1e-15);
         assert!((Poisson.of_mean(2.0, 40) - 2.0).abs() < 1e-9);
         for k in [2, 3, 17, 256, 4096] {
             for share in [1e-7, 0.01, 0.3, 0.5, 0.9, 0.999] {
                 let wanted = share * (k as f64 - 1.0);
-                let logs = log_probs(Poisson.of_mean(wanted, k), k);
+                let logs = log_probs(&Poisson, Poisson.of_mean(wanted, k), k);
                 let mean: f64 = logs.iter().enumerate().map(|(a, log)| a as f64 * log.exp()).sum();
                 assert!((mean - wanted).abs() < 1e-8 * wanted, "{mean} for {wanted} of {k}");
             }
         }
         // Far below its rate, where no single precision reaches.
-        let logs = log_probs(120.0, 256);
+        let logs = log_probs(&Poisson, 120.0, 256);
         assert!((logs[0] + 120.0).abs() < 1e-9 && (logs[1] + 120.0 - 120.0_f64.ln()).abs() < 1e-9, "{}", logs[0]);
     }
 }
