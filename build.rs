@@ -5,6 +5,8 @@ use std::env;
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=LIMBECK_CUDA_STANDIN");
+    // Cargo takes what another checkout has built for its own where both share a target folder and its files are older.
+    println!("cargo:rerun-if-env-changed=LIMBECK_CHECKOUT");
     if env::var_os("CARGO_FEATURE_CUDA_CHECK").is_none() {
         return;
     }

@@ -1,6 +1,7 @@
 # The recipes of Limbeck. `just` alone lists them.
 
 export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", cache_directory() / "limbeck" / "target")
+export LIMBECK_CHECKOUT := canonicalize(justfile_directory())
 export LIMBECK_PEERS := env("LIMBECK_PEERS", cache_directory() / "limbeck" / "peers")
 python := env("PYTHON", "python3")
 limbeck := CARGO_TARGET_DIR / "release" / "limbeck"

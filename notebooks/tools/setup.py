@@ -20,8 +20,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-import uuid
 from pathlib import Path
 
 from project import EVCXR, KERNEL_SPEC, PYTHON, ROOT, TOOLS, VENV, cache, target
@@ -178,39 +178,21 @@ def unpack_debian_sources():
 
 
 def library():
-    """Builds the crate as one shared library and points the kernel to a copy of it in the environment.
+    """Builds the crate, links it as one shared library in the environment, and points the kernel to that.
 
-    A copy, because the built file has the same name for every checkout that shares the target folder, and because a kernel
-    that runs must go on compiling its cells against the library it has loaded.
+    Each build gets a folder of its own: a kernel that runs goes on compiling its cells against the library it has loaded.
     """
-    state = LIBRARIES / "state.json"
-    known = json.loads(state.read_text()) if state.exists() else {}
+    LIBRARIES.mkdir(parents=True, exist_ok=True)
     with build_lock():
-        stamp = known.get("stamp") or new_stamp()
-        built, fresh = build(stamp)
-        if fresh and digest(built) != known.get("digest"):
-            # Cargo has nothing to do, but the file is another's (or the copy was lost): make it once more.
-            stamp = new_stamp()
-            built, fresh = build(stamp)
-            if fresh:
-                raise Failed(f"cargo does not rebuild {built.name}; remove it from {built.parent} and try again")
-        same = digest(built)
-        copy = LIBRARIES / same[:12] / LIBRARY
-        news = not copy.exists()
+        rlib, metadata = build()
+        folder = LIBRARIES / digest(rlib)[:12]
+        news = not folder.exists()
         if news:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            half = copy.with_name("half")
-            shutil.copyfile(built, half)
-            half.replace(copy)
-    copy.parent.touch()
-    replace(state, json.dumps({"stamp": stamp, "digest": same}))
-    write_spec(copy, built.parent / "deps")
+            link(rlib, metadata, folder)
+    folder.touch()
+    write_spec(folder / LIBRARY, metadata.parent)
     forget_old_libraries()
     return "built; restart running kernels" if news else "is up to date"
-
-
-def new_stamp():
-    return uuid.uuid4().hex[:12]
 
 
 @contextlib.contextmanager
@@ -224,22 +206,38 @@ def build_lock():
         yield
 
 
-def build(stamp):
-    """The built library's path, and whether cargo found it already there.
-
-    A new stamp makes cargo link it anew; cargo alone would call a file fresh that another checkout has overwritten.
-    """
-    command = ["cargo", "rustc", "--lib", "--release", "--crate-type", "dylib", "--message-format=json-render-diagnostics"]
-    command += ["--", "-Cprefer-dynamic", "-Cstrip=debuginfo", f'--cfg=notebook_stamp="{stamp}"']
-    environment = dict(os.environ, CARGO_TARGET_DIR=str(target()))
+def build():
+    """The crate as cargo builds it for the command line and the tests, too: the library, and what the compiler reads of it."""
+    command = ["cargo", "build", "--lib", "--release", "--message-format=json-render-diagnostics"]
+    # What build.rs goes by: checkouts that share a target folder must not take each other's crate for their own.
+    environment = dict(os.environ, CARGO_TARGET_DIR=str(target()), LIMBECK_CHECKOUT=str(ROOT))
     messages = run(*command, env=environment, stdout=subprocess.PIPE, text=True).stdout
     for line in messages.splitlines():
         message = json.loads(line)
         if message.get("reason") == "compiler-artifact" and message["target"]["name"] == "limbeck":
-            for name in message["filenames"]:
-                if Path(name).name == LIBRARY:
-                    return Path(name), message["fresh"]
-    raise Failed(f"cargo did not say where it put {LIBRARY}")
+            files = {Path(name).suffix: Path(name) for name in message["filenames"]}
+            if files.keys() >= {".rlib", ".rmeta"}:
+                return files[".rlib"], files[".rmeta"]
+    raise Failed("cargo did not say where it put the library")
+
+
+def link(rlib, metadata, folder):
+    """Makes one shared library of the built crate and all it depends on.
+
+    It is a crate of one line that hands on the built one. That takes a second; `cargo rustc --crate-type dylib` would compile
+    the crate once more.
+    """
+    with tempfile.TemporaryDirectory(dir=LIBRARIES) as name:
+        half = Path(name) / "half"
+        half.mkdir()
+        shim = Path(name) / "shim.rs"
+        shim.write_text("pub use built::*;\n")
+        command = ["rustc", "--crate-name=limbeck", "--crate-type=dylib", "--edition=2024", "-Cmetadata=notebook", "-Copt-level=3"]
+        command += ["-Cprefer-dynamic", "-Cstrip=debuginfo", "--extern", f"built={rlib}", "-L", f"dependency={metadata.parent}"]
+        run(*command, "--out-dir", half, shim)
+        # Cells are compiled against both crates; cargo's own copy changes with the next edit.
+        shutil.copyfile(metadata, half / "liblimbeck-built.rmeta")
+        half.replace(folder)
 
 
 def digest(path):
@@ -250,15 +248,17 @@ def digest(path):
     return content.hexdigest()
 
 
-def write_spec(copy, dependencies):
+def write_spec(library, dependencies):
     """The kernel's cells are compiled by cargo, whose only way to take our flags from outside is this variable."""
     flags = [
         "-Cprefer-dynamic",
         "--extern",
-        f"limbeck={copy}",
+        f"limbeck={library}",
+        "-L",
+        f"dependency={library.parent}",
         "-L",
         f"dependency={dependencies}",
-        f"-Clink-arg=-Wl,-rpath,{copy.parent}",
+        f"-Clink-arg=-Wl,-rpath,{library.parent}",
         # The kernel moves what it has linked, so the relative path to libstd that rustc writes misses where TMPDIR is in $HOME.
         f"-Clink-arg=-Wl,-rpath,{rustc('--print', 'target-libdir')}",
     ]

@@ -23,6 +23,7 @@ class Project:
         for name in [".venv/bin/python", ".venv/lib/rust-std/copied-from", ".tools/bin/evcxr_jupyter"]:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).touch()
+        shutil.copy(TOOLS.parents[1] / "build.rs", folder)
         (folder / "Cargo.toml").write_text('[package]\nname = "limbeck"\nversion = "0.1.0"\nedition = "2024"\n')
         (folder / "src").mkdir()
         self.write(text)
@@ -47,8 +48,8 @@ class Project:
         (extern,) = [flag for flag in self.flags() if flag.startswith("limbeck=")]
         return Path(extern.split("=", 1)[1])
 
-    def build_normally(self):
-        environment = dict(os.environ, CARGO_TARGET_DIR=str(self.target))
+    def build_as_just_does(self):
+        environment = dict(os.environ, CARGO_TARGET_DIR=str(self.target), LIMBECK_CHECKOUT=str(self.folder))
         subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=self.folder, env=environment, check=True)
 
 
@@ -89,13 +90,13 @@ class Library(unittest.TestCase):
         after = project.library().stat()
         self.assertEqual((before.st_ino, before.st_mtime_ns), (after.st_ino, after.st_mtime_ns))
 
-    def test_a_normal_build_and_this_one_do_not_disturb_each_other(self):
+    def test_the_build_of_just_and_this_one_are_one(self):
         project = self.project("one", "one of two")
         project.setup()
-        project.build_normally()
+        project.build_as_just_does()
         self.assertIn("up to date", project.setup())
         rlib = (self.target / "release/liblimbeck.rlib").stat().st_mtime_ns
-        project.build_normally()
+        project.build_as_just_does()
         self.assertEqual((self.target / "release/liblimbeck.rlib").stat().st_mtime_ns, rlib)
 
     def test_a_lost_copy_comes_back(self):
@@ -108,7 +109,7 @@ class Library(unittest.TestCase):
     def test_a_crate_that_does_not_compile_is_an_error(self):
         project = self.project("one", "good")
         (project.folder / "src/lib.rs").write_text("pub fn broken( {}")
-        with self.assertRaisesRegex(AssertionError, "setup: `cargo rustc"):
+        with self.assertRaisesRegex(AssertionError, "setup: `cargo build"):
             project.setup()
 
 
