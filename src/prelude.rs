@@ -15,5 +15,5 @@ pub use crate::{
     notebook::{self, Job, JobHandle, Page},
     plot::{Axis, Diagram, Dots, Figure, Lines, Planes, Series, Table, Tiles, TreeMap},
     random::Seed,
-    train::{Checkpoint, Fit, History, Learner, Plan, Progress, Run, quiet, train},
+    train::{Checkpoint, Fit, History, Learner, Plan, Progress, Run, quiet, train, watch},
 };

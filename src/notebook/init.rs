@@ -22,9 +22,15 @@ pub fn init() {
         say(format_args!("notebook::init refuses to go on: {why}"));
         std::process::exit(STATUS);
     }
-    static HOOK: Once = Once::new();
     HOOK.call_once(|| std::panic::set_hook(Box::new(on_panic)));
 }
+
+/// Whether this is a notebook that somebody looks at: [`init`] was called, and the run is not [`strict`].
+pub(crate) fn attended() -> bool {
+    HOOK.is_completed() && !strict()
+}
+
+static HOOK: Once = Once::new();
 
 fn on_panic(info: &PanicHookInfo) {
     let text = describe(info.payload(), info.location());

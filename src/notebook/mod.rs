@@ -19,6 +19,7 @@ mod shared;
 
 pub use display::{Page, base64, emit, emit_all};
 pub use env::{Budget, budget, env, strict};
+pub(crate) use init::attended;
 pub use init::init;
 pub use job::{Job, JobHandle, JobState, JobStatus};
 pub use lines::ProgressLines;

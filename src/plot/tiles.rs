@@ -1,13 +1,14 @@
 //! Pictures in rows and columns: samples, reconstructions, data.
 
 use super::{
-    Draw, Drawn, Overlay, Table,
+    Draw, Drawn, Figure, Overlay, Table,
     lines::heading,
     style::{HIDDEN, LABEL, QUIET, Sizes},
 };
 use crate::{
     Error, Result,
-    data::{Discrete, MISSING, Rows},
+    data::{Discrete, Images, LabelMaps, MISSING, Rows},
+    notebook,
 };
 use plotters::{coord::Shift, prelude::*};
 
@@ -129,10 +130,44 @@ impl Draw for Tiles {
     }
 }
 
+/// Pixels that a bare value's pictures are drawn wide, and how many pictures.
+const SHOWN: (u32, usize) = (56, 12);
+
+impl Discrete {
+    /// Shows the first rows where they are pictures, and says what the columns are; evcxr calls it for the last expression of a
+    /// cell.
+    pub fn evcxr_display(&self) {
+        show(&format!("{self:?}"), self);
+    }
+}
+
+impl<const C: usize, const H: usize, const W: usize> Images<C, H, W> {
+    /// Shows the first images; evcxr calls it for the last expression of a cell.
+    pub fn evcxr_display(&self) {
+        show(&format!("{self:?}"), &self.discrete());
+    }
+}
+
+impl<const K: usize, const H: usize, const W: usize> LabelMaps<K, H, W> {
+    /// Shows the first maps; evcxr calls it for the last expression of a cell.
+    pub fn evcxr_display(&self) {
+        show(&format!("{self:?}"), &self.discrete());
+    }
+}
+
+fn show(what: &str, rows: &Discrete) {
+    let (width, most) = SHOWN;
+    let tiles = Tiles::new(what, most, width).with("", rows);
+    match tiles.and_then(|tiles| Figure::new(&tiles)) {
+        Ok(figure) => figure.evcxr_display(),
+        Err(_) => notebook::emit("text/plain", what),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{data::Schema, plot::Figure};
+    use crate::data::Schema;
 
     #[test]
     fn hidden_pixels_are_blue_and_the_rest_is_grey() {

@@ -1,6 +1,6 @@
 //! Settings that become a model.
 
-use super::{Checkpoint, History, Progress, quiet};
+use super::{Checkpoint, History, Progress, watch};
 use crate::{Result, data::Rows, notebook::Job, random::Seed};
 use serde::{Serialize, de::DeserializeOwned};
 use std::ops::ControlFlow;
@@ -45,12 +45,12 @@ pub trait Fit: Serialize + DeserializeOwned + Clone + Send + 'static {
     /// As [`Self::check`]; also when the rows do not fit the model or cannot be read, or a number stops being finite.
     fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, run: Run) -> Result<(Self::Model, History)>;
 
-    /// The same without a checkpoint, unwatched.
+    /// The same without a checkpoint, watched by the reader of a notebook alone.
     ///
     /// # Errors
     /// As [`Self::fit_with`].
     fn fit(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, seed: Seed) -> Result<(Self::Model, History)> {
-        self.fit_with(rows, valid, Run { seed, checkpoint: None, watch: &mut quiet })
+        self.fit_with(rows, valid, Run { seed, checkpoint: None, watch: &mut watch() })
     }
 
     /// Starts the same in the background of a notebook, with its progress as the job's.

@@ -99,6 +99,14 @@ pub trait Objective<Dev: Device<f32> = Cpu> {
         false
     }
 
+    /// Changes, after a step on rows with these indices, what is learned otherwise than by gradients. Nothing in most models.
+    ///
+    /// # Errors
+    /// As [`Self::loss`].
+    fn after_step(&self, _model: &mut Self::Model, _rows: &[usize], _clock: &Clock) -> Result<()> {
+        Ok(())
+    }
+
     /// Sets what is learned from data otherwise than by gradients.
     ///
     /// # Errors
@@ -185,6 +193,7 @@ impl<O: Objective<Dev>, Dev: Device<f32>> Learner for GradientLearner<O, Dev> {
         let stopped =
             |why: Error| Error::NotFinite { step: clock.step, problem: format!("the loss is {value}, {why}") };
         self.adam.get_mut().update(self.model.module_mut(), &mut loss.backward()).map_err(stopped)?;
+        self.objective.after_step(&mut self.model, rows, clock)?;
         Ok(value)
     }
 

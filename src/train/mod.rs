@@ -16,6 +16,6 @@ pub use gradient::{GradientLearner, Loss, Objective, Phase, Trained};
 pub use history::{History, Record};
 pub use learner::{Clock, Learner};
 pub use plan::{Checkpoint, Length, Plan};
-pub use progress::{Bar, Progress, quiet};
+pub use progress::{Bar, Progress, quiet, watch};
 pub use run::train;
 pub(crate) use validation::is_lower;

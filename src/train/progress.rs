@@ -1,5 +1,6 @@
 //! How training tells where it is.
 
+use crate::notebook::{ProgressLines, attended};
 use std::{ops::ControlFlow, time::Duration};
 
 /// Where training is, after a step.
@@ -20,14 +21,30 @@ pub struct Progress {
 impl Progress {
     /// One line: `epoch 3  step 120/600  loss 61.20  valid 63.01`.
     pub fn line(&self) -> String {
+        format!("epoch {}  step {}/{}  {}", self.epoch, self.step, self.steps, self.losses())
+    }
+
+    fn losses(&self) -> String {
         let valid = self.valid.map(|v| format!("  valid {v:.3}")).unwrap_or_default();
-        format!("epoch {}  step {}/{}  loss {:.3}{valid}", self.epoch, self.step, self.steps, self.loss)
+        format!("loss {:.3}{valid}", self.loss)
     }
 }
 
 /// A watcher that says nothing and never stops the training.
 pub fn quiet(_: &Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
+}
+
+/// A watcher that prints a line every few seconds where a reader waits at a notebook, and never stops the training.
+pub fn watch() -> impl FnMut(&Progress) -> ControlFlow<()> {
+    let mut lines = ProgressLines::new();
+    move |progress| {
+        // The last step is for the cell itself to report.
+        if attended() && progress.step < progress.steps {
+            lines.update(progress.step as usize, progress.steps as usize, &progress.losses());
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// A bar on a terminal's standard error; nothing where that is not a terminal.
@@ -49,8 +66,7 @@ impl Bar {
     pub fn show(&self, progress: &Progress) {
         self.0.set_length(progress.steps);
         self.0.set_position(progress.step);
-        let valid = progress.valid.map(|v| format!("  valid {v:.3}")).unwrap_or_default();
-        self.0.set_message(format!("loss {:.3}{valid}", progress.loss));
+        self.0.set_message(progress.losses());
     }
 }
 

@@ -3,9 +3,16 @@
 use crate::{Error, Result, data::Discrete};
 
 /// Maps of `H` rows and `W` columns of classes `0..K`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct LabelMaps<const K: usize, const H: usize, const W: usize> {
     cells: Vec<u8>,
+}
+
+/// How many maps there are, and of which size.
+impl<const K: usize, const H: usize, const W: usize> std::fmt::Debug for LabelMaps<K, H, W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} maps of {H} × {W} cells, {K} classes", self.len())
+    }
 }
 
 impl<const K: usize, const H: usize, const W: usize> LabelMaps<K, H, W> {
