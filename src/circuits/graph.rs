@@ -114,6 +114,24 @@ impl Graph {
         self.blocks.len().saturating_sub(1)
     }
 
+    /// The same graph with that many roots, each a distribution of its own over what is below.
+    ///
+    /// # Errors
+    /// When there is no root yet, or `heads` is not in `1..=65536`.
+    pub fn with_heads(&self, heads: usize) -> Result<Self> {
+        let mut units: Vec<usize> = self.blocks.iter().map(|block| block.units).collect();
+        if let Some(root) = units.last_mut() {
+            *root = heads;
+        }
+        self.with_units(&units)
+    }
+
+    /// The same graph with other numbers of nodes.
+    pub(super) fn with_units(&self, units: &[usize]) -> Result<Self> {
+        let block = |(block, units): (&Block, &usize)| Block { kind: block.kind.clone(), units: *units };
+        Raw { variables: self.variables, blocks: self.blocks.iter().zip(units).map(block).collect() }.try_into()
+    }
+
     /// Number of roots of the circuit: nodes of the last block.
     pub fn heads(&self) -> usize {
         self.blocks.last().map_or(0, |block| block.units)

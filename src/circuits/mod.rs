@@ -40,12 +40,12 @@ mod tests;
 
 pub use crate::model::Moments;
 pub use circuit::Circuit;
-pub use edit::{Edge, PruneBy, Pruned};
+pub use edit::{Edge, Grow, PruneBy, Pruned};
 pub use graph::{Block, Graph, Kind};
 pub use leaf::Leaf;
 pub use learn::{CircuitLayer, Em, EmLearner, FitCircuit, FitReals, Logits, Rule, Traced};
 pub use model::FAMILY;
-pub use pass::{Layout, Scalar};
+pub use pass::{Heads, Layout, Scalar};
 pub use query::{Conditionals, Deterministic};
 pub use reals::RealCircuit;
 pub use show::Summary;

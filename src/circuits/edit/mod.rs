@@ -1,6 +1,10 @@
 //! Changes to a circuit that is there: its parameters, its structure.
 
+mod compose;
+mod grow;
+mod mix;
 mod parameters;
 pub(super) mod prune;
 
+pub use grow::Grow;
 pub use prune::{Edge, PruneBy, Pruned};

@@ -7,13 +7,14 @@ use crate::{
         Circuit, Scalar,
         pass::downward::Flows,
         pass::kernels::TILE,
-        pass::upward::{Purpose, RowWeights, Workspace},
+        pass::upward::{Heads, Purpose, RowWeights, Workspace},
     },
     data::Rows,
     evidence::{Evidence, Exact},
     random::{Seed, permutation},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Which edges go first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +122,46 @@ impl<T: Scalar> Circuit<T> {
         pruned
     }
 
+    /// The flows of rows, summed.
+    pub(crate) fn flows_of(&self, rows: &dyn Rows, heads: Heads) -> Result<Flows<T>> {
+        let row_weights = RowWeights { heads, weights: None };
+        self.check(rows)?;
+        self.check_weights(row_weights, rows.len())?;
+        let mut flows = Flows::new(self);
+        let all: Vec<usize> = (0..rows.len()).collect();
+        Workspace::new(Purpose::Sums).for_each_block(self, rows, &all, row_weights, |_, tiles| {
+            flows.add(self, tiles);
+            Ok(())
+        })?;
+        Ok(flows)
+    }
+
+    /// See [`Circuit::prune_unused`].
+    pub(crate) fn without_unused(&self, least: f64, rows: &dyn Rows, heads: Heads) -> Result<Self> {
+        if !(0.0..1.0).contains(&least) {
+            return Err(Error::out_of_range("least", least, "0 ≤ least < 1"));
+        }
+        let flows = self.flows_of(rows, heads)?;
+        let flow = |e: &Edge| {
+            let weight = self.weights[e.set][e.part].values[e.place].f64();
+            weight * flows.sums.edges[e.set][e.part][e.place].f64()
+        };
+        let weight = |e: &Edge| self.weights[e.set][e.part].values[e.place];
+        let mut unused: Vec<Edge> = Vec::new();
+        let edges = self.all_edges();
+        let mut of_nodes: BTreeMap<(usize, usize), Vec<Edge>> = BTreeMap::new();
+        edges.into_iter().for_each(|e| of_nodes.entry((e.set, e.row)).or_default().push(e));
+        for edges in of_nodes.into_values() {
+            let few = |e: &Edge| flow(e) <= least * flows.rows;
+            // A node that nothing uses keeps its heaviest edge.
+            let kept = edges.iter().all(few).then(|| {
+                edges.iter().max_by(|a, b| weight(a).f64().total_cmp(&weight(b).f64())).copied().expect("an edge")
+            });
+            unused.extend(edges.iter().filter(|e| few(e) && Some(**e) != kept));
+        }
+        Ok(self.without(&unused))
+    }
+
     /// For every row, the flow over all of `edges` together.
     pub(crate) fn flow_over(&self, rows: &dyn Rows, edges: &[Edge]) -> Result<Vec<f64>> {
         // `F_nc = θ (F_n / p_n) p_c` summed over the chosen edges: the flow that the circuit of those weights alone lets by.
@@ -178,12 +219,7 @@ impl<T: Scalar> Circuit<T> {
                 return Ok(order.into_iter().map(|i| edges[i]).collect());
             }
             PruneBy::Flow => {
-                let mut flows = Flows::new(self);
-                let all: Vec<usize> = (0..rows.len()).collect();
-                Workspace::new(Purpose::Sums).for_each_block(self, rows, &all, RowWeights::default(), |_, tiles| {
-                    flows.add(self, tiles);
-                    Ok(())
-                })?;
+                let flows = self.flows_of(rows, Heads::Only)?;
                 let flow = |e: &Edge| weight(e) * flows.sums.edges[e.set][e.part][e.place].f64();
                 edges.iter().map(|e| (flow(e), *e)).collect()
             }
@@ -226,6 +262,15 @@ impl Circuit {
             return Err(Error::invalid("the weight is shared by several blocks: its removal is not that of one edge"));
         }
         self.loss_without(rows, edge)
+    }
+
+    /// Removes every edge of sums over which flows no more than `least` of a row, on average; a node that no row uses keeps its
+    /// heaviest edge. For circuits with any number of heads.
+    ///
+    /// # Errors
+    /// When `least` is not in `0..1`, the rows do not fit, or `heads` is of other rows.
+    pub fn prune_unused(&self, least: f64, rows: &dyn Rows, heads: Heads) -> Result<Self> {
+        self.without_unused(least, rows, heads)
     }
 
     /// Removes the given share of all edges of sums, and says what it cost on `rows`. Every node keeps one edge.

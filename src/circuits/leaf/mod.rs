@@ -19,6 +19,8 @@ use crate::{
     random::Stream,
     simd::{call_vectorised, largest},
 };
+use rand::RngExt;
+use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 use std::{f64::consts::LN_2, fmt};
 
@@ -233,6 +235,52 @@ impl<T: Scalar> Leaves<T> {
             *power = call_vectorised(tabulate_row, (logs, scaled, values));
         }
         self.exact = Some(exact);
+    }
+
+    /// Leaves whose units are these of the old ones.
+    pub(super) fn of_units(&self, origins: impl Iterator<Item = usize> + Clone) -> Self {
+        let (each, units) = (self.numbers.len() / self.units, origins.clone().count());
+        let of_row = |row: &[T]| origins.clone().map(|unit| row[unit]).collect::<Vec<_>>();
+        let table = self.table.chunks_exact(self.units).flat_map(of_row).collect();
+        let of_unit = |unit: usize| &self.numbers[unit * each..(unit + 1) * each];
+        let numbers = origins.flat_map(of_unit).copied().collect();
+        let mut leaves = Self { kind: self.kind, units, table, numbers, frame: self.frame, exact: None };
+        leaves.tabulate();
+        leaves
+    }
+
+    /// Moves these units a little: probabilities are multiplied by noise around 1 with that deviation; where numbers determine
+    /// them, the mean moves by that share of the spread.
+    pub(super) fn perturb(&mut self, units: &[usize], noise: f64, rng: &mut Stream) {
+        let mut normal = || -> f64 { noise * rng.sample::<f64, _>(StandardNormal) };
+        let k = self.categories();
+        let mut moved = self.of_units(units.iter().copied());
+        if self.density().is_some() {
+            moved.numbers.chunks_exact_mut(2).for_each(|n| n[0] += normal() * n[1]);
+        } else {
+            let mut counts = vec![0.0; (k + 1) * units.len()];
+            for unit in 0..units.len() {
+                let p: Vec<f64> = moved.distribution(unit).collect();
+                let by_number = !self.numbers.is_empty();
+                let mean: f64 = p.iter().enumerate().map(|(a, p)| a as f64 * p).sum();
+                let spread = p.iter().enumerate().map(|(a, p)| (a as f64 - mean).powi(2) * p).sum::<f64>().sqrt();
+                let tilt = if by_number { normal() / spread.max(1e-3) } else { 0.0 };
+                for (a, p) in p.iter().enumerate() {
+                    let factor =
+                        if by_number { (tilt * (a as f64 - mean)).exp() } else { (1.0 + normal()).clamp(0.1, 2.0) };
+                    counts[a * units.len() + unit] = p * factor;
+                }
+            }
+            moved.maximise_expected(&counts, 0.0, 1.0);
+        }
+        let each = self.numbers.len() / self.units;
+        for (from, to) in units.iter().enumerate() {
+            self.numbers[to * each..(to + 1) * each].copy_from_slice(&moved.numbers[from * each..(from + 1) * each]);
+            for a in 0..k {
+                self.table[a * self.units + to] = moved.table[a * moved.units + from];
+            }
+        }
+        self.tabulate();
     }
 
     /// The M-step: [`Family::maximise`].

@@ -7,7 +7,7 @@ use crate::{
     circuits::{
         Circuit, Scalar,
         pass::downward::Flows,
-        pass::upward::{Purpose, RowWeights, Workspace},
+        pass::upward::{Heads, Purpose, RowWeights, Workspace},
         pass::weights::Matrix,
     },
     data::{Rows, fingerprint},
@@ -143,8 +143,8 @@ impl Em {
 pub struct EmLearner<'a, T: Scalar = f32> {
     circuit: Circuit<T>,
     train: &'a dyn Rows,
-    valid: Option<&'a dyn Rows>,
     row_weights: RowWeights<'a>,
+    valid: Option<(&'a dyn Rows, Heads<'a>)>,
     em: Em,
     flows: Flows<T>,
     /// What is remembered of earlier batches, by the rules that do.
@@ -156,7 +156,7 @@ impl<'a, T: Scalar> EmLearner<'a, T> {
     pub(crate) fn of(
         circuit: Circuit<T>,
         train: &'a dyn Rows,
-        valid: Option<&'a dyn Rows>,
+        valid: Option<(&'a dyn Rows, Heads<'a>)>,
         row_weights: RowWeights<'a>,
         em: Em,
     ) -> Result<Self> {
@@ -166,15 +166,15 @@ impl<'a, T: Scalar> EmLearner<'a, T> {
         if row_weights.weights.is_some_and(|weights| weights.iter().all(|w| *w == 0.0)) {
             return Err(Error::invalid("weights: all are zero, so there is nothing to learn from"));
         }
-        valid.map_or(Ok(()), |rows| circuit.check(rows))?;
-        if valid.is_some() && circuit.graph.heads() > 1 {
-            return Err(Error::invalid("validation rows do not say which head they belong to: train without"));
+        if let Some((rows, heads)) = valid {
+            circuit.check(rows)?;
+            circuit.check_weights(RowWeights { heads, weights: None }, rows.len())?;
         }
         let (flows, workspace) = (Flows::new(&circuit), Workspace::new(Purpose::Sums));
         let remembers = matches!(em.rule, Rule::SlowForgetting | Rule::Anemone);
         let memory = remembers.then(|| Counts::zeros(&circuit));
-        let valid = valid.filter(|rows| !rows.is_empty());
-        Ok(Self { circuit, train, valid, row_weights, em, flows, memory, workspace })
+        let valid = valid.filter(|(rows, _)| !rows.is_empty());
+        Ok(Self { circuit, train, row_weights, valid, em, flows, memory, workspace })
     }
 
     /// Whether there are rows to decide by when to stop.
@@ -240,7 +240,7 @@ impl<'a> EmLearner<'a> {
     /// # Errors
     /// When the rows do not fit the circuit, or a setting is out of range.
     pub fn new(circuit: Circuit, train: &'a dyn Rows, valid: Option<&'a dyn Rows>, em: Em) -> Result<Self> {
-        Self::of(circuit, train, valid, RowWeights::default(), em)
+        Self::of(circuit, train, valid.map(|rows| (rows, Heads::Only)), RowWeights::default(), em)
     }
 
     /// The same with a weight for each training row, as if it stood there that often.
@@ -248,15 +248,20 @@ impl<'a> EmLearner<'a> {
     /// # Errors
     /// As [`Self::new`]; also when a weight is negative or missing, or all are zero.
     pub fn weighted(circuit: Circuit, train: &'a dyn Rows, weights: &'a [f32], em: Em) -> Result<Self> {
-        Self::of(circuit, train, None, RowWeights { weights: Some(weights), heads: None }, em)
+        Self::of(circuit, train, None, RowWeights { weights: Some(weights), heads: Heads::Only }, em)
     }
 
-    /// For a circuit with several heads: each training row belongs to the heads with these weights, `(rows, heads)`.
+    /// For a circuit with several heads: which of them each training row belongs to, and each validation row.
     ///
     /// # Errors
-    /// As [`Self::new`]; also when a weight is negative or missing.
-    pub fn with_heads(circuit: Circuit, train: &'a dyn Rows, heads: &'a [f32], em: Em) -> Result<Self> {
-        Self::of(circuit, train, None, RowWeights { heads: Some(heads), weights: None }, em)
+    /// As [`Self::new`]; also when `heads` is of other rows, or names heads that are not there.
+    pub fn with_heads(
+        circuit: Circuit,
+        (train, heads): (&'a dyn Rows, Heads<'a>),
+        valid: Option<(&'a dyn Rows, Heads<'a>)>,
+        em: Em,
+    ) -> Result<Self> {
+        Self::of(circuit, train, valid, RowWeights { heads, weights: None }, em)
     }
 
     /// The circuit as it is now.
@@ -272,7 +277,7 @@ impl<'a> EmLearner<'a> {
 
 impl<T: Scalar> Learner for EmLearner<'_, T> {
     fn describe(&self) -> String {
-        format!("{}, {:?}", self.circuit, self.em)
+        format!("{}, {:?}{}", self.circuit, self.em, self.row_weights.heads.describe())
     }
 
     fn rows(&self) -> Option<usize> {
@@ -280,7 +285,7 @@ impl<T: Scalar> Learner for EmLearner<'_, T> {
     }
 
     fn data(&self) -> Result<[Option<Fingerprint>; 2]> {
-        Ok([Some(fingerprint(self.train)?), self.valid.map(fingerprint).transpose()?])
+        Ok([Some(fingerprint(self.train)?), self.valid.map(|(rows, _)| fingerprint(rows)).transpose()?])
     }
 
     fn step(&mut self, rows: &[usize], clock: &Clock) -> Result<f64> {
@@ -296,8 +301,8 @@ impl<T: Scalar> Learner for EmLearner<'_, T> {
     }
 
     fn validate(&mut self) -> Result<Option<Vec<f64>>> {
-        let Some(rows) = self.valid else { return Ok(None) };
-        let (log_probs, _) = self.circuit.score(rows, RowWeights::default())?;
+        let Some((rows, heads)) = self.valid else { return Ok(None) };
+        let (log_probs, _) = self.circuit.score(rows, RowWeights { heads, weights: None })?;
         Ok(Some(log_probs.into_iter().map(|p| -p).collect()))
     }
 

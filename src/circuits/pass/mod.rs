@@ -10,4 +10,5 @@ pub(super) mod upward;
 pub(super) mod weights;
 
 pub use scalar::Scalar;
+pub use upward::Heads;
 pub use weights::Layout;

@@ -10,10 +10,11 @@ use crate::{
         pass::plan::{fused, two},
     },
     data::{Rows, fingerprint},
-    evidence::{Evidence, Exact, Space},
+    evidence::{Evidence, Exact, Fingerprint, Space},
     simd::call_vectorised,
 };
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use std::ops::Range;
 
 /// The most memory that the tiles of one block of rows take where flows are summed, bytes. Independent of the number of
@@ -94,19 +95,73 @@ impl<T: Scalar> Tile<T> {
         self.exponents[circuit.plan.exponents[block] * TILE + b]
     }
 
+    /// The log-likelihood of row `b` of the tile under each head.
+    pub(crate) fn log_probs_by_head(&self, circuit: &Circuit<T>, b: usize, into: &mut [f64]) {
+        let (plan, root) = (&circuit.plan, circuit.graph.root());
+        let place = if self.keeps { &plan.kept[root] } else { &plan.passing[root] };
+        let values = || self.values[place.clone()].iter().skip(b).step_by(TILE).map(|p| p.f64());
+        // One that is tiny beside another has lost its digits here.
+        if self.underflowed[b] || values().any(|p| p < T::UNDERFLOW.f64()) {
+            into.copy_from_slice(&circuit.log_values(&self.row(b)).blocks[root]);
+            return;
+        }
+        let scale = f64::from(self.exponent(circuit, root, b)) * std::f64::consts::LN_2 + self.inputs.offset[b];
+        into.iter_mut().zip(values()).for_each(|(log, p)| *log = p.ln() + scale);
+    }
+
     /// The heads' weights for row `b` of the tile.
     pub(crate) fn row_heads(&self, b: usize) -> Vec<f64> {
         self.heads.iter().skip(b).step_by(TILE).map(|w| w.f64()).collect()
     }
 }
 
+/// Which of a circuit's heads rows belong to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Heads<'a> {
+    /// There is one.
+    #[default]
+    Only,
+    /// The head of each row.
+    Labels(&'a [u32]),
+    /// The mixture of heads of each row: their weights, `(rows, heads)`.
+    Weights(&'a [f32]),
+}
+
 /// What rows say besides their values.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RowWeights<'a> {
-    /// Which head, or which mixture of heads, each row belongs to: `(rows, heads)`. Not needed where there is one head.
-    pub(crate) heads: Option<&'a [f32]>,
+    /// Which head each row belongs to.
+    pub(crate) heads: Heads<'a>,
     /// How often each row counts in learning: `(rows,)`. Once, where there are none.
     pub(crate) weights: Option<&'a [f32]>,
+}
+
+impl Heads<'_> {
+    /// What tells rows of these heads from the same rows of others.
+    pub(crate) fn describe(self) -> String {
+        let hash = |bytes: &mut dyn Iterator<Item = [u8; 4]>| {
+            let mut hash = Sha256::new();
+            bytes.for_each(|bytes| hash.update(bytes));
+            format!(", heads {}", Fingerprint::of(hash))
+        };
+        match self {
+            Self::Only => String::new(),
+            Self::Labels(labels) => hash(&mut labels.iter().map(|label| label.to_le_bytes())),
+            Self::Weights(weights) => hash(&mut weights.iter().map(|weight| weight.to_le_bytes())),
+        }
+    }
+
+    /// The weights of these rows, `(heads, TILE)`.
+    fn fill<T: Scalar>(self, rows: &[usize], k: usize, into: &mut [T]) {
+        for (b, row) in rows.iter().enumerate() {
+            let of = |head: usize| match self {
+                Self::Only => 1.0,
+                Self::Labels(labels) => f64::from(u8::from(labels[*row] as usize == head)),
+                Self::Weights(weights) => f64::from(weights[row * k + head]),
+            };
+            (0..k).for_each(|head| into[head * TILE + b] = T::of(of(head)));
+        }
+    }
 }
 
 /// The tiles of one block of rows, used again for the next.
@@ -166,14 +221,7 @@ impl<T: Scalar> Workspace<T> {
                 if let Some(weights) = row_weights.weights {
                     rows.iter().zip(&mut tile.weights).for_each(|(row, w)| *w = T::of(f64::from(weights[*row])));
                 }
-                if let Some(heads) = row_weights.heads {
-                    let k = circuit.graph.heads();
-                    for (b, row) in rows.iter().enumerate() {
-                        for (head, weight) in heads[row * k..(row + 1) * k].iter().enumerate() {
-                            tile.heads[head * TILE + b] = T::of(f64::from(*weight));
-                        }
-                    }
-                }
+                row_weights.heads.fill(rows, circuit.graph.heads(), &mut tile.heads);
                 call_vectorised(Circuit::upward, (circuit, tile));
             });
             each(block, tiles)?;
@@ -336,19 +384,30 @@ impl<T: Scalar> Circuit<T> {
     /// Refuses weights of another number of rows or heads, and none where there are several heads.
     pub(crate) fn check_weights(&self, row_weights: RowWeights, rows: usize) -> Result<()> {
         let k = self.graph.heads();
-        if row_weights.heads.is_none() && k > 1 {
-            return Err(Error::invalid(format!("a circuit with {k} heads: say which each row belongs to")));
-        }
-        for (name, weights, each) in [("heads", row_weights.heads, k), ("weights", row_weights.weights, 1)] {
-            let Some(weights) = weights else { continue };
-            if weights.len() != rows * each {
-                return Err(Error::invalid(format!("{name}: {} numbers for {rows} rows, {each} each", weights.len())));
+        let number = |name: &str, given: usize, each: usize| match given == rows * each {
+            true => Ok(()),
+            false => Err(Error::invalid(format!("{name}: {given} numbers for {rows} rows, {each} each"))),
+        };
+        let none_below_zero = |name: &str, weights: &[f32], each: usize| {
+            number(name, weights.len(), each)?;
+            let wrong = weights.iter().position(|w| !(*w >= 0.0 && w.is_finite()));
+            let message = |i: usize| format!("{name}: row {} has weight {}", i / each, weights[i]);
+            wrong.map_or(Ok(()), |i| Err(Error::invalid(message(i))))
+        };
+        match row_weights.heads {
+            Heads::Only if k > 1 => {
+                return Err(Error::invalid(format!("a circuit with {k} heads: say which each row belongs to")));
             }
-            if let Some(i) = weights.iter().position(|w| !(*w >= 0.0 && w.is_finite())) {
-                return Err(Error::invalid(format!("{name}: row {} has weight {}", i / each, weights[i])));
+            Heads::Only => {}
+            Heads::Weights(weights) => none_below_zero("heads", weights, k)?,
+            Heads::Labels(labels) => {
+                number("heads", labels.len(), 1)?;
+                if let Some(row) = labels.iter().position(|label| *label as usize >= k) {
+                    return Err(Error::invalid(format!("heads: row {row} belongs to head {} of {k}", labels[row])));
+                }
             }
         }
-        Ok(())
+        row_weights.weights.map_or(Ok(()), |weights| none_below_zero("weights", weights, 1))
     }
 
     /// Log-likelihoods, and the number of values that are not missing.
@@ -378,12 +437,12 @@ impl Circuit {
         Ok(self.score(rows, RowWeights::default())?.0)
     }
 
-    /// Log-likelihood of each row under the head that `weights` gives it, or under a mixture of heads: `(rows, heads)`.
+    /// Log-likelihood of each row under the head, or the mixture of heads, that it belongs to.
     ///
     /// # Errors
-    /// As [`Self::log_prob`]; also when there is not a weight for each row and head.
-    pub fn log_prob_of_heads(&self, rows: &dyn Rows, weights: &[f32]) -> Result<Vec<f64>> {
-        Ok(self.score(rows, RowWeights { heads: Some(weights), ..RowWeights::default() })?.0)
+    /// As [`Self::log_prob`]; also when `heads` is of other rows, or names heads that are not there.
+    pub fn log_prob_of_heads(&self, rows: &dyn Rows, heads: Heads) -> Result<Vec<f64>> {
+        Ok(self.score(rows, RowWeights { heads, weights: None })?.0)
     }
 
     /// The likelihoods of the rows as exact evidence, in the space of the categories themselves.

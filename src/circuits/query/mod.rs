@@ -3,6 +3,7 @@
 mod codec;
 pub(super) mod conditional;
 mod deterministic;
+mod heads;
 mod map;
 mod moments;
 mod sample;

@@ -8,7 +8,7 @@ use crate::{
         pass::inputs::{Read, Row},
         pass::kernels::TILE,
         pass::log_space::LogValues,
-        pass::upward::{Purpose, RowWeights, Tile, Workspace},
+        pass::upward::{Heads, Purpose, RowWeights, Tile, Workspace},
         query::conditional::impossible,
     },
     data::{Discrete, Rows},
@@ -58,7 +58,7 @@ impl<T: Scalar> Circuit<T> {
             .collect::<Result<_>>()?;
         let known: Vec<usize> = all.into_iter().filter(|i| drawn[*i].is_none()).collect();
         let heads = (self.graph.heads() > 1).then(|| vec![1.0; rows.len() * self.graph.heads()]);
-        let weights = RowWeights { heads: heads.as_deref(), weights: None };
+        let weights = RowWeights { heads: heads.as_deref().map_or(Heads::Only, Heads::Weights), weights: None };
         Workspace::new(Purpose::Draws).for_each_block(self, rows, &known, weights, |block, tiles| {
             let found: Vec<Vec<Row>> = tiles
                 .par_iter()

@@ -49,12 +49,14 @@ fn a_row_of_weight_two_counts_as_two_rows() {
         let history = train(&mut learner, &Plan::new(3, 100, Seed(0)), &mut quiet).unwrap();
         (history.records().iter().map(|r| r.loss).collect::<Vec<_>>(), log_prob(learner.model(), &assignments(5, 3)))
     };
-    let (a, b) =
-        (learn(&rows, RowWeights { weights: Some(&weights), heads: None }), learn(&repeated, RowWeights::default()));
+    let (a, b) = (
+        learn(&rows, RowWeights { weights: Some(&weights), heads: Heads::Only }),
+        learn(&repeated, RowWeights::default()),
+    );
     assert!(a.0.iter().zip(&b.0).all(|(a, b)| (a - b).abs() < 1e-12), "{:?} {:?}", a.0, b.0);
     assert!(a.1.iter().zip(&b.1).all(|(a, b)| a == b || (a - b).abs() < 1e-10));
     let negative = vec![-1.0; 30];
-    let row_weights = RowWeights { weights: Some(&negative), heads: None };
+    let row_weights = RowWeights { weights: Some(&negative), heads: Heads::Only };
     assert!(EmLearner::of(circuit::<f64>(5, 3, 2, 16), &rows, None, row_weights, Em::exact()).is_err());
 }
 
@@ -67,8 +69,9 @@ fn heads_share_a_circuit_and_learn_from_their_own_rows() {
     let c: Circuit<f64> = sharpened(graph, 3, Leaf::Categorical, 17);
     let rows = assignments(2, 3);
     let heads = |weights: [f32; 2]| -> Vec<f32> { (0..rows.len()).flat_map(|_| weights).collect() };
-    let under =
-        |weights: [f32; 2]| c.score(&rows, RowWeights { heads: Some(&heads(weights)), weights: None }).unwrap().0;
+    let under = |weights: [f32; 2]| {
+        c.score(&rows, RowWeights { heads: Heads::Weights(&heads(weights)), weights: None }).unwrap().0
+    };
     let (first, second, mixed) = (under([1.0, 0.0]), under([0.0, 1.0]), under([0.25, 0.75]));
     for row in 0..rows.len() {
         assert!((first[row] - recursive(&c, c.graph.root(), 0, rows.row(row)).ln()).abs() < 1e-12);
@@ -79,7 +82,7 @@ fn heads_share_a_circuit_and_learn_from_their_own_rows() {
 
     // All rows belong to the first head: the second keeps its weights.
     let hard = heads([1.0, 0.0]);
-    let row_weights = RowWeights { heads: Some(&hard), weights: None };
+    let row_weights = RowWeights { heads: Heads::Weights(&hard), weights: None };
     let mut learner = EmLearner::of(c.clone(), &rows, None, row_weights, Em::exact()).unwrap();
     train(&mut learner, &Plan::new(1, 100, Seed(0)), &mut quiet).unwrap();
     let row = |circuit: &Circuit<f64>, head: usize| {
@@ -93,7 +96,7 @@ fn heads_share_a_circuit_and_learn_from_their_own_rows() {
     let mut flows = Flows::new(&c);
     let all: Vec<usize> = (0..rows.len()).collect();
     Workspace::new(Purpose::Sums)
-        .for_each_block(&c, &rows, &all, RowWeights { heads: Some(&soft), weights: None }, |_, tiles| {
+        .for_each_block(&c, &rows, &all, RowWeights { heads: Heads::Weights(&soft), weights: None }, |_, tiles| {
             flows.add(&c, tiles);
             Ok(())
         })

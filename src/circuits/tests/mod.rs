@@ -1,5 +1,7 @@
 //! Circuits against enumeration, closed forms and themselves.
 
+mod composed;
+mod growth;
 mod learning;
 mod queries;
 mod reals;
