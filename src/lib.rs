@@ -26,9 +26,11 @@
 //! | [`data`] | data sets, and the files they come from |
 //! | [`circuits`] | probabilistic circuits: structures, learning, exact queries |
 //! | [`flows`] | normalizing flows: bijections with their log-determinants, learned by maximum likelihood |
+//! | [`growth`] | clusters of rows and a circuit with a head for each, which refine each other |
 //! | [`evidence`] | what a likelihood is: exact, a bound, or unnormalised, and in which space |
 //! | [`model`], [`models`] | what every model can do, whatever its family; the registry of all |
 //! | [`nn`] | typed layers and optimisers on dfdx |
+//! | [`linalg`] | clusters of points |
 //! | [`train`] | the training loop, its history and checkpoints |
 //! | [`plot`], [`notebook`] | figures and tables; what a cell of the book needs |
 //! | [`experiments`], [`cli`] | the figures of the book; the command line |
@@ -43,6 +45,8 @@ pub mod error;
 pub mod evidence;
 pub mod experiments;
 pub mod flows;
+pub mod growth;
+pub mod linalg;
 mod math;
 mod memory;
 pub mod model;
