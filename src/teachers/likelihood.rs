@@ -124,6 +124,57 @@ impl<const LEVELS: usize> Likelihood for DiscretisedLogistic<LEVELS> {
     }
 }
 
+/// Whole numbers in `0..LEVELS`: a mixture of `M` discretised logistic distributions.
+///
+/// ```text
+/// p(x | w, m, s) = Σ_k softmax(w)_k p(x | m_k, s_k)
+/// ```
+///
+/// The outputs are `w_k, m_k, s_k` of each component in turn. Source: Salimans et al. 2017, §2.1.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MixtureOfLogistics<const LEVELS: usize, const M: usize>;
+
+/// Outputs of a component.
+const OF_COMPONENT: usize = 3;
+
+impl<const LEVELS: usize, const M: usize> MixtureOfLogistics<LEVELS, M> {
+    /// `log Σ_k e^{w_k}`, and `log Σ_k e^{w_k} p_k(x)`.
+    #[inline(always)]
+    fn totals<E: Real>(x: E, p: &[E]) -> [E; 2] {
+        let logs: [[E; 2]; M] = std::array::from_fn(|k| {
+            let p = &p[OF_COMPONENT * k..];
+            [p[0], p[0] + DiscretisedLogistic::<LEVELS>::log_prob(x, &p[1..])]
+        });
+        [0, 1].map(|i| {
+            let largest = logs.iter().map(|l| l[i]).fold(logs[0][i], |a, b| if b > a { b } else { a });
+            largest + logs.iter().fold(E::default(), |sum, l| sum + (l[i] - largest).exp()).ln()
+        })
+    }
+}
+
+impl<const LEVELS: usize, const M: usize> Likelihood for MixtureOfLogistics<LEVELS, M> {
+    type Bound = LowerBound;
+    const WIDTH: usize = OF_COMPONENT * M;
+    const NAME: &'static str = "mixture of discretised logistics";
+
+    #[inline(always)]
+    fn log_prob<E: Real>(x: E, p: &[E]) -> E {
+        let [weights, all] = Self::totals(x, p);
+        all - weights
+    }
+
+    #[inline(always)]
+    fn slopes<E: Real>(x: E, p: &[E], d: E, into: &mut [E]) {
+        let [weights, all] = Self::totals(x, p);
+        for k in 0..M {
+            let (p, into) = (&p[OF_COMPONENT * k..], &mut into[OF_COMPONENT * k..]);
+            let share = (p[0] + DiscretisedLogistic::<LEVELS>::log_prob(x, &p[1..]) - all).exp();
+            into[0] += d * (share - (p[0] - weights).exp());
+            DiscretisedLogistic::<LEVELS>::slopes(x, &p[1..], d * share, &mut into[1..]);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +196,15 @@ mod tests {
             assert!((total - 1.0).abs() < 1e-12, "{total}");
             for x in [0.0, 1.0, 8.0, 15.0, 16.0] {
                 slopes_are_right::<DiscretisedLogistic<17>>(x, &p);
+            }
+            let two = [0.3, p[0], p[1], -0.8, 0.5, -1.5];
+            let total: f64 = (0..17).map(|x| MixtureOfLogistics::<17, 2>::log_prob(f64::from(x), &two).exp()).sum();
+            assert!((total - 1.0).abs() < 1e-12, "{total}");
+            for x in [0.0, 7.0, 16.0] {
+                slopes_are_right::<MixtureOfLogistics<17, 2>>(x, &two);
+                let alone = [0.7, p[0], p[1]];
+                let one = DiscretisedLogistic::<17>::log_prob(x, &p);
+                assert!((MixtureOfLogistics::<17, 1>::log_prob(x, &alone) - one).abs() < 1e-12);
             }
             let both: f64 = [0.0, 1.0].iter().map(|x| Bernoulli::log_prob(*x, &p[..1]).exp()).sum();
             assert!((both - 1.0).abs() < 1e-12);

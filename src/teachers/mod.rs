@@ -1,7 +1,11 @@
 //! Deep generative models that teach others: networks with latent variables.
 
 mod likelihood;
+mod teacher;
 mod vae;
+mod vq_vae;
 
-pub use likelihood::{Bernoulli, DiscretisedLogistic, Grey, Likelihood};
+pub use likelihood::{Bernoulli, DiscretisedLogistic, Grey, Likelihood, MixtureOfLogistics};
+pub use teacher::Teacher;
 pub use vae::{NegativeElbo, Vae, VaeLearner};
+pub use vq_vae::{Decoder, VqLoss, VqVae, VqVaeConfig, VqVaeLearner};
