@@ -37,6 +37,9 @@ struct Row {
     files: Vec<String>,
 }
 
+/// What all figures together may take at the small scale.
+const SECONDS: &str = " of 480 on two quiet cores";
+
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let chosen: Vec<&Experiment> = match args.names.as_slice() {
         [] => experiments::all().filter(|e| args.list || !e.timed).collect(),
@@ -59,7 +62,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         experiment.run(&mut lab)?;
         rows.push(Row { name: experiment.name, title: experiment.title, files: lab.save(&args.out)? });
     }
-    context.note(&format!("{all} drawn, in {:.0} s", start.elapsed().as_secs_f64()));
+    let of = if args.names.is_empty() { budget.pick(SECONDS, "") } else { "" };
+    context.note(&format!("{all} drawn, in {:.0} s{of}", start.elapsed().as_secs_f64()));
     let folder = args.out.display();
     context.print(&Figures { figures: rows }, |all| {
         all.figures.iter().map(|r| format!("{}: {folder}/{{{}}}\n", r.name, r.files.join(","))).collect()

@@ -34,9 +34,9 @@ pub type VqVaeLearner<'a, L, Dev = Cpu> = GradientLearner<VqLoss<'a, L, Dev>, De
 const FIRST: usize = 512;
 /// Steps from one look at the use of the codes to the next, what is kept of the last look, and the least use of a code, in
 /// shares of the average.
-const EVERY: u64 = 20;
-const KEPT: f32 = 0.8;
-const LEAST: f32 = 0.01;
+const EVERY: u64 = 10;
+const KEPT: f32 = 0.5;
+const LEAST: f32 = 0.02;
 
 impl<'a, L: Likelihood, Dev: Device<f32>> VqVaeLearner<'a, L, Dev> {
     /// `valid` decides when to stop, if the plan has a patience. The codes begin at clusters of what the encoder says of the first
