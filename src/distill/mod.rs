@@ -1,7 +1,15 @@
-//! One density made into another: distillation by the divergence between them.
+//! One model made into another: flows by the divergence between them, circuits by the latent variables of a teacher.
 
+mod accounting;
 mod flows;
 mod parallel;
+mod soft;
+mod student;
+#[cfg(test)]
+mod tests;
 
+pub use accounting::Accounting;
 pub use flows::{Divergence, FlowDistiller, FlowDivergence, divergence};
 pub use parallel::{ParallelDistiller, ParallelDivergence};
+pub use soft::SoftPatches;
+pub use student::{Student, latents};

@@ -10,7 +10,7 @@ pub use learn::{VqLoss, VqVaeLearner};
 use super::{Likelihood, Teacher};
 use crate::{
     Error, Result,
-    circuits::Circuit,
+    circuits::{Circuit, Graph, Leaf},
     data::{Continuous, Discrete, Patches, Rows, Schema, complete, fingerprint},
     evidence::{Evidence, Space},
     flows::{Batch, PerRow},
@@ -18,6 +18,7 @@ use crate::{
         Device, Grid, Perceptron, Real, Relu, ResidualNet, Stack, any_shape, fields,
         ops::{columns, rowwise},
     },
+    random::Seed,
 };
 use dfdx::{
     dtypes::Dtype,
@@ -290,6 +291,37 @@ impl<L: Likelihood, Dev: Device<f32>> VqVae<L, Dev> {
         let log_priors = prior.log_prob(&self.encode(rows)?)?;
         let bounds = self.log_prob_given_codes(rows)?.into_iter().zip(log_priors).map(|(x, z)| x + z).collect();
         Ok(Evidence::new(bounds, Space::Raw, self.patches.whole().len())?.of_rows(fingerprint(rows)?))
+    }
+
+    /// What an independent decoder says of a square, as a circuit with a head for each code. With a prior over the codes it is the
+    /// teacher itself, made tractable.
+    ///
+    /// # Errors
+    /// When the decoder is convolutional, or what it says of a pixel is no distribution over the pixel's categories.
+    pub fn heads(&self) -> Result<Circuit> {
+        let [decoder] = self.net.independent.layers() else {
+            let why = "what it says of a square depends on the codes of others, too";
+            return Err(Error::invalid(format!("a convolutional decoder has no heads: {why}")));
+        };
+        let (codes, schema) = (self.codes(), self.patches.schema());
+        let outputs = decoder.forward(self.net.codebook.clone()).as_vec();
+        let mut graph = Graph::new(schema.len());
+        let inputs = (0..schema.len()).map(|v| graph.input(v, codes)).collect::<Result<Vec<_>>>()?;
+        let product = graph.product(&inputs)?;
+        let root = graph.sum(&[product], codes)?;
+        let mut circuit = Circuit::random(graph, schema, Leaf::Categorical, Seed(0))?;
+        for (value, input) in inputs.into_iter().enumerate() {
+            let categories = circuit.schema().variables[value].categories;
+            let of_code = |outputs: &[f32]| {
+                let p: Vec<f64> = outputs[value * L::WIDTH..][..L::WIDTH].iter().map(|p| f64::from(*p)).collect();
+                (0..categories).map(|x| L::log_prob(x as f64, &p).exp()).collect::<Vec<_>>()
+            };
+            let tables: Vec<f64> = outputs.chunks(self.patches.values() * L::WIDTH).flat_map(of_code).collect();
+            circuit.set_block_parameters(input, &tables)?;
+        }
+        let own = (0..codes * codes).map(|i| if i / codes == i % codes { 1.0 } else { 0.0 }).collect::<Vec<_>>();
+        circuit.set_block_parameters(root, &own)?;
+        Ok(circuit)
     }
 
     /// The most likely value of every pixel under codes, which are rows as of [`Self::encode`]; by trying each value.
