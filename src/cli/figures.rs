@@ -38,7 +38,7 @@ struct Row {
 }
 
 /// What all figures together may take at the small scale.
-const SECONDS: &str = " of 480 on two quiet cores";
+const SECONDS: &str = " of 900 on two quiet cores";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let chosen: Vec<&Experiment> = match args.names.as_slice() {

@@ -6,7 +6,7 @@ use crate::{Error, Result};
 /// A grid of squares on pictures of `channels × height × width` pixels, row after row of squares.
 ///
 /// ```
-/// # use limbeck::data::{Patches, shipped};
+/// # use limbeck::{data::Patches, prelude::*};
 /// let digits = shipped::digits()?.discrete();
 /// let patches = Patches::new(digits.schema(), 4)?;
 /// assert_eq!((patches.positions(), patches.values()), (4, 16));

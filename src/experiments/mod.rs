@@ -5,6 +5,7 @@ mod claims;
 mod data;
 mod flows;
 mod published;
+mod students;
 
 pub use claims::{Claim, Verdict};
 pub use published::{Published, published};
@@ -113,7 +114,7 @@ impl Experiment {
 /// All experiments, the quickest first. A family's own are in its folder.
 pub fn all() -> impl Iterator<Item = &'static Experiment> {
     const SHIPPED: &[Experiment] = &[Experiment::new("data", "The data that ships with the repository", data::run)];
-    [circuits::EXPERIMENTS, SHIPPED, flows::EXPERIMENTS].into_iter().flatten()
+    [circuits::EXPERIMENTS, SHIPPED, flows::EXPERIMENTS, students::EXPERIMENTS].into_iter().flatten()
 }
 
 /// The experiment of this name.

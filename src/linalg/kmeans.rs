@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```
 /// # use limbeck::{linalg::KMeans, prelude::*};
-/// let rows = Oracle::EightGaussians.sample(400, Seed(0))?;
+/// let rows = Oracle::Gaussians.sample(400, Seed(0))?;
 /// let found = KMeans::new(8).fit(&rows, Seed(1))?;
 /// assert_eq!(found.labels.len(), 400);
 /// # Ok::<(), limbeck::Error>(())
@@ -60,6 +60,20 @@ pub struct Clustered {
     pub labels: Vec<u32>,
     /// The mean squared distance of a point from its centre.
     pub cost: f64,
+}
+
+impl Clustered {
+    /// The cluster whose centre is nearest to each of other points.
+    ///
+    /// # Errors
+    /// When they have other columns, a number is missing, or a row cannot be read.
+    pub fn nearest(&self, points: &dyn Rows) -> Result<Vec<u32>> {
+        let width = points.schema().len();
+        if !points.schema().is_continuous() || width * (self.centres.len() / width.max(1)) != self.centres.len() {
+            return Err(Error::invalid(format!("points of {width} columns, which the centres are not of")));
+        }
+        Ok(Assigned::of(points, &self.centres, width)?.labels)
+    }
 }
 
 /// Points that are read at once, and those that one task works on; fixed, so that sums do not depend on the number of threads.
@@ -316,6 +330,7 @@ mod tests {
                 assert!((mean - centre[0]).abs() < 1e-9);
             }
             assert!((found.cost - cost).abs() < 1e-9, "{} for {cost}", found.cost);
+            assert_eq!(found.nearest(&points).unwrap(), found.labels);
             let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
             assert_eq!(pool.install(|| KMeans::new(4).fit(&points, Seed(seed)).unwrap()), found);
         }

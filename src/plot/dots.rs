@@ -13,7 +13,15 @@ use plotters::{coord::Shift, prelude::*};
 pub struct Dots {
     title: String,
     x: String,
-    rows: Vec<(String, f64, f64)>,
+    rows: Vec<(String, Vec<Dot>)>,
+}
+
+/// A value in a row, and what it is of, where a row has several.
+#[derive(Clone, Debug, PartialEq)]
+struct Dot {
+    of: String,
+    value: f64,
+    error: f64,
 }
 
 impl Dots {
@@ -25,25 +33,51 @@ impl Dots {
     /// Adds a row: `value ± error`.
     #[must_use]
     pub fn with(mut self, name: &str, value: f64, error: f64) -> Self {
-        self.rows.push((name.into(), value, error));
+        self.rows.push((name.into(), vec![Dot { of: String::new(), value, error }]));
         self
+    }
+
+    /// Adds a row of several values, each with the name of what it is of: one colour in all rows.
+    #[must_use]
+    pub fn with_each<'a>(mut self, name: &str, values: impl IntoIterator<Item = (&'a str, f64, f64)>) -> Self {
+        let dots = values.into_iter().map(|(of, value, error)| Dot { of: of.into(), value, error });
+        self.rows.push((name.into(), dots.collect()));
+        self
+    }
+
+    /// What the dots are of, in the order in which it comes first.
+    fn legend(&self) -> Vec<(String, RGBColor)> {
+        let mut legend: Vec<(String, RGBColor)> = Vec::new();
+        for dot in self.dots().map(|(_, dot)| dot).filter(|dot| !dot.of.is_empty()) {
+            if legend.iter().all(|(name, _)| *name != dot.of) {
+                legend.push((dot.of.clone(), colour(&dot.of, legend.len())));
+            }
+        }
+        legend
+    }
+
+    fn dots(&self) -> impl Iterator<Item = (&str, &Dot)> {
+        self.rows.iter().flat_map(|(name, dots)| dots.iter().map(move |dot| (name.as_str(), dot)))
     }
 }
 
 impl Draw for Dots {
     fn size(&self) -> (u32, u32) {
-        (620, 110 + 30 * self.rows.len() as u32)
+        let legend = if self.legend().is_empty() { 0 } else { 22 };
+        (620, 110 + legend + 30 * self.rows.len() as u32)
     }
 
     fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>, sizes: Sizes) -> Drawn<DB> {
-        let used = heading(area, sizes, &self.title, &[])?;
+        let legend = self.legend();
+        let used = heading(area, sizes, &self.title, &legend)?;
         let (_, below) = area.split_vertically(used);
         let style = sizes.text(LABEL);
         let mut widest = 0;
         for (name, ..) in &self.rows {
             widest = widest.max(area.estimate_text_size(name, &style)?.0 as i32);
         }
-        let bounds = self.rows.iter().flat_map(|(_, v, e)| [v - e, v + e]).filter(|v| v.is_finite());
+        let ends = self.dots().flat_map(|(_, dot)| [dot.value - dot.error, dot.value + dot.error]);
+        let bounds = ends.filter(|v| v.is_finite());
         let (low, high) = bounds.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
         let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
         let margin = ((high - low) * 0.08).max(1e-9);
@@ -66,13 +100,16 @@ impl Draw for Dots {
             .axis_desc_style(sizes.text(LABEL))
             .x_label_formatter(&|v| number(*v))
             .draw()?;
-        for (i, (name, value, error)) in self.rows.iter().enumerate() {
-            let (y, colour) = (i as f64 + 0.5, colour(name, i));
-            chart
-                .draw_series([PathElement::new([(value - error, y), (value + error, y)], sizes.stroke(colour, 2.0))])?;
-            chart.draw_series([Circle::new((*value, y), sizes.px(5.0), colour.filled())])?;
+        for (i, (name, dots)) in self.rows.iter().enumerate() {
+            let y = i as f64 + 0.5;
+            for Dot { of, value, error } in dots {
+                let own = legend.iter().find(|(name, _)| name == of).map(|(_, colour)| *colour);
+                let (ends, colour) = ([(value - error, y), (value + error, y)], own.unwrap_or(colour(name, i)));
+                chart.draw_series([PathElement::new(ends, sizes.stroke(colour, 2.0))])?;
+                chart.draw_series([Circle::new((*value, y), sizes.px(5.0), colour.filled())])?;
+            }
             let (width, height) = area.estimate_text_size(name, &style)?;
-            let (_, at) = chart.backend_coord(&(*value, y));
+            let (_, at) = chart.backend_coord(&(low, y));
             let (_, top) = area.get_base_pixel();
             let left = widest + sizes.px(10.0) - width as i32;
             area.draw(&Text::new(name.clone(), (left, at - top - height as i32 / 2), style.clone()))?;
@@ -81,9 +118,10 @@ impl Draw for Dots {
     }
 
     fn table(&self) -> Result<Table> {
-        Table::new()
-            .text("name", self.rows.iter().map(|r| r.0.as_str()))?
-            .numbers(&self.x, self.rows.iter().map(|r| r.1))?
-            .numbers("standard error", self.rows.iter().map(|r| r.2))
+        let table = Table::new().text("name", self.dots().map(|(name, _)| name))?;
+        let table = if self.legend().is_empty() { table } else { table.text("of", self.dots().map(|(_, d)| &d.of))? };
+        table
+            .numbers(&self.x, self.dots().map(|(_, dot)| dot.value))?
+            .numbers("standard error", self.dots().map(|(_, dot)| dot.error))
     }
 }

@@ -295,6 +295,11 @@ mod tests {
             &Dots::new("Models", "bits/dim").with("hclt", 1.9, 0.01).with("independent pixels", 2.4, 0.02),
             &["bits/dim", "hclt"],
         );
+        let students = Dots::new("Students", "nats");
+        gate(
+            &students.with_each("one-shot", [("teacher", -102.0, 0.7), ("student", -99.0, 0.2)]),
+            &["teacher", "student", "one-shot"],
+        );
         let pictures = Discrete::new(Schema::uniform(&[2, 2], 4), (0..12).map(|i| i % 4).collect()).unwrap();
         gate(
             &Tiles::new("A title longer than its pictures are wide", 2, 20).with("known", &pictures).unwrap(),

@@ -65,7 +65,15 @@ impl FitCircuit {
     /// # Errors
     /// As [`Structure::graph`] and [`Circuit::random`].
     pub fn start_circuit(&self, rows: &dyn Rows, seed: Seed) -> Result<Circuit> {
-        let graph = self.structure.graph(rows, seed)?;
+        self.start_heads(rows, 1, seed)
+    }
+
+    /// The same with several heads.
+    ///
+    /// # Errors
+    /// As [`Self::start_circuit`]; also when there are no heads, or too many.
+    pub fn start_heads(&self, rows: &dyn Rows, heads: usize, seed: Seed) -> Result<Circuit> {
+        let graph = self.structure.graph(rows, seed)?.with_heads(heads)?;
         let kinds = self.structure.leaves(rows.schema(), self.leaf)?;
         self.begin(graph, rows, &kinds, seed)
     }

@@ -1,0 +1,148 @@
+//! Figures 1 and 7 of the source at our scale: likelihood by size, and by who taught.
+
+use super::pipeline::{Latents, Pictures, Pipeline};
+use crate::{
+    Result,
+    circuits::{FitCircuit, Structure},
+    evidence::{Evidence, Exact},
+    experiments::{Claim, Lab},
+    math::mean_and_deviation,
+    plot::{Axis, Lines, Series, Table},
+    random::Seed,
+    teachers::Decoder,
+    train::Fit,
+};
+
+const SEEDS: u64 = 5;
+/// Heads of the circuits that grow; the others are made as large as these have become, or larger.
+const HEADS: [usize; 3] = [4, 8, 16];
+/// In the order of the legend.
+const NAMES: [&str; 4] = ["hclt", "lvd (masked autoencoder)", "lvd (vq-vae)", "lvd-pg (vq-vae)"];
+
+/// One circuit: its name, which of [`HEADS`] it is compared at, its parameters, test bits a dimension, test nats a picture.
+struct Point {
+    name: &'static str,
+    size: usize,
+    seed: u64,
+    parameters: usize,
+    bits: f64,
+    nats: f64,
+}
+
+pub(super) fn run(lab: &mut Lab) -> Result<()> {
+    let pipeline = Pipeline {
+        side: 4,
+        codes: 32,
+        taught: lab.budget.pick(40, 200),
+        heads: 0,
+        states: 8,
+        learned: lab.budget.pick(20, 50),
+        prunes: true,
+        prior: 8,
+        tuned: lab.budget.pick(40, 200),
+    };
+    let mut points: Vec<Point> = Vec::new();
+    for i in 0..SEEDS {
+        lab.say(format!("circuits with and without a teacher, seed {i}"));
+        let seed = lab.seed.child("students", i);
+        let rows = Pictures::digits(seed)?;
+        let vq_vae = pipeline.vq_vae(&rows, Decoder::Independent, seed)?;
+        let masked = pipeline.masked_autoencoder(&rows, seed)?;
+        for (size, heads) in HEADS.into_iter().enumerate() {
+            let pipeline = Pipeline { heads, ..pipeline };
+            let mut add = |name, parameters, evidence: Evidence<Exact>| -> Result<()> {
+                let (bits, nats) = (evidence.bits_per_dim()?, evidence.mean());
+                points.push(Point { name, size, seed: i, parameters, bits, nats });
+                Ok(())
+            };
+            let grown = pipeline.student(&rows, (vq_vae.as_ref(), Latents::Growing), seed)?.0.circuit()?;
+            let parameters = grown.parameters();
+            add(NAMES[3], parameters, pipeline.tune(grown, &rows, seed)?.evidence(&rows.test)?)?;
+            let as_large = pipeline.as_large_as(parameters);
+            for (name, student) in [
+                (NAMES[2], as_large.student(&rows, (vq_vae.as_ref(), Latents::OneShot), seed)?),
+                (NAMES[1], as_large.student(&rows, (masked.as_ref(), Latents::OneShot), seed)?),
+            ] {
+                let circuit = student.0.circuit()?;
+                add(name, circuit.parameters(), pipeline.tune(circuit, &rows, seed)?.evidence(&rows.test)?)?;
+            }
+            let (parameters, evidence) = hclt(&pipeline, &rows, parameters, seed)?;
+            add(NAMES[0], parameters, evidence)?;
+        }
+    }
+    let mut lines = Lines::new(
+        "Circuits of digits by who taught them",
+        "parameters, mean of five seeds",
+        "test bits per dimension (band: ± 1 s.e. over seeds)",
+    )
+    .axes(Axis::Log, Axis::Linear)
+    .markers();
+    for name in NAMES {
+        let of = |size: usize, what: fn(&Point) -> f64| {
+            let values = points.iter().filter(|p| p.name == name && p.size == size).map(what).collect::<Vec<_>>();
+            mean_and_deviation(&values)
+        };
+        let at = |size| (of(size, |p| p.parameters as f64).0, of(size, |p| p.bits).0);
+        let error = |size| of(size, |p| p.bits).1 / (SEEDS as f64 - 1.0).sqrt();
+        let sizes = 0..HEADS.len();
+        lines = lines.with(Series::new(name, sizes.clone().map(at).collect::<Vec<_>>()).errors(sizes.map(error)));
+    }
+    lab.figure("students-sizes", &lines)?;
+    let table = Table::new()
+        .text("model", points.iter().map(|p| p.name))?
+        .counts("heads of the one that grows", points.iter().map(|p| HEADS[p.size]))?
+        .counts("seed", points.iter().map(|p| p.seed as usize))?
+        .counts("parameters", points.iter().map(|p| p.parameters))?
+        .numbers("test bits/dim", points.iter().map(|p| p.bits))?;
+    lab.table("students-sizes-table", table);
+    claims(lab, &points, &pipeline);
+    Ok(())
+}
+
+/// A hidden Chow-Liu tree over whole pictures with so many parameters or more.
+fn hclt(pipeline: &Pipeline, rows: &Pictures, parameters: usize, seed: Seed) -> Result<(usize, Evidence<Exact>)> {
+    // 64 pixels of 17 levels, and a tree of 64 latents.
+    let states = (1..).find(|s| 64 * 17 * s + 63 * s * s + s >= parameters).unwrap_or(1);
+    let epochs = pipeline.learned + pipeline.tuned;
+    let settings = FitCircuit { epochs, ..FitCircuit::new(Structure::hclt(states)) };
+    let circuit = settings.fit(&rows.train, Some(&rows.valid), seed)?.0;
+    Ok((circuit.parameters(), circuit.evidence(&rows.test)?))
+}
+
+fn claims(lab: &mut Lab, points: &[Point], pipeline: &Pipeline) {
+    let largest = HEADS.len() - 1;
+    let nats = |name: &str| -> Vec<f64> {
+        points.iter().filter(|p| p.name == name && p.size == largest).map(|p| p.nats).collect()
+    };
+    let [hclt, masked, one_shot, growing] = NAMES.map(nats);
+    let pairs = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
+    let budget = format!(
+        "digits 8 × 8, {} heads, each model as large as the one that grows or larger; heads {} epochs, the whole {} more; \
+         HCLT as many together",
+        HEADS[largest], pipeline.learned, pipeline.tuned
+    );
+    let measure = |a: &str, b: &str| format!("log-likelihood, {a} − {b}, nats a test picture");
+    for (sentence, section, measure, values) in [
+        (
+            "Progressive growing beats one-shot discretisation at equal size",
+            "§6.2, ablation",
+            measure("LVD-PG", "LVD of the same VQ-VAE"),
+            pairs(&growing, &one_shot),
+        ),
+        (
+            "LVD-PG beats LVD at equal size",
+            "§6.2, Figure 7",
+            measure("LVD-PG", "LVD of a masked autoencoder"),
+            pairs(&growing, &masked),
+        ),
+        (
+            "LVD beats HCLT at equal size",
+            "§6.2, Figure 7",
+            measure("LVD of a masked autoencoder", "HCLT"),
+            pairs(&masked, &hclt),
+        ),
+    ] {
+        let source = format!("Liu et al. 2023, {section}");
+        lab.claim(Claim::new(sentence, &source, &measure, &values).budget(&budget));
+    }
+}

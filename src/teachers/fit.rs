@@ -1,0 +1,181 @@
+//! Teachers by their settings, whatever the levels of their pixels.
+
+use super::{
+    Bernoulli, Likelihood, MaskedAutoencoder, MaskedConfig, MaskedLearner, MixtureOfLogistics, Teacher, VqVae,
+    VqVaeConfig, VqVaeLearner,
+};
+use crate::{
+    Error, Result,
+    circuits::Circuit,
+    data::{Discrete, Patches, Rows, Schema},
+    evidence::{Evidence, LowerBound},
+    nn::optim::{AdamConfig, Schedule},
+    random::Seed,
+    train::{History, Learner, Plan, Run, train, watch},
+};
+use dfdx::tensor::Cpu;
+use serde::{Deserialize, Serialize};
+
+/// A teacher with a code for each part of a row: a [`VqVae`], whatever the levels of its pixels.
+pub trait Coded: Teacher {
+    /// The squares of its pictures.
+    fn patches(&self) -> &Patches;
+
+    /// As [`VqVae::codes`].
+    fn codes(&self) -> usize;
+
+    /// As [`VqVae::encode`].
+    ///
+    /// # Errors
+    /// As there.
+    fn encode(&self, rows: &dyn Rows) -> Result<Discrete>;
+
+    /// As [`VqVae::decode`].
+    ///
+    /// # Errors
+    /// As there.
+    fn decode(&self, codes: &dyn Rows) -> Result<Discrete>;
+
+    /// As [`VqVae::elbo_of`].
+    ///
+    /// # Errors
+    /// As there.
+    fn elbo_of(&self, rows: &dyn Rows, prior: &Circuit) -> Result<Evidence<LowerBound>>;
+
+    /// As [`VqVae::heads`].
+    ///
+    /// # Errors
+    /// As there.
+    fn heads(&self) -> Result<Circuit>;
+}
+
+impl<L: Likelihood<Bound = LowerBound>> Coded for VqVae<L> {
+    fn patches(&self) -> &Patches {
+        self.patches()
+    }
+
+    fn codes(&self) -> usize {
+        self.codes()
+    }
+
+    fn encode(&self, rows: &dyn Rows) -> Result<Discrete> {
+        self.encode(rows)
+    }
+
+    fn decode(&self, codes: &dyn Rows) -> Result<Discrete> {
+        self.decode(codes)
+    }
+
+    fn elbo_of(&self, rows: &dyn Rows, prior: &Circuit) -> Result<Evidence<LowerBound>> {
+        self.elbo_of(rows, prior)
+    }
+
+    fn heads(&self) -> Result<Circuit> {
+        self.heads()
+    }
+}
+
+/// How an autoencoder of squares learns: what is common to both kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Teaching {
+    /// Passes over the pictures.
+    pub epochs: u64,
+    /// Pictures in a batch.
+    pub batch: usize,
+    /// The rate of Adam at the start; it falls along a cosine to a twentieth.
+    pub rate: f64,
+}
+
+impl Default for Teaching {
+    fn default() -> Self {
+        Self { epochs: 40, batch: 64, rate: 3e-3 }
+    }
+}
+
+impl Teaching {
+    fn adam(&self, rows: &dyn Rows) -> AdamConfig {
+        let steps = self.epochs * rows.len().div_ceil(self.batch.max(1)) as u64;
+        AdamConfig {
+            rate: Schedule::constant(self.rate).cosine(steps, 0.05),
+            clip: Some(100.0),
+            ..AdamConfig::default()
+        }
+    }
+
+    fn train(&self, learner: &mut dyn Learner, run: Run) -> Result<History> {
+        train(learner, &Plan { checkpoint: run.checkpoint, ..Plan::new(self.epochs, self.batch, run.seed) }, run.watch)
+    }
+
+    /// A vector-quantised autoencoder of pictures.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, the pictures have other levels than 2, 17 or 256, or a value is missing.
+    pub fn vq_vae(&self, config: &VqVaeConfig, rows: &dyn Rows, run: Run) -> Result<(Box<dyn Coded>, History)> {
+        match levels(rows.schema())? {
+            2 => self.vq_vae_of::<Bernoulli>(config, rows, run),
+            17 => self.vq_vae_of::<MixtureOfLogistics<17, 2>>(config, rows, run),
+            _ => self.vq_vae_of::<MixtureOfLogistics<256, 5>>(config, rows, run),
+        }
+    }
+
+    fn vq_vae_of<L: Likelihood<Bound = LowerBound>>(
+        &self,
+        config: &VqVaeConfig,
+        rows: &dyn Rows,
+        run: Run,
+    ) -> Result<(Box<dyn Coded>, History)> {
+        let model = VqVae::<L>::new(&device("vq-vae", run.seed), rows.schema(), config)?;
+        let mut learner = VqVaeLearner::new(model, rows, None, self.adam(rows), run.seed)?;
+        let history = self.train(&mut learner, run)?;
+        Ok((Box::new(learner.into_model()), history))
+    }
+
+    /// A masked autoencoder of pictures.
+    ///
+    /// # Errors
+    /// As [`Self::vq_vae`].
+    pub fn masked(&self, config: &MaskedConfig, rows: &dyn Rows, run: Run) -> Result<(Box<dyn Teacher>, History)> {
+        match levels(rows.schema())? {
+            2 => self.masked_of::<Bernoulli>(config, rows, run),
+            17 => self.masked_of::<MixtureOfLogistics<17, 2>>(config, rows, run),
+            _ => self.masked_of::<MixtureOfLogistics<256, 5>>(config, rows, run),
+        }
+    }
+
+    fn masked_of<L: Likelihood>(
+        &self,
+        config: &MaskedConfig,
+        rows: &dyn Rows,
+        run: Run,
+    ) -> Result<(Box<dyn Teacher>, History)> {
+        let model = MaskedAutoencoder::<L>::new(&device("masked", run.seed), rows.schema(), config)?;
+        let mut learner = MaskedLearner::new(model, rows, None, self.adam(rows), run.seed)?;
+        let history = self.train(&mut learner, run)?;
+        Ok((Box::new(learner.into_model()), history))
+    }
+}
+
+/// A [`VqVae`] of pictures with 2, 17 or 256 levels, with the usual [`Teaching`], watched by the reader of a notebook.
+///
+/// # Errors
+/// As [`Teaching::vq_vae`].
+pub fn vq_vae(config: &VqVaeConfig, rows: &dyn Rows, seed: Seed) -> Result<Box<dyn Coded>> {
+    let run = Run { seed, checkpoint: None, watch: &mut watch() };
+    Ok(Teaching::default().vq_vae(config, rows, run)?.0)
+}
+
+fn device(what: &str, seed: Seed) -> Cpu {
+    Cpu::seed_from_u64(seed.child(what, 0).0)
+}
+
+/// The levels that all pixels have.
+fn levels(schema: &Schema) -> Result<usize> {
+    let levels = schema.variables.first().map_or(0, |v| v.categories);
+    match schema.variables.iter().all(|v| v.categories == levels) && [2, 17, 256].contains(&levels) {
+        true => Ok(levels),
+        false => Err(Error::invalid(format!(
+            "pixels of {levels} levels; an autoencoder of squares is of pictures with 2, 17 or 256 levels everywhere"
+        ))),
+    }
+}
