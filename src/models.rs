@@ -1,7 +1,7 @@
 //! The registry of models: every family with what it can fit and read. To add a family is to add a line.
 
 use crate::{
-    Error, Result, circuits, flows,
+    Error, Result, circuits, distill, flows,
     model::{Entry, Family, Model, ModelFile, Origin},
 };
 use std::path::Path;
@@ -9,9 +9,9 @@ use std::path::Path;
 /// All families.
 pub const FAMILIES: [Family; 2] = [circuits::FAMILY, flows::FAMILY];
 
-/// Every model that `limbeck fit` knows.
+/// Every model that `limbeck fit` knows: those of the families, and what is made by way of others.
 pub fn entries() -> Vec<Entry> {
-    FAMILIES.iter().flat_map(|family| (family.entries)()).collect()
+    FAMILIES.iter().flat_map(|family| (family.entries)()).chain(distill::entries()).collect()
 }
 
 /// Reads a model and where it comes from, whatever its family.

@@ -784,3 +784,70 @@ fn a_lock_is_no_file_of_the_users() {
     std::fs::write(folder.join("reals.csv"), format!("x\n{reals}")).unwrap();
     assert!(failure(folder, "fit rbig --data reals.csv --out r --checkpoint other", 2).contains("made in one go"));
 }
+
+/// Pictures in the format of CIFAR-10: two colours that meet at an edge which is somewhere else in each, with a little noise.
+fn write_cifar(folder: &Path, pictures: usize) {
+    let mut bytes = Vec::new();
+    for i in 0..pictures {
+        bytes.push((i % 10) as u8);
+        for channel in 0..3 {
+            for pixel in 0..32 * 32 {
+                let left = pixel % 32 < 6 + i * 7 % 20;
+                let level = if left == (channel == i % 3) { 200 } else { 60 };
+                bytes.push((level + (i * 31 + pixel * 17 + channel * 5) % 8) as u8);
+            }
+        }
+    }
+    std::fs::write(folder.join("data_batch_1.bin"), bytes).unwrap();
+}
+
+#[test]
+fn a_circuit_grows_from_a_teacher_and_goes_on_after_it_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_cifar(folder, 60);
+    let sizes = "--side 8 --codes 6 --code-width 4 --hidden 8 --heads 2 --clusters 2 --states 1 --prior-states 2";
+    let lengths = "--teacher-epochs 3 --epochs 2 --prior-epochs 2 --tune-epochs 2 --valid 0.2 --seed 2";
+    let fit = format!("fit lvd-pg --data data_batch_1.bin {sizes} {lengths}");
+    let whole = json(folder, &format!("{fit} --out whole --json"));
+    assert_eq!(whole["variables"], 3072);
+    // Killed at one of its parts, it finds what had ended.
+    let line = format!("{fit} --out part --checkpoint point --checkpoint-every 0 --resume");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_limbeck"))
+        .args(line.split_whitespace())
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let far = |name: &str| folder.join(name).exists();
+    while !far("point.cluster-1.growing.round-0") && began.elapsed() < Duration::from_secs(120) {
+        sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!folder.join("part").exists(), "killed before its end");
+    json(folder, &format!("{line} --json"));
+    assert!(std::fs::read(folder.join("whole")).unwrap() == std::fs::read(folder.join("part")).unwrap());
+
+    let score = json(folder, "score whole --data data_batch_1.bin --json");
+    assert_eq!((score["n"].as_u64(), score["evidence"].as_str()), (Some(60), Some("exact")));
+    json(folder, "sample whole --n 1 --out drawn.npy --json");
+    let drawn: ndarray::Array4<u8> = ndarray_npy::read_npy(folder.join("drawn.npy")).unwrap();
+    assert_eq!(drawn.shape(), [1, 3, 32, 32]);
+    json(folder, "compress whole --data drawn.npy --out small --json");
+    json(folder, "decompress whole --data small --out again.npy --json");
+    assert_eq!(std::fs::read(folder.join("drawn.npy")).unwrap(), std::fs::read(folder.join("again.npy")).unwrap());
+    let mut holes = drawn.mapv(i32::from);
+    holes.slice_mut(ndarray::s![.., .., .., 16..]).fill(-1);
+    ndarray_npy::write_npy(folder.join("holes.npy"), &holes).unwrap();
+    json(folder, "query whole inpaint --data holes.npy --out filled.npy --json");
+    let filled: ndarray::Array4<u8> = ndarray_npy::read_npy(folder.join("filled.npy")).unwrap();
+    assert!(filled.slice(ndarray::s![.., .., .., ..16]) == drawn.slice(ndarray::s![.., .., .., ..16]));
+
+    assert!(failure(folder, "fit lvd-pg --data data_batch_1.bin --out x --side 5", 1).contains("squares of 5 pixels"));
+    write_table(folder, 30);
+    assert!(failure(folder, "fit lvd-pg --data table.csv --out x", 1).contains("are not pictures"));
+    assert!(failure(folder, "fit lvd-pg --data data_batch_1.bin --out x --heads 0", 2).contains("heads"));
+}

@@ -211,6 +211,11 @@ impl Circuit {
         &self.name
     }
 
+    /// The same under another name.
+    pub(crate) fn named(self, name: &str) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
     /// What the columns are.
     pub fn schema(&self) -> &Schema {
         &self.schema

@@ -1,6 +1,7 @@
 //! Data sets with their shapes in their types, and the files they come from.
 
 mod batches;
+mod colour;
 mod columns;
 mod dataset;
 mod discrete;
@@ -18,6 +19,7 @@ mod stream;
 pub mod uci;
 
 pub use batches::{Batches, Split};
+pub use colour::Colour;
 pub use columns::{ColumnSummary, blank_columns};
 pub use dataset::Dataset;
 pub(crate) use discrete::complete;

@@ -1,6 +1,7 @@
 //! One model made into another: flows by the divergence between them, circuits by the latent variables of a teacher.
 
 mod accounting;
+mod fit;
 mod flows;
 mod parallel;
 mod soft;
@@ -9,6 +10,7 @@ mod student;
 mod tests;
 
 pub use accounting::Accounting;
+pub use fit::{FitStudent, entries};
 pub use flows::{Divergence, FlowDistiller, FlowDivergence, divergence};
 pub use parallel::{ParallelDistiller, ParallelDivergence};
 pub use soft::SoftPatches;

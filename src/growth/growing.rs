@@ -82,7 +82,8 @@ impl Grown {
 }
 
 impl Growing {
-    /// Grows a circuit over `rows`, whose clusters are those of their `features`. It may have several heads to begin with.
+    /// Grows a circuit over `rows`, whose clusters are those of their `features`. It may have several heads to begin with. Every
+    /// round has a checkpoint of its own, beside that of the run: a run that is resumed finds the rounds that had ended.
     ///
     /// # Errors
     /// When a setting is out of range, there are fewer rows than clusters, the features are of other rows or lack a number, or
@@ -94,7 +95,7 @@ impl Growing {
         valid: Option<&dyn Rows>,
         run: Run,
     ) -> Result<Grown> {
-        let Run { seed, watch, .. } = run;
+        let Run { seed, checkpoint, watch } = run;
         let first = circuit.graph().heads();
         if self.clusters < first {
             let wanted = self.clusters;
@@ -106,7 +107,8 @@ impl Growing {
         let (mut rounds, mut best): (Vec<Round>, Option<(usize, Circuit, Clusters)>) = (Vec::new(), None);
         loop {
             let seed = seed.child("round", rounds.len() as u64);
-            let run = Run { seed: seed.child("learn", 0), checkpoint: None, watch: &mut *watch };
+            let checkpoint = checkpoint.as_ref().map(|file| file.part(&format!("round-{}", rounds.len())));
+            let run = Run { seed: seed.child("learn", 0), checkpoint, watch: &mut *watch };
             circuit = self.learn.run(circuit, rows, &labels, run)?.0;
             let [before, after] = relabel(&circuit, rows, &labels, self.reluctance)?;
             let heads = circuit.graph().heads();

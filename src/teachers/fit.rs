@@ -107,10 +107,11 @@ impl Teaching {
         train(learner, &Plan { checkpoint: run.checkpoint, ..Plan::new(self.epochs, self.batch, run.seed) }, run.watch)
     }
 
-    /// A vector-quantised autoencoder of pictures.
+    /// A vector-quantised autoencoder of pictures, whose pixels are Bernoulli or mixtures of discretised logistics over 17 or 256
+    /// levels, whichever has as many as they or more.
     ///
     /// # Errors
-    /// When a setting is out of its range, the pictures have other levels than 2, 17 or 256, or a value is missing.
+    /// When a setting is out of its range, pixels have more than 256 levels, or a value is missing.
     pub fn vq_vae(&self, config: &VqVaeConfig, rows: &dyn Rows, run: Run) -> Result<(Box<dyn Coded>, History)> {
         match levels(rows.schema())? {
             2 => self.vq_vae_of::<Bernoulli>(config, rows, run),
@@ -156,7 +157,7 @@ impl Teaching {
     }
 }
 
-/// A [`VqVae`] of pictures with 2, 17 or 256 levels, with the usual [`Teaching`], watched by the reader of a notebook.
+/// A [`VqVae`] of pictures with up to 256 levels, with the usual [`Teaching`], watched by the reader of a notebook.
 ///
 /// # Errors
 /// As [`Teaching::vq_vae`].
@@ -169,13 +170,9 @@ fn device(what: &str, seed: Seed) -> Cpu {
     Cpu::seed_from_u64(seed.child(what, 0).0)
 }
 
-/// The levels that all pixels have.
+/// The levels of a likelihood that pixels with so many have, or fewer: what it gives to the levels above them is lost.
 fn levels(schema: &Schema) -> Result<usize> {
-    let levels = schema.variables.first().map_or(0, |v| v.categories);
-    match schema.variables.iter().all(|v| v.categories == levels) && [2, 17, 256].contains(&levels) {
-        true => Ok(levels),
-        false => Err(Error::invalid(format!(
-            "pixels of {levels} levels; an autoencoder of squares is of pictures with 2, 17 or 256 levels everywhere"
-        ))),
-    }
+    let most = schema.variables.iter().map(|v| v.categories).max().unwrap_or(0);
+    let found = [2, 17, 256].into_iter().find(|levels| most <= *levels && most > 0);
+    found.ok_or_else(|| Error::invalid(format!("pixels of {most} levels; an autoencoder of squares is of 256 at most")))
 }

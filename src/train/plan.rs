@@ -40,6 +40,16 @@ pub struct Checkpoint {
     pub resume: bool,
 }
 
+impl Checkpoint {
+    /// That of a part of the run, in a file of its own beside this.
+    #[must_use]
+    pub fn part(&self, name: &str) -> Self {
+        let mut file = self.path.file_name().unwrap_or_default().to_os_string();
+        file.push(format!(".{name}"));
+        Self { path: self.path.with_file_name(file), ..self.clone() }
+    }
+}
+
 impl Plan {
     /// `epochs` passes in batches of `batch` rows, without early stopping or checkpoints.
     pub fn new(epochs: u64, batch: usize, seed: Seed) -> Self {

@@ -3,6 +3,7 @@
 mod compose;
 mod grow;
 mod mix;
+mod multiply;
 mod parameters;
 pub(super) mod prune;
 

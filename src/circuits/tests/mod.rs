@@ -3,6 +3,7 @@
 mod composed;
 mod growth;
 mod learning;
+mod multiplied;
 mod queries;
 mod reals;
 mod soft;

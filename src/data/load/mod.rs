@@ -1,5 +1,6 @@
 //! Files in, arrays and columns out. A hostile file is an error before any large allocation.
 
+mod cifar;
 mod code;
 mod csv;
 mod folder;
@@ -41,7 +42,7 @@ pub struct Array {
 /// What a data file held.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Loaded {
-    /// An array: `.npy`, `.npz`, IDX, or a folder of images.
+    /// An array: `.npy`, `.npz`, IDX, CIFAR-10, or a folder of images.
     Array(Array),
     /// Named columns: CSV.
     Columns(Frame),
@@ -68,7 +69,8 @@ pub fn load(path: impl AsRef<Path>) -> Result<Loaded> {
     load_with(path, &Reading::default())
 }
 
-/// Reads `.npy`, `.npz`, `.csv` (cells separated by commas, semicolons, tabs or bars), IDX (each also `.gz`, but the archives), or a folder of PNG or JPEG images of one size.
+/// Reads `.npy`, `.npz`, `.csv` (cells separated by commas, semicolons, tabs or bars), IDX, `.bin` of CIFAR-10 (each also `.gz`, but
+/// the archives); a folder of PNG or JPEG images of one size, or of CIFAR-10's training batches.
 ///
 /// A missing value is NaN in a float array, −1 in an integer array, an empty cell in CSV.
 /// Of an `.npz` with several arrays, `path.npz:name` takes the one called `name`.
@@ -82,7 +84,9 @@ pub fn load_with(path: impl AsRef<Path>, reading: &Reading) -> Result<Loaded> {
         return npy::load_npz(Path::new(&format!("{file}.npz")), Some(member)).map(Loaded::Array);
     }
     if path.is_dir() {
-        return folder::load(path).map(Loaded::Array);
+        let batches = cifar::batches(path)?;
+        let array = if batches.is_empty() { folder::load(path) } else { cifar::load(path, &batches) };
+        return array.map(Loaded::Array);
     }
     let extension = extension(&text);
     let is_text = matches!(extension.as_str(), "csv" | "tsv");
@@ -101,8 +105,12 @@ pub fn load_with(path: impl AsRef<Path>, reading: &Reading) -> Result<Loaded> {
             path,
             "Parquet is not read here, as its reader would double the build: save it as .csv or .npy",
         )),
+        _ if cifar::recognises(path)? => cifar::load(path, &[path.to_path_buf()]).map(Loaded::Array),
         _ if idx::recognises(path)? => idx::load(path).map(Loaded::Array),
-        _ => Err(Error::file(path, "not a format that is read here: .npy, .npz, .csv, IDX, or a folder of images")),
+        _ => Err(Error::file(
+            path,
+            "not a format that is read here: .npy, .npz, .csv, IDX, CIFAR-10's .bin, or a folder of images",
+        )),
     }
 }
 

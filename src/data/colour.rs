@@ -1,0 +1,225 @@
+//! Colours in other coordinates, in which channels say less of each other.
+
+use super::{Discrete, MISSING, Rows, Schema, Variable};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// A map of colours `(R, G, B)`, each `0..=255`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Colour {
+    /// YCoCg-R: brightness, and two differences of 512 categories. A bijection, so likelihoods stay what they are.
+    ///
+    /// ```text
+    /// Co = R − B,  t = B + ⌊Co / 2⌋,  Cg = G − t,  Y = t + ⌊Cg / 2⌋      stored: Y, Co + 256, Cg + 256
+    /// ```
+    /// Source: Malvar and Sullivan 2003.
+    YCoCgR,
+    /// The same modulo 256, so that all three have 256 categories. A bijection.
+    ///
+    /// ```text
+    /// lift(x, y) = ((x + ⌊d / 2⌋) mod 256, d),  d = (y − x) mod 256      (t, Co) = lift(R, B),  (Y, Cg) = lift(G, t)
+    /// ```
+    YCoCgModulo,
+    /// The rounded YCbCr of the published LVD-PG code. It is **no** bijection: three colours of four are lost, and bits of what it
+    /// gives are not bits of the pictures.
+    ///
+    /// ```text
+    /// Y  =  .2126 R + .7152 G + .0722 B,  Cb = −.1146 R − .3854 G + .5 B + 128,  Cr = .5 R − .4542 G − .0458 B + 128
+    /// ```
+    YCbCrRounded,
+}
+
+impl Colour {
+    /// Whether the picture can be had back.
+    pub fn is_lossless(self) -> bool {
+        self != Self::YCbCrRounded
+    }
+
+    /// Categories of each channel.
+    pub fn categories(self) -> [usize; 3] {
+        if self == Self::YCoCgR { [256, 512, 512] } else { [256; 3] }
+    }
+
+    /// By how much bits a dimension of the pictures may exceed those of what the map gives: zero for a bijection; else the logarithm
+    /// of the volume that it keeps, as if colours were spread evenly.
+    pub fn bits_lost_per_dim(self) -> f64 {
+        /// The determinant of the matrix.
+        const KEPT: f64 = 0.24475;
+        if self.is_lossless() { 0.0 } else { -KEPT.log2() / 3.0 }
+    }
+
+    /// The colour in these coordinates.
+    pub fn map(self, [r, g, b]: [u8; 3]) -> [u16; 3] {
+        match self {
+            Self::YCoCgR => {
+                let [r, g, b] = [r, g, b].map(i32::from);
+                let co = r - b;
+                let t = b + (co >> 1);
+                let cg = g - t;
+                [t + (cg >> 1), co + 256, cg + 256].map(|x| x as u16)
+            }
+            Self::YCoCgModulo => {
+                let (t, co) = lift(r, b);
+                let (y, cg) = lift(g, t);
+                [y, co, cg].map(u16::from)
+            }
+            Self::YCbCrRounded => {
+                let [r, g, b] = [r, g, b].map(f64::from);
+                let y = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+                let cb = -0.1146 * r - 0.3854 * g + 0.5 * b + 128.0;
+                let cr = 0.5 * r - 0.4542 * g - 0.0458 * b + 128.0;
+                [y, cb, cr].map(|x| x.round().clamp(0.0, 255.0) as u16)
+            }
+        }
+    }
+
+    /// The colour of which these are the coordinates; none where there is none, or where the map is no bijection.
+    pub fn inverse(self, [y, co, cg]: [u16; 3]) -> Option<[u8; 3]> {
+        match self {
+            Self::YCoCgR => {
+                let (y, co, cg) = (i32::from(y), i32::from(co) - 256, i32::from(cg) - 256);
+                let t = y - (cg >> 1);
+                let (g, b) = (cg + t, t - (co >> 1));
+                let [r, g, b] = [b + co, g, b].map(|x| u8::try_from(x).ok());
+                Some([r?, g?, b?])
+            }
+            Self::YCoCgModulo => {
+                let [y, co, cg] = [y, co, cg].map(|x| u8::try_from(x).ok());
+                let (g, t) = unlift(y?, cg?);
+                let (r, b) = unlift(t, co?);
+                Some([r, g, b])
+            }
+            Self::YCbCrRounded => None,
+        }
+    }
+
+    /// Pictures of three channels with 256 levels in these coordinates. A pixel of which a channel is missing is missing.
+    ///
+    /// # Errors
+    /// When the rows are no such pictures.
+    pub fn apply(self, pictures: &Discrete) -> Result<Discrete> {
+        let codes = pictures.codes().iter().map(|code| if *code == MISSING { None } else { u8::try_from(*code).ok() });
+        let codes: Vec<Option<u8>> = codes.collect();
+        let map = |colour: [Option<u8>; 3]| match colour {
+            [Some(r), Some(g), Some(b)] => self.map([r, g, b]),
+            _ => [MISSING; 3],
+        };
+        by_pixel(pictures.schema(), [256; 3], self.categories(), &codes, map)
+    }
+
+    /// Pictures back from these coordinates. Coordinates that are no colour's become missing.
+    ///
+    /// # Errors
+    /// When the rows are not in such coordinates, or the map is no bijection.
+    pub fn undo(self, pictures: &Discrete) -> Result<Discrete> {
+        if !self.is_lossless() {
+            return Err(Error::invalid("rounded YCbCr: several colours became one, so that none comes back"));
+        }
+        let back = |codes: [u16; 3]| self.inverse(codes).map_or([MISSING; 3], |colour| colour.map(u16::from));
+        by_pixel(pictures.schema(), self.categories(), [256; 3], pictures.codes(), back)
+    }
+}
+
+fn lift(x: u8, y: u8) -> (u8, u8) {
+    let d = y.wrapping_sub(x);
+    (x.wrapping_add(d >> 1), d)
+}
+
+fn unlift(a: u8, d: u8) -> (u8, u8) {
+    let x = a.wrapping_sub(d >> 1);
+    (x, x.wrapping_add(d))
+}
+
+/// Pictures whose every pixel is mapped by itself.
+fn by_pixel<T: Copy>(
+    schema: &Schema,
+    from: [usize; 3],
+    to: [usize; 3],
+    codes: &[T],
+    map: impl Fn([T; 3]) -> [u16; 3],
+) -> Result<Discrete> {
+    let [3, height, width] = schema.shape[..] else {
+        return Err(Error::invalid(format!("rows of shape {:?} are no pictures of three channels", schema.shape)));
+    };
+    let pixels = height * width;
+    if let Some(v) = (0..3 * pixels).find(|v| schema.variables[*v].categories != from[v / pixels]) {
+        let (channel, k) = (v / pixels, schema.variables[v].categories);
+        return Err(Error::invalid(format!("channel {channel} has {k} levels, where {} are expected", from[channel])));
+    }
+    let mut mapped = vec![0; codes.len()];
+    for (row, into) in codes.chunks_exact(3 * pixels).zip(mapped.chunks_exact_mut(3 * pixels)) {
+        for pixel in 0..pixels {
+            let colour = map([0, 1, 2].map(|channel| row[channel * pixels + pixel]));
+            (0..3).for_each(|channel| into[channel * pixels + pixel] = colour[channel]);
+        }
+    }
+    let variable = |(v, variable): (usize, &Variable)| Variable { categories: to[v / pixels], ..variable.clone() };
+    let variables = schema.variables.iter().enumerate().map(variable).collect();
+    Discrete::new(Schema { variables, shape: schema.shape.clone() }, mapped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    const LOSSLESS: [Colour; 2] = [Colour::YCoCgR, Colour::YCoCgModulo];
+
+    fn comes_back(colour: [u8; 3]) {
+        for map in LOSSLESS {
+            let codes = map.map(colour);
+            assert!(codes.iter().zip(map.categories()).all(|(code, k)| (*code as usize) < k), "{map:?} of {colour:?}");
+            assert_eq!(map.inverse(codes), Some(colour), "{map:?}");
+        }
+    }
+
+    #[test]
+    fn colours_come_back() {
+        let levels = || (0..=255).step_by(5).chain([1, 127, 128, 254]);
+        levels().for_each(|r| levels().for_each(|g| levels().for_each(|b| comes_back([r, g, b]))));
+        assert_eq!(Colour::YCoCgR.map([255, 0, 0]), [63, 511, 129]);
+        assert_eq!(Colour::YCoCgR.map([7, 7, 7]), [7, 256, 256]);
+    }
+
+    #[test]
+    #[ignore = "all 2²⁴ colours: seconds with optimisation, minutes without"]
+    fn all_colours_come_back() {
+        (0..1_u32 << 24).for_each(|i| comes_back([(i >> 16) as u8, (i >> 8) as u8, i as u8]));
+    }
+
+    #[test]
+    fn rounded_colours_do_not() {
+        let levels = || (0..64_u8).map(|i| 4 * i);
+        let all = levels().flat_map(|r| levels().flat_map(move |g| levels().map(move |b| [r, g, b])));
+        // On a coarse grid most colours are still apart; side by side three of four are not.
+        let near =
+            (0..32_u8).flat_map(|r| (0..32_u8).flat_map(move |g| (0..32_u8).map(move |b| [100 + r, 90 + g, 80 + b])));
+        let kept = |colours: Vec<[u8; 3]>| {
+            let codes: HashSet<[u16; 3]> = colours.iter().map(|c| Colour::YCbCrRounded.map(*c)).collect();
+            codes.len() as f64 / colours.len() as f64
+        };
+        let (apart, near) = (kept(all.collect()), kept(near.collect()));
+        assert!(apart > 0.9 && (0.2..0.4).contains(&near), "{apart}, {near}");
+        assert!((Colour::YCbCrRounded.bits_lost_per_dim() - 0.677).abs() < 1e-3);
+        assert!(Colour::YCbCrRounded.inverse([1, 2, 3]).is_none());
+    }
+
+    #[test]
+    fn pictures_come_back_with_what_is_missing() {
+        let codes = (0..2 * 12).map(|i| if i == 5 { MISSING } else { (i * 37 % 256) as u16 }).collect();
+        let pictures = Discrete::new(Schema::uniform(&[3, 2, 2], 256), codes).unwrap();
+        for map in LOSSLESS {
+            let mapped = map.apply(&pictures).unwrap();
+            assert_eq!(mapped.schema().variables[4].categories, map.categories()[1]);
+            // Of pixel 1 of the first picture one channel is missing, so all of it.
+            let back = map.undo(&mapped).unwrap();
+            assert_eq!(back, pictures.mask(|row, v| row == 0 && v % 4 == 1));
+        }
+        assert!(Colour::YCbCrRounded.undo(&Colour::YCbCrRounded.apply(&pictures).unwrap()).is_err());
+        let grey = Discrete::all_missing(Schema::uniform(&[2, 2], 256), 1);
+        assert!(Colour::YCoCgR.apply(&grey).unwrap_err().to_string().contains("three channels"));
+        let few = Discrete::all_missing(Schema::uniform(&[3, 2, 2], 17), 1);
+        assert!(Colour::YCoCgR.apply(&few).unwrap_err().to_string().contains("17 levels"));
+    }
+}

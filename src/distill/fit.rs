@@ -1,0 +1,221 @@
+//! The whole pipeline by its settings: `limbeck fit lvd-pg`.
+
+use super::{Student, latents};
+use crate::{
+    Error, Result,
+    circuits::{Circuit, Em, EmLearner, FitCircuit, Structure},
+    data::{Patches, Rows, Subset},
+    growth::{Expand, Growing, Learn, More},
+    linalg::KMeans,
+    model::{AnyFit, Entry, Setting},
+    teachers::{Decoder, Teaching, VqVaeConfig},
+    train::{Fit, History, Plan, Reads, Run, train},
+};
+use serde::{Deserialize, Serialize};
+
+/// Progressive growing of a circuit over pictures, taught by a vector-quantised autoencoder (LVD-PG).
+///
+/// ```text
+/// teacher → what it sees in squares → clusters → heads that grow from each → p(z) → the whole, on the pictures
+/// ```
+///
+/// What is fitted is a circuit like any other. Source: Liu et al. 2023; that the whole is tuned on the pictures, heads and all, is
+/// this project's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FitStudent {
+    /// Pixels along a square.
+    pub side: usize,
+    /// Codes of the teacher.
+    pub codes: usize,
+    /// Numbers of a code, which are what the teacher sees of a square.
+    pub code_width: usize,
+    /// Channels within the teacher.
+    pub hidden: usize,
+    /// Residual blocks of the teacher.
+    pub blocks: usize,
+    /// What makes the teacher's pictures of codes.
+    pub decoder: Decoder,
+    /// Passes of the teacher over the pictures.
+    pub teacher_epochs: u64,
+    /// Clusters of squares, each of which grows a circuit of its own.
+    pub clusters: usize,
+    /// Heads that each of them grows.
+    pub heads: usize,
+    /// States of a latent of a square's circuit before it grows.
+    pub states: usize,
+    /// Passes over the squares, in each round.
+    pub epochs: u64,
+    /// Squares in a batch.
+    pub batch: usize,
+    /// States of a latent of the circuit over which square has which head.
+    pub prior_states: usize,
+    /// Passes over the pictures for that circuit, with the heads as they are.
+    pub prior_epochs: u64,
+    /// Passes of the whole over the pictures.
+    pub tune_epochs: u64,
+    /// Epochs of the whole without improvement on the validation rows before it ends; 0 to train to the last epoch.
+    pub patience: u64,
+}
+
+impl Default for FitStudent {
+    fn default() -> Self {
+        Self {
+            side: 4,
+            codes: 32,
+            code_width: 8,
+            hidden: 32,
+            blocks: 1,
+            decoder: Decoder::Independent,
+            teacher_epochs: 40,
+            clusters: 1,
+            heads: 16,
+            states: 8,
+            epochs: 20,
+            batch: 256,
+            prior_states: 8,
+            prior_epochs: 20,
+            tune_epochs: 40,
+            patience: 10,
+        }
+    }
+}
+
+const NAME: &str = "lvd-pg";
+
+const SETTINGS: &[Setting] = &[
+    Setting { key: "side", help: "pixels along a square; divides the height and the width of the pictures" },
+    Setting { key: "codes", help: "codes of the teacher, a vector-quantised autoencoder" },
+    Setting { key: "code_width", help: "numbers of a code" },
+    Setting { key: "hidden", help: "channels within the teacher" },
+    Setting { key: "blocks", help: "residual blocks of the teacher" },
+    Setting { key: "decoder", help: "of the teacher: \"independent\" or \"convolutional\"" },
+    Setting { key: "teacher_epochs", help: "passes of the teacher over the pictures" },
+    Setting { key: "clusters", help: "clusters of squares, each of which grows a circuit of its own" },
+    Setting { key: "heads", help: "heads that each of them grows" },
+    Setting { key: "states", help: "states of a latent of a square's circuit before it grows" },
+    Setting { key: "epochs", help: "passes over the squares, in each round of growing" },
+    Setting { key: "batch", help: "squares in a batch" },
+    Setting { key: "prior_states", help: "states of a latent of the circuit over which square has which head" },
+    Setting { key: "prior_epochs", help: "passes over the pictures for that circuit, the heads as they are" },
+    Setting { key: "tune_epochs", help: "passes of the whole over the pictures" },
+    Setting { key: "patience", help: "epochs of the whole without improvement on the validation rows; 0: to the last" },
+];
+
+/// What `limbeck fit` can fit by distillation.
+pub fn entries() -> Vec<Entry> {
+    let parse = |table: toml::Table| -> Result<Box<dyn AnyFit>> {
+        Ok(Box::new(table.try_into::<FitStudent>().map_err(Error::invalid)?))
+    };
+    let about = "a circuit over pictures that grows with clusters of what an autoencoder sees in their squares";
+    vec![Entry::new(NAME, about, &FitStudent::default(), SETTINGS, parse)]
+}
+
+/// Pictures in a batch of the whole and of the circuit over heads.
+const PICTURES: usize = 128;
+
+/// A part of a run: its seed, its file beside the run's own, and who watches.
+fn part<'a>(run: &'a mut Run, name: &str) -> Run<'a> {
+    let checkpoint = run.checkpoint.as_ref().map(|checkpoint| checkpoint.part(name));
+    Run { seed: run.seed.child(name, 0), checkpoint, watch: &mut *run.watch }
+}
+
+impl FitStudent {
+    /// The heads of the squares of pictures, and which of them each square has.
+    fn heads(&self, patches: &Patches, rows: &dyn Rows, run: &mut Run) -> Result<(Vec<Circuit>, Vec<u32>)> {
+        let teaching = Teaching { epochs: self.teacher_epochs, ..Teaching::default() };
+        let config = VqVaeConfig {
+            side: self.side,
+            codes: self.codes,
+            width: self.code_width,
+            hidden: self.hidden,
+            blocks: self.blocks,
+            decoder: self.decoder,
+            ..VqVaeConfig::default()
+        };
+        let (teacher, _) = teaching.vq_vae(&config, rows, part(run, "teacher"))?;
+        let (squares, features) = (patches.of(rows)?, teacher.features(rows)?);
+        let clusters = KMeans::new(self.clusters).fit(&features, run.seed.child("clusters", 0))?.labels;
+        let learn = Learn { epochs: self.epochs, batch: self.batch, em: Em::default(), ..Learn::default() };
+        let growing = Growing {
+            clusters: self.heads,
+            learn,
+            more: More::Double,
+            expand: Expand::default(),
+            ..Growing::default()
+        };
+        let (mut parts, mut labels, mut heads) = (Vec::new(), vec![0; squares.len()], 0);
+        for cluster in 0..self.clusters as u32 {
+            let own: Vec<usize> = (0..squares.len()).filter(|square| clusters[*square] == cluster).collect();
+            let (own_squares, own_features) = (Subset::new(&squares, own.clone()), Subset::new(&features, own.clone()));
+            let mut run = part(run, &format!("cluster-{cluster}"));
+            let start = FitCircuit::new(Structure::hclt(self.states)).start_circuit(&own_squares, run.seed)?;
+            let grown = growing.run(start, (&own_squares, &own_features), None, part(&mut run, "growing"))?;
+            own.iter().zip(&grown.clusters.labels).for_each(|(square, label)| labels[*square] = heads + label);
+            heads += grown.circuit.graph().heads() as u32;
+            parts.push(grown.circuit);
+        }
+        Ok((parts, labels))
+    }
+}
+
+impl Fit for FitStudent {
+    type Model = Circuit;
+
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn check(&self) -> Result<()> {
+        for (name, value) in [
+            ("side", self.side as u64),
+            ("codes", self.codes as u64),
+            ("code_width", self.code_width as u64),
+            ("hidden", self.hidden as u64),
+            ("teacher_epochs", self.teacher_epochs),
+            ("clusters", self.clusters as u64),
+            ("heads", self.heads as u64),
+            ("states", self.states as u64),
+            ("epochs", self.epochs),
+            ("batch", self.batch as u64),
+            ("prior_states", self.prior_states as u64),
+            ("prior_epochs", self.prior_epochs),
+            ("tune_epochs", self.tune_epochs),
+        ] {
+            if value == 0 {
+                return Err(Error::out_of_range(name, value, "1 ≤ value"));
+            }
+        }
+        Ok(())
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::Categories
+    }
+
+    fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, mut run: Run) -> Result<(Circuit, History)> {
+        self.check()?;
+        let patches = Patches::new(rows.schema(), self.side)?;
+        let (parts, labels) = self.heads(&patches, rows, &mut run)?;
+        let heads: usize = parts.iter().map(|part| part.graph().heads()).sum();
+        let of_rows = latents(&patches, &labels, heads)?;
+        let settings = FitCircuit {
+            epochs: self.prior_epochs,
+            batch: PICTURES,
+            patience: 0,
+            ..FitCircuit::new(Structure::hclt(self.prior_states))
+        };
+        let prior = settings.fit_with(&of_rows, None, part(&mut run, "labels"))?.0;
+        let mut student = Student::new(patches, parts, prior)?;
+        student.learn_prior(rows, valid, (Em::default(), self.prior_epochs, PICTURES), part(&mut run, "prior"))?;
+
+        let mut learner = EmLearner::new(student.circuit()?, rows, valid, Em::default())?;
+        let patience = (self.patience > 0 && valid.is_some_and(|valid| !valid.is_empty())).then_some(self.patience);
+        let Run { seed, checkpoint, watch } = part(&mut run, "whole");
+        let plan = Plan { patience, checkpoint, ..Plan::new(self.tune_epochs, PICTURES, seed) };
+        let mut history = train(&mut learner, &plan, watch)?;
+        let circuit = learner.into_circuit();
+        history.note(format!("{heads} heads of squares, {} parameters", circuit.parameters()));
+        Ok((circuit.named(NAME), history))
+    }
+}
