@@ -822,7 +822,7 @@ fn a_circuit_grows_from_a_teacher_and_goes_on_after_it_was_killed() {
         .unwrap();
     let began = Instant::now();
     let far = |name: &str| folder.join(name).exists();
-    while !far("point.cluster-1.growing.round-0") && began.elapsed() < Duration::from_secs(120) {
+    while !far("point.cluster-1.round-0") && began.elapsed() < Duration::from_secs(120) {
         sleep(Duration::from_millis(2));
     }
     child.kill().unwrap();

@@ -101,11 +101,8 @@ impl Patches {
         schema
     }
 
-    /// The squares of pictures as rows: all of the first picture, then all of the second.
-    ///
-    /// # Errors
-    /// When the pictures have other variables.
-    pub fn of<'a>(&self, pictures: &'a dyn Rows) -> Result<PatchRows<'a>> {
+    /// Refuses pictures of another size, or with more categories.
+    pub(crate) fn check(&self, pictures: &dyn Rows) -> Result<()> {
         let (ours, theirs) = (&self.whole, pictures.schema());
         if ours.len() != theirs.len() || ours.shape != theirs.shape {
             return Err(Error::invalid(format!(
@@ -113,6 +110,22 @@ impl Patches {
                 theirs.shape, ours.shape
             )));
         }
+        let mut each = ours.variables.iter().zip(&theirs.variables);
+        match each.find(|(ours, theirs)| theirs.categories > ours.categories || theirs.categories == 0) {
+            None => Ok(()),
+            Some((ours, theirs)) => Err(Error::invalid(format!(
+                "pixel {} has {} levels; these squares know {}",
+                theirs.name, theirs.categories, ours.categories
+            ))),
+        }
+    }
+
+    /// The squares of pictures as rows: all of the first picture, then all of the second.
+    ///
+    /// # Errors
+    /// When the pictures have other variables.
+    pub fn of<'a>(&self, pictures: &'a dyn Rows) -> Result<PatchRows<'a>> {
+        self.check(pictures)?;
         Ok(PatchRows { pictures, schema: self.schema(), places: self.places() })
     }
 }
@@ -198,5 +211,7 @@ mod tests {
         let patches = Patches::new(&Schema::uniform(&[4, 4], 2), 2).unwrap();
         let others = Discrete::all_missing(Schema::uniform(&[4, 2], 2), 1);
         assert!(patches.of(&others).is_err());
+        let more = Discrete::all_missing(Schema::uniform(&[4, 4], 3), 1);
+        assert!(patches.of(&more).err().unwrap().to_string().contains("has 3 levels; these squares know 2"));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     linalg::KMeans,
     model::{AnyFit, Entry, Setting},
     teachers::{Decoder, Teaching, VqVaeConfig},
-    train::{Fit, History, Plan, Reads, Run, train},
+    train::{Checkpoint, Fit, History, Plan, Reads, Run, train},
 };
 use serde::{Deserialize, Serialize};
 
@@ -114,10 +114,10 @@ pub fn entries() -> Vec<Entry> {
 /// Pictures in a batch of the whole and of the circuit over heads.
 const PICTURES: usize = 128;
 
-/// A part of a run: its seed, its file beside the run's own, and who watches.
-fn part<'a>(run: &'a mut Run, name: &str) -> Run<'a> {
-    let checkpoint = run.checkpoint.as_ref().map(|checkpoint| checkpoint.part(name));
-    Run { seed: run.seed.child(name, 0), checkpoint, watch: &mut *run.watch }
+/// A part of the run with a seed by its name.
+fn of<T>(run: &mut Run, name: &str, work: impl FnOnce(Run) -> Result<T>) -> Result<T> {
+    let seed = run.seed.child(name, 0);
+    run.part(name, seed, work)
 }
 
 impl FitStudent {
@@ -133,7 +133,7 @@ impl FitStudent {
             decoder: self.decoder,
             ..VqVaeConfig::default()
         };
-        let (teacher, _) = teaching.vq_vae(&config, rows, part(run, "teacher"))?;
+        let teacher = of(run, "teacher", |run| Ok(teaching.vq_vae(&config, rows, run)?.0))?;
         let (squares, features) = (patches.of(rows)?, teacher.features(rows)?);
         let clusters = KMeans::new(self.clusters).fit(&features, run.seed.child("clusters", 0))?.labels;
         let learn = Learn { epochs: self.epochs, batch: self.batch, em: Em::default(), ..Learn::default() };
@@ -147,10 +147,15 @@ impl FitStudent {
         let (mut parts, mut labels, mut heads) = (Vec::new(), vec![0; squares.len()], 0);
         for cluster in 0..self.clusters as u32 {
             let own: Vec<usize> = (0..squares.len()).filter(|square| clusters[*square] == cluster).collect();
+            // Where squares are alike there may be fewer clusters of them.
+            if own.is_empty() {
+                continue;
+            }
             let (own_squares, own_features) = (Subset::new(&squares, own.clone()), Subset::new(&features, own.clone()));
-            let mut run = part(run, &format!("cluster-{cluster}"));
-            let start = FitCircuit::new(Structure::hclt(self.states)).start_circuit(&own_squares, run.seed)?;
-            let grown = growing.run(start, (&own_squares, &own_features), None, part(&mut run, "growing"))?;
+            let grown = of(run, &format!("cluster-{cluster}"), |run| {
+                let start = FitCircuit::new(Structure::hclt(self.states)).start_circuit(&own_squares, run.seed)?;
+                growing.run(start, (&own_squares, &own_features), None, run)
+            })?;
             own.iter().zip(&grown.clusters.labels).for_each(|(square, label)| labels[*square] = heads + label);
             heads += grown.circuit.graph().heads() as u32;
             parts.push(grown.circuit);
@@ -195,6 +200,7 @@ impl Fit for FitStudent {
 
     fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, mut run: Run) -> Result<(Circuit, History)> {
         self.check()?;
+        run.checkpoint.as_ref().map_or(Ok(()), Checkpoint::refuse_parts)?;
         let patches = Patches::new(rows.schema(), self.side)?;
         let (parts, labels) = self.heads(&patches, rows, &mut run)?;
         let heads: usize = parts.iter().map(|part| part.graph().heads()).sum();
@@ -205,15 +211,16 @@ impl Fit for FitStudent {
             patience: 0,
             ..FitCircuit::new(Structure::hclt(self.prior_states))
         };
-        let prior = settings.fit_with(&of_rows, None, part(&mut run, "labels"))?.0;
+        let prior = of(&mut run, "labels", |run| Ok(settings.fit_with(&of_rows, None, run)?.0))?;
         let mut student = Student::new(patches, parts, prior)?;
-        student.learn_prior(rows, valid, (Em::default(), self.prior_epochs, PICTURES), part(&mut run, "prior"))?;
+        let soft = (Em::default(), self.prior_epochs, PICTURES);
+        of(&mut run, "prior", |run| student.learn_prior(rows, valid, soft, run))?;
 
         let mut learner = EmLearner::new(student.circuit()?, rows, valid, Em::default())?;
         let patience = (self.patience > 0 && valid.is_some_and(|valid| !valid.is_empty())).then_some(self.patience);
-        let Run { seed, checkpoint, watch } = part(&mut run, "whole");
-        let plan = Plan { patience, checkpoint, ..Plan::new(self.tune_epochs, PICTURES, seed) };
-        let mut history = train(&mut learner, &plan, watch)?;
+        let mut history = of(&mut run, "whole", |Run { seed, checkpoint, watch }| {
+            train(&mut learner, &Plan { patience, checkpoint, ..Plan::new(self.tune_epochs, PICTURES, seed) }, watch)
+        })?;
         let circuit = learner.into_circuit();
         history.note(format!("{heads} heads of squares, {} parameters", circuit.parameters()));
         Ok((circuit.named(NAME), history))

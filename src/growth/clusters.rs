@@ -1,6 +1,6 @@
 //! Which head each row belongs to, and the second step of a round: rows choose their heads anew.
 
-use crate::{Result, circuits::Circuit, data::Rows};
+use crate::{Error, Result, circuits::Circuit, data::Rows};
 
 /// The rows of one head.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -34,12 +34,15 @@ pub struct Clusters {
 /// Without reluctance the objective never falls. What comes first are the clusters before, with which they can be compared.
 ///
 /// # Errors
-/// When the rows do not fit the circuit or cannot be read.
+/// When the rows do not fit the circuit or cannot be read, or `reluctance` is negative.
 ///
 /// # Panics
 /// When there is not a label for each row.
 pub fn relabel(circuit: &Circuit, rows: &dyn Rows, labels: &[u32], reluctance: f64) -> Result<[Clusters; 2]> {
     assert_eq!(labels.len(), rows.len(), "a label for each row");
+    if reluctance.is_nan() || reluctance < 0.0 {
+        return Err(Error::out_of_range("reluctance", reluctance, "0 ≤ reluctance"));
+    }
     let [mut before, mut after] = [Tally::default(), Tally::default()].map(|tally| tally.with(circuit.graph().heads()));
     circuit.for_each_by_head(rows, |row, logs| {
         let own = labels[row] as usize;

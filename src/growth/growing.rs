@@ -93,9 +93,9 @@ impl Growing {
         mut circuit: Circuit,
         (rows, features): (&dyn Rows, &dyn Rows),
         valid: Option<&dyn Rows>,
-        run: Run,
+        mut run: Run,
     ) -> Result<Grown> {
-        let Run { seed, checkpoint, watch } = run;
+        let seed = run.seed;
         let first = circuit.graph().heads();
         if self.clusters < first {
             let wanted = self.clusters;
@@ -107,9 +107,9 @@ impl Growing {
         let (mut rounds, mut best): (Vec<Round>, Option<(usize, Circuit, Clusters)>) = (Vec::new(), None);
         loop {
             let seed = seed.child("round", rounds.len() as u64);
-            let checkpoint = checkpoint.as_ref().map(|file| file.part(&format!("round-{}", rounds.len())));
-            let run = Run { seed: seed.child("learn", 0), checkpoint, watch: &mut *watch };
-            circuit = self.learn.run(circuit, rows, &labels, run)?.0;
+            let part = format!("round-{}", rounds.len());
+            let learn = |run: Run| Ok(self.learn.run(circuit.clone(), rows, &labels, run)?.0);
+            circuit = run.part(&part, seed.child("learn", 0), learn)?;
             let [before, after] = relabel(&circuit, rows, &labels, self.reluctance)?;
             let heads = circuit.graph().heads();
             let held_out = |valid: &dyn Rows| -> Result<f64> {

@@ -79,6 +79,7 @@ fn relabelling_never_lowers_the_objective_and_reluctance_keeps_rows_where_they_a
         let moved = |reluctance| relabel(&circuit, &rows, &labels, reluctance).unwrap()[1].moved;
         assert!(moved(0.0) >= moved(1.0) && moved(1.0) >= moved(5.0));
         assert_eq!(moved(f64::INFINITY), 0);
+        assert!([-1.0, f64::NAN].iter().all(|r| relabel(&circuit, &rows, &labels, *r).is_err()));
         let again = relabel(&circuit, &rows, &after.labels, 0.0).unwrap();
         assert_eq!((again[1].moved, &again[1].labels), (0, &after.labels));
     }
@@ -181,4 +182,31 @@ fn every_setting_of_the_published_code_runs() {
     let grown = published.run(start(&rows, 2), (&rows, &features), None, run(5)).unwrap();
     assert_eq!(grown.circuit.graph().heads(), 6);
     assert_eq!(grown.clusters.labels.len(), rows.len());
+}
+
+#[test]
+fn a_growth_that_was_stopped_goes_on_to_the_same_circuit() {
+    let (rows, features) = kinds(300);
+    let growing = Growing { clusters: 3, learn: QUICK, ..Growing::default() };
+    let whole = growing.run(start(&rows, 1), (&rows, &features), None, run(6)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |resume| crate::train::Checkpoint {
+        path: folder.path().join("point"),
+        every: std::time::Duration::ZERO,
+        resume,
+    };
+    // 8 epochs of 5 batches a round: in the first, in the second, and in the last.
+    for (i, stop) in [3, 50, 40].into_iter().enumerate() {
+        let mut left = stop;
+        let mut watch = |_: &crate::train::Progress| {
+            left -= 1;
+            if left <= 0 { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+        };
+        let run = Run { seed: Seed(6), checkpoint: Some(file(i > 0)), watch: &mut watch };
+        let stopped = growing.run(start(&rows, 1), (&rows, &features), None, run).unwrap_err();
+        assert!(matches!(stopped, crate::Error::Interrupted { .. }), "{stopped}");
+    }
+    let run = Run { seed: Seed(6), checkpoint: Some(file(true)), watch: &mut quiet };
+    let again = growing.run(start(&rows, 1), (&rows, &features), None, run).unwrap();
+    assert_eq!((again.circuit, again.clusters, again.rounds), (whole.circuit, whole.clusters, whole.rounds));
 }

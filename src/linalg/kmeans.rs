@@ -10,14 +10,15 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Settings of K-means over rows of real numbers, which are read block by block: memory does not grow with their number.
+/// Settings of K-means over rows of real numbers, which are read block by block: of each point its cluster and its place are
+/// kept, some twenty bytes.
 ///
 /// ```text
 /// label(x) = argmin_k ‖x − c_k‖²        c_k = mean of the points with label k
 /// ```
 ///
 /// Starts from points far apart (k-means++: Arthur and Vassilvitskii 2007). A centre that loses all its points goes to the point
-/// that is farthest from its own.
+/// that is farthest from its own, where a round is of all points.
 ///
 /// ```
 /// # use limbeck::{linalg::KMeans, prelude::*};
@@ -135,6 +136,9 @@ impl KMeans {
     }
 
     fn check(&self, points: &dyn Rows) -> Result<usize> {
+        if self.rounds == 0 || self.starts == 0 {
+            return Err(Error::invalid("K-means of no round, or from no start"));
+        }
         if self.clusters == 0 || points.len() < self.clusters {
             let (k, n) = (self.clusters, points.len());
             return Err(Error::invalid(format!("{k} clusters of {n} points: 1 ≤ clusters ≤ points")));
@@ -189,7 +193,8 @@ impl KMeans {
     /// Rounds of a batch each.
     fn move_by_batches(&self, points: &dyn Rows, centres: &mut [f64], seed: Seed) -> Result<()> {
         let width = points.schema().len();
-        let mut seen = vec![0.0; self.clusters];
+        // A centre begins as if it had seen its share of a batch.
+        let mut seen = vec![(self.batch as f64 / self.clusters as f64).ceil(); self.clusters];
         let mut rng = seed.stream("batches", 0);
         for _ in 0..self.rounds {
             let mut batch: Vec<usize> = (0..self.batch).map(|_| rng.random_range(0..points.len())).collect();
@@ -223,14 +228,19 @@ fn read(points: &dyn Rows, which: &[usize]) -> Result<Vec<f64>> {
 /// The nearest centre of each point, and its squared distance.
 ///
 /// ```text
-/// ‖x − c‖² = ‖x‖² − 2 x·c + ‖c‖²
+/// ‖x − c‖² = ‖x‖² − 2 x·c + ‖c‖²      all seen from the first centre, so that a common offset costs no digits
 /// ```
 fn nearest(places: &[f64], centres: &[f64], width: usize) -> Vec<(u32, f64)> {
     let k = centres.len() / width;
+    let origin = &centres[..width];
+    let from_origin = |x: &[f64]| -> Vec<f64> {
+        x.chunks_exact(width).flat_map(|x| x.iter().zip(origin).map(|(x, o)| x - o)).collect()
+    };
+    let centres = &from_origin(centres)[..];
     let square = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>();
     let squares: Vec<f64> = centres.chunks_exact(width).map(square).collect();
     let task = |places: &[f64]| {
-        let n = places.len() / width;
+        let (n, places) = (places.len() / width, &from_origin(places)[..]);
         let mut products = vec![0.0; n * k];
         let (points, centres) = (Matrix::new(places, n, width), Matrix::new(centres, k, width));
         matmul(&mut products, false, points, centres.transpose(), Threads::One);
@@ -351,7 +361,8 @@ mod tests {
     #[test]
     fn the_cost_falls_with_every_round_and_batches_come_near_it() {
         let points = crate::data::Oracle::Moons.sample(3000, Seed(2)).unwrap();
-        let after = |rounds| KMeans { rounds, ..KMeans::new(12) }.fit(&points, Seed(3)).unwrap().cost;
+        let after =
+            |rounds: usize| KMeans { rounds: rounds + 1, ..KMeans::new(12) }.fit(&points, Seed(3)).unwrap().cost;
         let costs: Vec<f64> = (0..12).map(after).collect();
         assert!(costs.windows(2).all(|pair| pair[1] <= pair[0] + 1e-12), "{costs:?}");
         let batches = KMeans { batch: 200, rounds: 100, ..KMeans::new(12) }.fit(&points, Seed(3)).unwrap().cost;
@@ -376,6 +387,11 @@ mod tests {
         );
         let categories = Discrete::new(Schema::uniform(&[2], 3), vec![0; 8]).unwrap();
         says(KMeans::new(2).fit(&categories, Seed(0)), "real numbers");
+        says(KMeans { rounds: 0, ..KMeans::new(2) }.fit(&points, Seed(0)), "no round");
+        // Far from zero there are still two clusters.
+        let far = Continuous::new(vec!["x".into()], (0..40).map(|i| 1e9 + f64::from(i % 2)).collect()).unwrap();
+        let found = KMeans::new(2).fit(&far, Seed(0)).unwrap();
+        assert!((0..40).all(|i| found.labels[i] == found.labels[i % 2]) && found.labels[0] != found.labels[1]);
         // Points that are all the same have one cluster, and others that are empty.
         let same = Continuous::new(vec!["x".into()], vec![3.0; 10]).unwrap();
         assert_eq!(KMeans::new(3).fit(&same, Seed(0)).unwrap().cost, 0.0);

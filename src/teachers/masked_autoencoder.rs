@@ -168,6 +168,7 @@ impl<L: Likelihood, Dev: Device<f32>> MaskedAutoencoder<L, Dev> {
         hidden: &[bool],
     ) -> Result<(Squares<f32, Dev, dfdx::tensor::NoneTape>, Vec<f32>)> {
         let (places, whole) = (self.patches.places(), self.patches.whole());
+        self.patches.check(rows)?;
         let pictures = complete(rows, which, whole.len())?;
         let (squares, each) = (places.len(), self.patches.values());
         let width = each + 1 + squares;

@@ -221,6 +221,7 @@ impl<L: Likelihood, Dev: Device<f32>> VqVae<L, Dev> {
     /// Pictures with these indices: as the encoder reads them, within ±1, and the values of each square.
     fn read(&self, rows: &dyn Rows, which: &[usize]) -> Result<(Batch<usize, f32, Dev>, Vec<f32>)> {
         let (places, dims) = (self.patches.places(), self.patches.whole().len());
+        self.patches.check(rows)?;
         let pictures = complete(rows, which, dims)?;
         let categories = &self.patches.whole().variables;
         let scaled = |picture: &[f32], place: usize| {

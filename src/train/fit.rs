@@ -1,7 +1,7 @@
 //! Settings that become a model.
 
 use super::{Checkpoint, History, Progress, watch};
-use crate::{Result, data::Rows, notebook::Job, random::Seed};
+use crate::{Error, Result, data::Rows, notebook::Job, random::Seed};
 use serde::{Serialize, de::DeserializeOwned};
 use std::ops::ControlFlow;
 
@@ -13,6 +13,28 @@ pub struct Run<'a> {
     pub checkpoint: Option<Checkpoint>,
     /// Hears of every step, and may end the training.
     pub watch: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>,
+}
+
+impl Run<'_> {
+    /// Does a part of the run, which has a seed of its own and a checkpoint beside that of the run.
+    ///
+    /// # Errors
+    /// Those of the part; and [`Error::Interrupted`] where the watcher ended it: what would come after it is not to be made of
+    /// half a part.
+    pub fn part<T>(&mut self, name: &str, seed: Seed, work: impl FnOnce(Run) -> Result<T>) -> Result<T> {
+        let checkpoint = self.checkpoint.as_ref().map(|checkpoint| checkpoint.part(name));
+        let file = self.checkpoint.as_ref().map_or("no checkpoint".into(), |file| file.path.display().to_string());
+        let (mut stopped, outer) = (None, &mut *self.watch);
+        let mut watch = |progress: &Progress| {
+            let flow = outer(progress);
+            if flow.is_break() && progress.step < progress.steps {
+                stopped = Some(progress.step);
+            }
+            flow
+        };
+        let made = work(Run { seed, checkpoint, watch: &mut watch })?;
+        stopped.map_or(Ok(made), |step| Err(Error::Interrupted { step, checkpoint: file }))
+    }
 }
 
 /// What kind of columns a model is of.

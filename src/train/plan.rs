@@ -1,7 +1,10 @@
 //! How long to train, and what to keep.
 
 use crate::{Error, Result, data::Batches, random::Seed};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// How long to train, in what batches, and what to keep.
 #[derive(Clone, Debug)]
@@ -41,6 +44,23 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Refuses parts that an earlier run has left, where it is not to be gone on with.
+    pub(crate) fn refuse_parts(&self) -> Result<()> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".";
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let files = std::fs::read_dir(folder).map_err(Error::io(folder))?.filter_map(|entry| entry.ok());
+        match files
+            .map(|entry| entry.path())
+            .find(|path| path.file_name().unwrap_or_default().to_string_lossy().starts_with(&name))
+        {
+            Some(part) if !self.resume => {
+                let remedy = "--resume goes on with it; take another file, or remove its parts, to begin anew";
+                Err(Error::file(part, format!("is there already, a part of such a run: {remedy}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// That of a part of the run, in a file of its own beside this.
     #[must_use]
     pub fn part(&self, name: &str) -> Self {

@@ -46,7 +46,7 @@ impl<T: Scalar> Circuit<T> {
                 Kind::Sum { children, weights } => {
                     let Kind::Sum { weights: its, .. } = other.graph.blocks()[b].kind else { unreachable!("checked") };
                     let below: Vec<&[f64]> = children.iter().map(|c| totals[*c].as_slice()).collect();
-                    let (product, total) = multiply_weights(&self.weights[*weights], &other.weights[its], &below)?;
+                    let (product, total) = multiply_weights(&self.weights[*weights], &other.weights[its], &below);
                     sums.push(product);
                     (graph.sum(children, units)?, total)
                 }
@@ -57,7 +57,10 @@ impl<T: Scalar> Circuit<T> {
         let (plan, uses) = (Plan::new(&graph), Uses::new(&graph));
         let (name, schema) = (self.name.clone(), self.schema.clone());
         let product = Self { name, schema, graph, weights: sums, leaves, plan, uses };
-        Ok((product, totals[self.graph.root()][0]))
+        match totals[self.graph.root()][0] {
+            f64::NEG_INFINITY => Err(Error::invalid("no row is possible under both circuits")),
+            total => Ok((product, total)),
+        }
     }
 
     fn check_factor(&self, other: &Self) -> Result<()> {
@@ -110,32 +113,36 @@ fn multiply_weights<T: Scalar>(
     ours: &[Matrix<T>],
     theirs: &[Matrix<T>],
     below: &[&[f64]],
-) -> Result<(Vec<Matrix<T>>, Vec<f64>)> {
-    let largest = below.iter().flat_map(|z| z.iter()).copied().fold(f64::NEG_INFINITY, f64::max);
-    if largest == f64::NEG_INFINITY {
-        return Err(Error::invalid("no row is possible under both circuits"));
-    }
+) -> (Vec<Matrix<T>>, Vec<f64>) {
     let (ours, theirs): (Vec<_>, Vec<_>) =
         ours.iter().zip(theirs).map(|(a, b)| ((a, a.to_dense()), (b, b.to_dense()))).unzip();
     let [left, right] = [ours[0].0.rows(), theirs[0].0.rows()];
     let mut values: Vec<Vec<f64>> = below.iter().map(|z| Vec::with_capacity(left * right * z.len())).collect();
     let mut totals = Vec::with_capacity(left * right);
     for (i, j) in (0..left).flat_map(|i| (0..right).map(move |j| (i, j))) {
+        let log_values: Vec<Vec<f64>> = ours
+            .iter()
+            .zip(&theirs)
+            .zip(below)
+            .map(|((ours, theirs), z)| {
+                let (columns, its) = (ours.0.columns(), theirs.0.columns());
+                let weight = |k: usize| ours.1[i * columns + k / its].f64() * theirs.1[j * its + k % its].f64();
+                (0..columns * its).map(|k| weight(k).ln() + z[k]).collect()
+            })
+            .collect();
+        // Of this pair alone: others may be likelier by any factor.
+        let largest = log_values.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut total = 0.0;
-        for (((ours, theirs), z), values) in ours.iter().zip(&theirs).zip(below).zip(&mut values) {
-            let (columns, its) = (ours.0.columns(), theirs.0.columns());
-            for k in 0..columns * its {
-                let weight = ours.1[i * columns + k / its].f64() * theirs.1[j * its + k % its].f64();
-                let value = weight * (z[k] - largest).exp();
-                total += value;
-                values.push(value);
-            }
+        for (logs, values) in log_values.iter().zip(&mut values) {
+            let of = |log: &f64| if largest > f64::NEG_INFINITY { (log - largest).exp() } else { 0.0 };
+            total += logs.iter().map(of).sum::<f64>();
+            values.extend(logs.iter().map(of));
         }
         for (z, values) in below.iter().zip(&mut values) {
             let row = values.len() - z.len();
-            // A pair of nodes that share no row has any weights: nothing leads to it.
-            values[row..].iter_mut().for_each(|v| *v = if total > 0.0 { *v / total } else { 1.0 });
+            values[row..].iter_mut().for_each(|v| *v /= if total > 0.0 { total } else { 1.0 });
         }
+        // A pair of nodes that share no row has any weights: nothing leads to it.
         if total <= 0.0 {
             let all: usize = below.iter().map(|z| z.len()).sum();
             values.iter_mut().zip(below).for_each(|(values, z)| {
@@ -143,12 +150,12 @@ fn multiply_weights<T: Scalar>(
                 values[row..].fill(1.0 / all as f64);
             });
         }
-        totals.push(total.ln() + largest);
+        totals.push(if total > 0.0 { total.ln() + largest } else { f64::NEG_INFINITY });
     }
     let matrix = |(values, z): (Vec<f64>, &&[f64])| {
         Matrix::dense(left * right, z.len(), values.into_iter().map(T::of).collect()).packed()
     };
-    Ok((values.into_iter().zip(below).map(matrix).collect(), totals))
+    (values.into_iter().zip(below).map(matrix).collect(), totals)
 }
 
 impl Circuit {

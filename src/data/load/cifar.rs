@@ -15,7 +15,11 @@ const CLASSES: u8 = 10;
 pub(super) fn recognises(path: &Path) -> Result<bool> {
     let mut first = [0];
     let is_label = open(path)?.read_exact(&mut first).is_ok() && first[0] < CLASSES;
-    Ok(is_label && super::extension(&path.to_string_lossy()) == "bin")
+    let (is_bin, length) =
+        (super::extension(&path.to_string_lossy()) == "bin", path.metadata().map_err(Error::io(path))?.len());
+    // An IDX file may be called so, too; what is neither is called damaged.
+    let is_idx = super::idx::recognises(path)? && !length.is_multiple_of(RECORD as u64);
+    Ok(is_label && is_bin && !is_idx)
 }
 
 /// The files `data_batch_1.bin` and so on of a folder, in order; none where it has none.

@@ -117,9 +117,12 @@ fn claims(lab: &mut Lab, points: &[Point], pipeline: &Pipeline) {
     let [hclt, masked, one_shot, growing] = NAMES.map(nats);
     let pairs = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
     let budget = format!(
-        "digits 8 × 8, {} heads, each model as large as the one that grows or larger; heads {} epochs, the whole {} more; \
-         HCLT as many together",
-        HEADS[largest], pipeline.learned, pipeline.tuned
+        "digits 8 × 8, {} heads, each model as large as the one that grows or larger; heads {} epochs, those that grow as many in \
+         each of some seven rounds; the whole {} more, HCLT {} in all, both with early stopping",
+        HEADS[largest],
+        pipeline.learned,
+        pipeline.tuned,
+        pipeline.learned + pipeline.tuned
     );
     let measure = |a: &str, b: &str| format!("log-likelihood, {a} − {b}, nats a test picture");
     for (sentence, section, measure, values) in [

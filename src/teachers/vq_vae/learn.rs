@@ -63,7 +63,8 @@ impl<L: Likelihood, Dev: Device<f32>> Objective<Dev> for VqLoss<'_, L, Dev> {
 
     fn describe(&self, model: &Self::Model) -> String {
         let (codes, width) = *model.net.codebook.shape();
-        format!("vector-quantised autoencoder, {}, {codes} codes of {width} numbers", L::NAME)
+        let (pull, seed) = (model.commitment, self.seed.0);
+        format!("vector-quantised autoencoder, {}, {codes} codes of {width} numbers, β {pull}, seed {seed}", L::NAME)
     }
 
     fn rows(&self) -> Option<usize> {
