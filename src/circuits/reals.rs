@@ -1,6 +1,6 @@
 //! Circuits over columns of real numbers, with Gaussian leaves.
 
-use super::{Circuit, Moments, Summary, pass::upward::RowWeights};
+use super::{Circuit, Moments, Summary, pass::heads::RowWeights};
 use crate::{
     Error, Result,
     data::{Continuous, Rows, Schema, fingerprint},

@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     circuits::{
         Circuit, Leaf, Scalar,
-        graph::{Graph, Kind},
+        graph::{Block, Graph, Kind},
         leaf::Leaves,
         pass::{downward::Uses, plan::Plan, weights::Matrix},
     },
@@ -24,7 +24,6 @@ impl<T: Scalar> Circuit<T> {
         let mut sums: Vec<Option<usize>> = vec![None; self.weights.len()];
         let mut new: Vec<usize> = Vec::with_capacity(self.graph.blocks().len());
         for block in self.graph.blocks() {
-            let of = |c: &usize| new[*c];
             let added = match &block.kind {
                 Kind::Input { variable, leaf } => {
                     if of_latent[*variable].is_none() {
@@ -45,12 +44,7 @@ impl<T: Scalar> Circuit<T> {
                         }
                     }
                 }
-                Kind::Product { children } => whole.graph.product(&children.iter().map(of).collect::<Vec<_>>())?,
-                Kind::Kronecker { left, right } => whole.graph.kronecker(new[*left], new[*right])?,
-                Kind::Sum { children, weights } => {
-                    let children: Vec<usize> = children.iter().map(of).collect();
-                    whole.sum(&children, block.units, &self.weights[*weights], &mut sums[*weights])?
-                }
+                _ => whole.inner(block, &new, &self.weights, &mut sums)?,
             };
             new.push(added);
         }
@@ -99,21 +93,30 @@ struct Composed<T> {
 }
 
 impl<T: Scalar> Composed<T> {
-    /// A sum with these weights: those of the block `like`, where there is one already.
-    fn sum(
+    /// A block that is no input, over what its children have become; with the weights of the block in `sums`, where there is one
+    /// that has them already.
+    fn inner(
         &mut self,
-        children: &[usize],
-        units: usize,
-        weights: &[Matrix<T>],
-        like: &mut Option<usize>,
+        block: &Block,
+        new: &[usize],
+        weights: &[Vec<Matrix<T>>],
+        sums: &mut [Option<usize>],
     ) -> Result<usize> {
-        if let Some(like) = *like {
-            return self.graph.sum_like(children, like);
+        let of = |children: &[usize]| children.iter().map(|c| new[*c]).collect::<Vec<_>>();
+        match &block.kind {
+            Kind::Input { .. } => unreachable!("inputs are for the caller"),
+            Kind::Product { children } => self.graph.product(&of(children)),
+            Kind::Kronecker { left, right } => self.graph.kronecker(new[*left], new[*right]),
+            Kind::Sum { children, weights: set } => match sums[*set] {
+                Some(like) => self.graph.sum_like(&of(children), like),
+                None => {
+                    let sum = self.graph.sum(&of(children), block.units)?;
+                    sums[*set] = Some(sum);
+                    self.weights.push(weights[*set].clone());
+                    Ok(sum)
+                }
+            },
         }
-        let sum = self.graph.sum(children, units)?;
-        *like = Some(sum);
-        self.weights.push(weights.to_vec());
-        Ok(sum)
     }
 
     /// One more copy of a part, over these variables, with the parameters of the first; gives the block of its heads.
@@ -131,7 +134,6 @@ impl<T: Scalar> Composed<T> {
         }
         let mut new: Vec<usize> = Vec::with_capacity(part.graph.blocks().len());
         for block in part.graph.blocks() {
-            let of = |c: &usize| new[*c];
             let added = match &block.kind {
                 Kind::Input { variable, leaf } => match inputs[*leaf] {
                     Some(like) => self.graph.input_like(places[*variable], like)?,
@@ -142,12 +144,7 @@ impl<T: Scalar> Composed<T> {
                         input
                     }
                 },
-                Kind::Product { children } => self.graph.product(&children.iter().map(of).collect::<Vec<_>>())?,
-                Kind::Kronecker { left, right } => self.graph.kronecker(new[*left], new[*right])?,
-                Kind::Sum { children, weights } => {
-                    let children: Vec<usize> = children.iter().map(of).collect();
-                    self.sum(&children, block.units, &part.weights[*weights], &mut sums[*weights])?
-                }
+                _ => self.inner(block, &new, &part.weights, &mut sums)?,
             };
             new.push(added);
         }

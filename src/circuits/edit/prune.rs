@@ -6,8 +6,9 @@ use crate::{
     circuits::{
         Circuit, Scalar,
         pass::downward::Flows,
+        pass::heads::{Heads, RowWeights},
         pass::kernels::TILE,
-        pass::upward::{Heads, Purpose, RowWeights, Workspace},
+        pass::upward::{Purpose, Workspace},
     },
     data::Rows,
     evidence::{Evidence, Exact},

@@ -7,7 +7,8 @@ use crate::{
     circuits::{
         Circuit, Scalar,
         pass::downward::Flows,
-        pass::upward::{Heads, Purpose, RowWeights, Workspace},
+        pass::heads::{Heads, RowWeights},
+        pass::upward::{Purpose, Workspace},
         pass::weights::Matrix,
     },
     data::{Rows, fingerprint},

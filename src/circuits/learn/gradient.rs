@@ -5,9 +5,10 @@ use crate::{
     circuits::{
         Circuit, Leaf,
         pass::downward::Flows,
+        pass::heads::RowWeights,
         pass::inputs::starts,
         pass::kernels::TILE,
-        pass::upward::{Purpose, RowWeights, Workspace},
+        pass::upward::{Purpose, Workspace},
         pass::weights::Matrix,
     },
     data::{Discrete, Rows, Soft},

@@ -294,7 +294,7 @@ impl Circuit {
     /// # Errors
     /// As [`Self::log_prob`].
     pub fn compress(&self, rows: &Discrete) -> Result<Vec<u8>> {
-        self.check_weights(crate::circuits::pass::upward::RowWeights::default(), rows.len())?;
+        self.check_weights(crate::circuits::pass::heads::RowWeights::default(), rows.len())?;
         self.compressed(rows)
     }
 

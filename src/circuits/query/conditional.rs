@@ -4,9 +4,10 @@ use crate::{
     Error, Result,
     circuits::{
         Circuit, Scalar,
+        pass::heads::RowWeights,
         pass::inputs::Row,
         pass::kernels::TILE,
-        pass::upward::{Purpose, RowWeights, Tile, Workspace},
+        pass::upward::{Purpose, Tile, Workspace},
     },
     data::Rows,
     model::Each,

@@ -36,7 +36,7 @@ impl Deterministic {
     /// # Errors
     /// When it cannot; the message names the block.
     pub fn new(circuit: Circuit) -> Result<Self> {
-        circuit.check_weights(crate::circuits::pass::upward::RowWeights::default(), 0)?;
+        circuit.check_weights(crate::circuits::pass::heads::RowWeights::default(), 0)?;
         match (0..circuit.graph.blocks().len()).find(|b| !circuit.decides(*b)) {
             None => Ok(Self(circuit)),
             Some(b) => Err(Error::invalid(format!(

@@ -4,7 +4,8 @@ use crate::{
     Result,
     circuits::{
         Circuit, Scalar,
-        pass::upward::{Purpose, RowWeights, Workspace},
+        pass::heads::RowWeights,
+        pass::upward::{Purpose, Workspace},
     },
     data::Rows,
 };

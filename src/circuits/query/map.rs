@@ -134,7 +134,7 @@ impl Circuit {
     /// # Errors
     /// As [`Circuit::complete`].
     pub fn map(&self, rows: &Discrete) -> Result<(Discrete, Evidence<LowerBound>)> {
-        self.check_weights(crate::circuits::pass::upward::RowWeights::default(), rows.len())?;
+        self.check_weights(crate::circuits::pass::heads::RowWeights::default(), rows.len())?;
         let best = self.best_rows(rows)?;
         let evidence = Evidence::new(self.log_prob(&best)?, Space::Raw, self.vars())?.of_rows(fingerprint(&best)?);
         Ok((best, evidence))

@@ -5,10 +5,11 @@ use crate::{
     circuits::{
         Circuit, Scalar,
         graph::Kind,
+        pass::heads::{Heads, RowWeights},
         pass::inputs::{Read, Row},
         pass::kernels::TILE,
         pass::log_space::LogValues,
-        pass::upward::{Heads, Purpose, RowWeights, Tile, Workspace},
+        pass::upward::{Purpose, Tile, Workspace},
         query::conditional::impossible,
     },
     data::{Discrete, Rows},
@@ -185,7 +186,7 @@ impl Circuit {
     /// # Errors
     /// As [`Self::log_prob`]; also when what a row knows is impossible under the circuit.
     pub fn complete(&self, rows: &dyn Rows, seed: Seed) -> Result<Discrete> {
-        self.check_weights(crate::circuits::pass::upward::RowWeights::default(), rows.len())?;
+        self.check_weights(crate::circuits::pass::heads::RowWeights::default(), rows.len())?;
         self.complete_under(0, rows, seed)
     }
 

@@ -17,7 +17,7 @@ impl Circuit {
     /// When there is not one row, the row is impossible, or the circuit has more than 200 nodes.
     pub fn flow_diagram(&self, title: &str, row: &Discrete) -> Result<Diagram> {
         self.check(row)?;
-        self.check_weights(crate::circuits::pass::upward::RowWeights::default(), row.len())?;
+        self.check_weights(crate::circuits::pass::heads::RowWeights::default(), row.len())?;
         if row.len() != 1 {
             return Err(Error::invalid(format!("{} rows; the flow of one can be drawn", row.len())));
         }

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     circuits::{
         Circuit, Deterministic, Edge, Em, EmLearner, PruneBy, Scalar,
-        pass::upward::RowWeights,
+        pass::heads::RowWeights,
         tests::{assignments_of, chi_square, draw, flows_of, log_prob, recursive},
     },
     data::{Discrete, Variable},

@@ -4,12 +4,13 @@ use super::*;
 
 /// Two parts with two and three heads over three variables, and a circuit over two latents with five values.
 fn pieces<T: Scalar>() -> (Vec<Circuit<T>>, Circuit<T>) {
-    let part = |heads, seed| {
+    let part = |structure: Structure, heads, seed| {
         let rows = assignments(3, 2);
-        let graph = Structure::hclt(2).graph(&rows, Seed(seed)).unwrap().with_heads(heads).unwrap();
+        let graph = structure.graph(&rows, Seed(seed)).unwrap().with_heads(heads).unwrap();
         sharpened(graph, 2, Leaf::Categorical, seed)
     };
-    (vec![part(2, 1), part(3, 2)], circuit(2, 5, 2, 3))
+    let random = Structure::RatSpn { depth: 1, replicas: 2, units: 2, layer: SumProduct::Tucker };
+    (vec![part(Structure::hclt(2), 2, 1), part(random, 3, 2)], circuit(2, 5, 2, 3))
 }
 
 const PLACES: [[usize; 3]; 2] = [[4, 0, 2], [1, 3, 5]];

@@ -10,7 +10,8 @@ mod soft;
 
 use super::{
     pass::downward::Flows,
-    pass::upward::{Purpose, RowWeights, Workspace},
+    pass::heads::RowWeights,
+    pass::upward::{Purpose, Workspace},
     *,
 };
 use crate::{
