@@ -61,6 +61,8 @@ pub struct Clustered {
     pub labels: Vec<u32>,
     /// The mean squared distance of a point from its centre.
     pub cost: f64,
+    /// Numbers a point.
+    width: usize,
 }
 
 impl Clustered {
@@ -70,8 +72,9 @@ impl Clustered {
     /// When they have other columns, a number is missing, or a row cannot be read.
     pub fn nearest(&self, points: &dyn Rows) -> Result<Vec<u32>> {
         let width = points.schema().len();
-        if !points.schema().is_continuous() || width * (self.centres.len() / width.max(1)) != self.centres.len() {
-            return Err(Error::invalid(format!("points of {width} columns, which the centres are not of")));
+        if !points.schema().is_continuous() || width != self.width {
+            let own = self.width;
+            return Err(Error::invalid(format!("points of {width} columns, and centres of {own} real numbers")));
         }
         Ok(Assigned::of(points, &self.centres, width)?.labels)
     }
@@ -120,7 +123,7 @@ impl KMeans {
         let mut centres = self.completed(points, centres, seed)?;
         if self.batch > 0 && self.batch < points.len() {
             self.move_by_batches(points, &mut centres, seed)?;
-            return Assigned::of(points, &centres, width)?.into_clustered(centres);
+            return Ok(Assigned::of(points, &centres, width)?.into_clustered(centres, width));
         }
         let mut before = Assigned::of(points, &centres, width)?;
         for _ in 0..self.rounds {
@@ -132,7 +135,7 @@ impl KMeans {
                 break;
             }
         }
-        before.into_clustered(centres)
+        Ok(before.into_clustered(centres, width))
     }
 
     fn check(&self, points: &dyn Rows) -> Result<usize> {
@@ -151,11 +154,10 @@ impl KMeans {
 
     /// Starting centres: points at random, each with a probability in proportion to its squared distance from those before.
     fn far_apart(&self, points: &dyn Rows, seed: Seed) -> Result<Vec<f64>> {
-        let width = self.check(points)?;
+        self.check(points)?;
         let first = seed.stream("first", 0).random_range(0..points.len());
         let mut centre = Vec::new();
         points.read_reals(&[first], &mut centre)?;
-        debug_assert_eq!(centre.len(), width);
         self.completed(points, centre, seed)
     }
 
@@ -305,8 +307,8 @@ impl Assigned {
         Ok(())
     }
 
-    fn into_clustered(self, centres: Vec<f64>) -> Result<Clustered> {
-        Ok(Clustered { centres, labels: self.labels, cost: self.cost })
+    fn into_clustered(self, centres: Vec<f64>, width: usize) -> Clustered {
+        Clustered { centres, labels: self.labels, cost: self.cost, width }
     }
 }
 
@@ -378,6 +380,9 @@ mod tests {
             let error = result.unwrap_err().to_string();
             assert!(error.contains(what), "{error}");
         };
+        let other = Continuous::new(vec!["x".into()], vec![0.0; 3]).unwrap();
+        let found = KMeans::new(2).fit(&points, Seed(0)).unwrap();
+        assert!(found.nearest(&other).unwrap_err().to_string().contains("centres of 2 real numbers"));
         says(KMeans::new(0).fit(&points, Seed(0)), "clusters");
         says(KMeans::new(201).fit(&points, Seed(0)), "201 clusters of 200 points");
         says(KMeans::new(2).fit_from(&points, vec![1.0; 3], Seed(0)), "3 numbers for 2 centres");

@@ -11,40 +11,48 @@ const PIXELS: usize = 3 * 32 * 32;
 const RECORD: usize = 1 + PIXELS;
 const CLASSES: u8 = 10;
 
-/// Whether the file can be nothing else: it is called `.bin`, and of whole records whose labels are classes.
+/// Whether the file is meant to be such records: it is called `.bin`, and is no IDX file of that name.
 pub(super) fn recognises(path: &Path) -> Result<bool> {
-    let mut first = [0];
-    let is_label = open(path)?.read_exact(&mut first).is_ok() && first[0] < CLASSES;
-    let (is_bin, length) =
-        (super::extension(&path.to_string_lossy()) == "bin", path.metadata().map_err(Error::io(path))?.len());
-    // An IDX file may be called so, too; what is neither is called damaged.
-    let is_idx = super::idx::recognises(path)? && !length.is_multiple_of(RECORD as u64);
-    Ok(is_label && is_bin && !is_idx)
+    Ok(super::extension(&path.to_string_lossy()) == "bin" && !super::idx::is_certainly(path)?)
 }
 
-/// The files `data_batch_1.bin` and so on of a folder, in order; none where it has none.
+/// The files `data_batch_1.bin` and so on of a folder, perhaps compressed, in order; none where it has none.
+///
+/// # Errors
+/// When there are images beside them, as nobody could say which are meant.
 pub(super) fn batches(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .map_err(Error::io(folder))?
-        .filter_map(|entry| entry.ok().map(|e| e.path()))
-        .filter(|file| {
-            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            name.starts_with("data_batch_") && name.ends_with(".bin")
-        })
-        .collect();
-    files.sort();
-    Ok(files)
+    let entries = std::fs::read_dir(folder).map_err(Error::io(folder))?;
+    let name = |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let is_batch = |file: &PathBuf| {
+        let name = name(file);
+        let number = name.strip_suffix(".gz").unwrap_or(&name).strip_prefix("data_batch_");
+        let number = number.and_then(|rest| rest.strip_suffix(".bin")).unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+    };
+    let (mut batches, others): (Vec<PathBuf>, Vec<PathBuf>) =
+        entries.filter_map(|entry| entry.ok().map(|e| e.path())).partition(is_batch);
+    batches.sort();
+    match others.iter().find(|file| super::folder::is_image(file)) {
+        Some(image) if !batches.is_empty() => {
+            Err(Error::file(image, "an image beside CIFAR-10's batches: which are meant? Put one kind elsewhere"))
+        }
+        _ => Ok(batches),
+    }
 }
 
 /// The pictures of some files, `(pictures, 3, 32, 32)`.
 pub(super) fn load(origin: &Path, files: &[PathBuf]) -> Result<Array> {
     let mut pixels = Vec::new();
     for path in files {
-        let bytes = path.metadata().map_err(Error::io(path))?.len() as usize;
-        afford(Some(pixels.len() + bytes), 3, "its pictures", "take fewer files").map_err(|e| Error::file(path, e))?;
-        let mut from = open(path)?;
+        let (mut from, before) = (open(path)?, pixels.len());
         let mut record = Vec::with_capacity(RECORD);
         for number in 0.. {
+            if pixels.capacity() - pixels.len() < PIXELS {
+                // A compressed file does not say how much it holds.
+                let more = (2 * pixels.len()).max(RECORD << 6);
+                afford(Some(more), 3, "its pictures", "take fewer files").map_err(|e| Error::file(path, e))?;
+                pixels.reserve(more - pixels.len());
+            }
             record.clear();
             let found = from.by_ref().take(RECORD as u64).read_to_end(&mut record).map_err(|e| Error::file(path, e))?;
             match (found, record.first()) {
@@ -60,9 +68,9 @@ pub(super) fn load(origin: &Path, files: &[PathBuf]) -> Result<Array> {
                 }
             }
         }
-    }
-    if pixels.is_empty() {
-        return Err(Error::file(origin, "no picture"));
+        if pixels.len() == before {
+            return Err(Error::file(path, "no picture"));
+        }
     }
     let shape = vec![pixels.len() / PIXELS, 3, 32, 32];
     Ok(Array { origin: origin.display().to_string(), shape, values: Values::Bytes(pixels) })
@@ -105,6 +113,15 @@ mod tests {
         };
         says("cut.bin", record(1, 1)[..3000].to_vec(), "record 0: truncated: 3000 bytes of a record of 3073");
         says("label.bin", [record(1, 1), record(10, 1)].concat(), "record 1: label 10");
-        says("other.bin", vec![200; 50], "not a format that is read here");
+        says("first.bin", record(200, 1), "record 0: label 200");
+        says("empty.bin", vec![], "no picture");
+        // Label and first pixel 0 look like the beginning of an IDX file, and are none.
+        let dark = write("dark.bin", [record(0, 0), record(0, 0)].concat());
+        assert_eq!(pictures(load(&dark).unwrap()).0, [2, 3, 32, 32]);
+        // An IDX file as long as a record.
+        let idx = [&[0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 3, 251][..], &[7; 3 * 1019]].concat();
+        assert_eq!(pictures(load(write("idx.bin", idx)).unwrap()).0, [3, 1, 1019]);
+        write("a.png", vec![]);
+        assert!(load(folder.path()).unwrap_err().to_string().contains("an image beside CIFAR-10's batches"));
     }
 }

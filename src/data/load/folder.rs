@@ -48,15 +48,18 @@ pub(crate) fn load_image(path: &Path) -> Result<([usize; 3], Vec<u8>)> {
     }
 }
 
+/// Whether a file is an image by its name.
+pub(super) fn is_image(file: &Path) -> bool {
+    let extension = file.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    matches!(extension.as_str(), "png" | "jpg" | "jpeg")
+}
+
 /// `(images, channels, height, width)` in the order of the file names.
 pub(super) fn load(path: &Path) -> Result<Array> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(path)
         .map_err(Error::io(path))?
         .filter_map(|entry| entry.ok().map(|e| e.path()))
-        .filter(|file| {
-            let extension = file.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-            matches!(extension.as_str(), "png" | "jpg" | "jpeg")
-        })
+        .filter(|file| is_image(file))
         .collect();
     files.sort();
     let (mut shape, mut pixels) = (None, Vec::new());
@@ -77,6 +80,8 @@ pub(super) fn load(path: &Path) -> Result<Array> {
         }
         pixels.extend(bytes);
     }
-    let [c, h, w] = shape.ok_or_else(|| Error::file(path, "a folder without .png or .jpg images"))?;
+    let [c, h, w] = shape.ok_or_else(|| {
+        Error::file(path, "a folder without .png or .jpg images, or data_batch_1.bin and so on of CIFAR-10")
+    })?;
     Ok(Array { origin: path.display().to_string(), shape: vec![files.len(), c, h, w], values: Values::Bytes(pixels) })
 }

@@ -10,6 +10,22 @@ pub(super) fn recognises(path: &Path) -> Result<bool> {
     Ok(open(path)?.read_exact(&mut magic).is_ok() && magic[..2] == [0, 0])
 }
 
+/// Whether it can be nothing else: its header is one of unsigned bytes, and says how long the file is, where that is to be seen.
+pub(super) fn is_certainly(path: &Path) -> Result<bool> {
+    let (mut from, mut magic, mut sizes) = (open(path)?, [0; 4], [0; 16]);
+    if from.read_exact(&mut magic).is_err() || magic[..3] != [0, 0, 8] || !(1..=4).contains(&magic[3]) {
+        return Ok(false);
+    }
+    let header = 4 * usize::from(magic[3]);
+    if from.read_exact(&mut sizes[..header]).is_err() {
+        return Ok(false);
+    }
+    let mut each = sizes[..header].as_chunks::<4>().0.iter().map(|size| u64::from(u32::from_be_bytes(*size)));
+    let promised = each.try_fold(1_u64, |all, size| all.checked_mul(size)).map(|n| n + 4 + header as u64);
+    let is_compressed = path.extension().is_some_and(|extension| extension == "gz");
+    Ok(is_compressed || promised == Some(path.metadata().map_err(Error::io(path))?.len()))
+}
+
 pub(super) fn load(path: &Path) -> Result<Array> {
     let mut from = open(path)?;
     let truncated = |_| Error::file(path, "truncated inside its header");
