@@ -272,6 +272,25 @@ fn every_structure_is_fitted_scored_and_sampled() {
     assert_eq!(binomial["parameters"], 3 + 16 * 3);
 }
 
+/// Runs a command and kills it a while after a file of its is there.
+fn kill_once(folder: &Path, line: &str, file: &str, after: Duration) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_limbeck"))
+        .args(line.split_whitespace())
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while !folder.join(file).exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{line}: no {file} in a minute");
+        sleep(Duration::from_millis(1));
+    }
+    sleep(after);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 #[test]
 fn a_killed_run_resumes_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
@@ -281,20 +300,7 @@ fn a_killed_run_resumes_bit_for_bit() {
     json(folder, &format!("{fit} --out whole --json"));
     for (i, delay) in [20, 60, 150].into_iter().enumerate() {
         let line = format!("{fit} --out part{i} --checkpoint point{i} --checkpoint-every 0 --resume");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_limbeck"))
-            .args(line.split_whitespace())
-            .current_dir(folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let began = Instant::now();
-        while !folder.join(format!("point{i}")).exists() && began.elapsed() < Duration::from_secs(60) {
-            sleep(Duration::from_millis(1));
-        }
-        sleep(Duration::from_millis(delay));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        kill_once(folder, &line, &format!("point{i}"), Duration::from_millis(delay));
         assert!(!folder.join(format!("part{i}")).exists(), "killed before its end");
         std::fs::write(folder.join(format!(".point{i}.killed.part")), "half a checkpoint").unwrap();
         json(folder, &format!("{line} --json"));
@@ -813,23 +819,14 @@ fn a_circuit_grows_from_a_teacher_and_goes_on_after_it_was_killed() {
     assert_eq!(whole["variables"], 3072);
     // Killed at one of its parts, it finds what had ended.
     let line = format!("{fit} --out part --checkpoint point --checkpoint-every 0 --resume");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_limbeck"))
-        .args(line.split_whitespace())
-        .current_dir(folder)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let began = Instant::now();
-    let far = |name: &str| folder.join(name).exists();
-    while !far("point.cluster-1.round-0") && began.elapsed() < Duration::from_secs(120) {
-        sleep(Duration::from_millis(2));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill_once(folder, &line, "point.cluster-1.round-0", Duration::ZERO);
     assert!(!folder.join("part").exists(), "killed before its end");
     json(folder, &format!("{line} --json"));
     assert!(std::fs::read(folder.join("whole")).unwrap() == std::fs::read(folder.join("part")).unwrap());
+    let anew = failure(folder, &format!("{fit} --out x --checkpoint point"), 1);
+    assert!(anew.contains("is there already"), "{anew}");
+    // Files of another name than a part's are nobody's business.
+    json(folder, &format!("{fit} --out x --checkpoint data_batch_1 --json"));
 
     let score = json(folder, "score whole --data data_batch_1.bin --json");
     assert_eq!((score["n"].as_u64(), score["evidence"].as_str()), (Some(60), Some("exact")));

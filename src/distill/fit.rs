@@ -4,12 +4,12 @@ use super::{Student, latents};
 use crate::{
     Error, Result,
     circuits::{Circuit, Em, EmLearner, FitCircuit, Structure},
-    data::{Patches, Rows, Subset},
+    data::{MISSING, Patches, Rows, Subset},
     growth::{Expand, Growing, Learn, More},
     linalg::KMeans,
     model::{AnyFit, Entry, Setting},
     teachers::{Decoder, Teaching, VqVaeConfig},
-    train::{Checkpoint, Fit, History, Plan, Reads, Run, train},
+    train::{Fit, History, Plan, Reads, Run, train},
 };
 use serde::{Deserialize, Serialize};
 
@@ -133,7 +133,9 @@ impl FitStudent {
             decoder: self.decoder,
             ..VqVaeConfig::default()
         };
-        let teacher = of(run, "teacher", |run| Ok(teaching.vq_vae(&config, rows, run)?.0))?;
+        // The first part of a run keeps the settings of all.
+        let settings = toml::to_string(self).map_err(Error::invalid)?;
+        let teacher = of(run, "teacher", |run| Ok(teaching.vq_vae_within(&config, settings, rows, run)?.0))?;
         let (squares, features) = (patches.of(rows)?, teacher.features(rows)?);
         let clusters = KMeans::new(self.clusters).fit(&features, run.seed.child("clusters", 0))?.labels;
         let learn = Learn { epochs: self.epochs, batch: self.batch, em: Em::default(), ..Learn::default() };
@@ -161,6 +163,28 @@ impl FitStudent {
             parts.push(grown.circuit);
         }
         Ok((parts, labels))
+    }
+}
+
+/// Refuses pictures with missing values, and names the first.
+fn whole_pictures(rows: &dyn Rows) -> Result<()> {
+    const BLOCK: usize = 4096;
+    let (all, mut codes) = ((0..rows.len()).collect::<Vec<_>>(), Vec::new());
+    let mut first: Option<usize> = None;
+    for block in all.chunks(BLOCK) {
+        rows.read(block, &mut codes)?;
+        let pictures = codes.chunks_exact(rows.schema().len()).zip(block);
+        let holed = pictures.filter(|(codes, _)| codes.contains(&MISSING)).map(|(_, row)| rows.number_of(*row));
+        first = first.into_iter().chain(holed).min();
+    }
+    match first {
+        None => Ok(()),
+        Some(row) => {
+            let why = "its autoencoder takes no missing values (the circuit that is fitted does)";
+            Err(Error::invalid(format!(
+                "row {row}: a picture with missing values; {NAME} learns from whole ones, as {why}"
+            )))
+        }
     }
 }
 
@@ -200,8 +224,11 @@ impl Fit for FitStudent {
 
     fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, mut run: Run) -> Result<(Circuit, History)> {
         self.check()?;
-        run.checkpoint.as_ref().map_or(Ok(()), Checkpoint::refuse_parts)?;
+        if let Some(checkpoint) = &run.checkpoint {
+            checkpoint.refuse_parts(&["teacher", "cluster-", "labels", "prior", "whole"])?;
+        }
         let patches = Patches::new(rows.schema(), self.side)?;
+        whole_pictures(rows)?;
         let (parts, labels) = self.heads(&patches, rows, &mut run)?;
         let heads: usize = parts.iter().map(|part| part.graph().heads()).sum();
         let of_rows = latents(&patches, &labels, heads)?;

@@ -21,9 +21,6 @@ pub trait Coded: Teacher {
     /// The squares of its pictures.
     fn patches(&self) -> &Patches;
 
-    /// As [`VqVae::codes`].
-    fn codes(&self) -> usize;
-
     /// As [`VqVae::encode`].
     ///
     /// # Errors
@@ -52,10 +49,6 @@ pub trait Coded: Teacher {
 impl<L: Likelihood<Bound = LowerBound>> Coded for VqVae<L> {
     fn patches(&self) -> &Patches {
         self.patches()
-    }
-
-    fn codes(&self) -> usize {
-        self.codes()
     }
 
     fn encode(&self, rows: &dyn Rows) -> Result<Discrete> {
@@ -103,8 +96,10 @@ impl Teaching {
         }
     }
 
-    fn train(&self, learner: &mut dyn Learner, run: Run) -> Result<History> {
-        train(learner, &Plan { checkpoint: run.checkpoint, ..Plan::new(self.epochs, self.batch, run.seed) }, run.watch)
+    /// `settings` are those that a run which goes on must have in common with the one that was stopped.
+    fn train(&self, learner: &mut dyn Learner, settings: String, run: Run) -> Result<History> {
+        let plan = Plan { checkpoint: run.checkpoint, settings, ..Plan::new(self.epochs, self.batch, run.seed) };
+        train(learner, &plan, run.watch)
     }
 
     /// A vector-quantised autoencoder of pictures, whose pixels are Bernoulli or mixtures of discretised logistics over 17 or 256
@@ -113,22 +108,34 @@ impl Teaching {
     /// # Errors
     /// When a setting is out of its range, pixels have more than 256 levels, or a value is missing.
     pub fn vq_vae(&self, config: &VqVaeConfig, rows: &dyn Rows, run: Run) -> Result<(Box<dyn Coded>, History)> {
+        self.vq_vae_within(config, text(config)?, rows, run)
+    }
+
+    /// The same as a part of a run with those settings.
+    pub(crate) fn vq_vae_within(
+        &self,
+        config: &VqVaeConfig,
+        settings: String,
+        rows: &dyn Rows,
+        run: Run,
+    ) -> Result<(Box<dyn Coded>, History)> {
         match levels(rows.schema())? {
-            2 => self.vq_vae_of::<Bernoulli>(config, rows, run),
-            17 => self.vq_vae_of::<MixtureOfLogistics<17, 2>>(config, rows, run),
-            _ => self.vq_vae_of::<MixtureOfLogistics<256, 5>>(config, rows, run),
+            2 => self.vq_vae_of::<Bernoulli>(config, settings, rows, run),
+            17 => self.vq_vae_of::<MixtureOfLogistics<17, 2>>(config, settings, rows, run),
+            _ => self.vq_vae_of::<MixtureOfLogistics<256, 5>>(config, settings, rows, run),
         }
     }
 
     fn vq_vae_of<L: Likelihood<Bound = LowerBound>>(
         &self,
         config: &VqVaeConfig,
+        settings: String,
         rows: &dyn Rows,
         run: Run,
     ) -> Result<(Box<dyn Coded>, History)> {
         let model = VqVae::<L>::new(&device("vq-vae", run.seed), rows.schema(), config)?;
         let mut learner = VqVaeLearner::new(model, rows, None, self.adam(rows), run.seed)?;
-        let history = self.train(&mut learner, run)?;
+        let history = self.train(&mut learner, settings, run)?;
         Ok((Box::new(learner.into_model()), history))
     }
 
@@ -152,7 +159,7 @@ impl Teaching {
     ) -> Result<(Box<dyn Teacher>, History)> {
         let model = MaskedAutoencoder::<L>::new(&device("masked", run.seed), rows.schema(), config)?;
         let mut learner = MaskedLearner::new(model, rows, None, self.adam(rows), run.seed)?;
-        let history = self.train(&mut learner, run)?;
+        let history = self.train(&mut learner, text(config)?, run)?;
         Ok((Box::new(learner.into_model()), history))
     }
 }
@@ -164,6 +171,10 @@ impl Teaching {
 pub fn vq_vae(config: &VqVaeConfig, rows: &dyn Rows, seed: Seed) -> Result<Box<dyn Coded>> {
     let run = Run { seed, checkpoint: None, watch: &mut watch() };
     Ok(Teaching::default().vq_vae(config, rows, run)?.0)
+}
+
+fn text(settings: &impl Serialize) -> Result<String> {
+    toml::to_string(settings).map_err(Error::invalid)
 }
 
 fn device(what: &str, seed: Seed) -> Cpu {

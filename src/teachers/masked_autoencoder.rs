@@ -6,6 +6,7 @@ use crate::{
     data::{Continuous, Patches, Rows, Schema, complete, fingerprint},
     evidence::Fingerprint,
     flows::PerRow,
+    memory::afford,
     nn::{Attention, Dense, Device, Identity, Real, Relu, Stack, fields, ops::rowwise, optim::AdamConfig},
     random::{Seed, Stream, permutation},
     train::{Clock, GradientLearner, Loss, Objective, Trained},
@@ -81,6 +82,10 @@ type Squares<E, Dev, T> = Tensor<(usize, usize, usize), E, Dev, T>;
 impl<L: Likelihood, E: Real, Dev: Device<E>> Transformer<L, E, Dev> {
     fn new(device: &Dev, inputs: usize, values: usize, config: &MaskedConfig) -> Result<Self> {
         let width = config.width;
+        let block = width.checked_mul(width).and_then(|w| w.checked_mul(8)?.checked_mul(config.blocks));
+        let ends = width.checked_mul(inputs + values * L::WIDTH);
+        let all = block.zip(ends).and_then(|(block, ends)| block.checked_add(ends));
+        afford(all, 4 * size_of::<E>(), "the parameters of the autoencoder", "a smaller width, or fewer blocks")?;
         let block = || {
             let inner = Dense::new(device, width, 2 * width)?;
             Ok((Attention::new(device, width)?, inner, Dense::new(device, 2 * width, width)?))
@@ -222,10 +227,6 @@ fn hidden(share: f64, squares: usize) -> usize {
 }
 
 impl<L: Likelihood, Dev: Device<f32>> Teacher for MaskedAutoencoder<L, Dev> {
-    fn positions(&self) -> usize {
-        self.patches.positions()
-    }
-
     fn features(&self, rows: &dyn Rows) -> Result<Continuous> {
         let (all, squares) = ((0..rows.len()).collect::<Vec<_>>(), self.patches.positions());
         let mut features = Vec::new();
@@ -396,6 +397,7 @@ mod tests {
         says(MaskedConfig { hidden_share: 0.0, ..Default::default() }, "must be hidden");
         says(MaskedConfig { hidden_share: 1.0, ..Default::default() }, "one visible");
         says(MaskedConfig { hidden_share: f64::NAN, ..Default::default() }, "a share of NaN");
+        says(MaskedConfig { blocks: usize::MAX, ..Default::default() }, "the parameters of the autoencoder");
         says(MaskedConfig { width: 6, ..Default::default() }, "heads do not divide");
         says(MaskedConfig { side: 5, ..Default::default() }, "squares of 5");
     }

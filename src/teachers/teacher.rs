@@ -7,11 +7,8 @@ use crate::{
 
 /// A model with latent variables that has something to say of each part of a row.
 ///
-/// A row has [`Self::positions`] parts, a latent each: the squares of a picture, or one, the whole row.
+/// A row has as many parts as it has latents: the squares of a picture, or one, the whole row.
 pub trait Teacher {
-    /// Parts of a row.
-    fn positions(&self) -> usize;
-
     /// What it sees in each part, as numbers: a row for every part, those of the first row first.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use crate::{
     data::{Continuous, Discrete, Patches, Rows, Schema, complete, fingerprint},
     evidence::{Evidence, Space},
     flows::{Batch, PerRow},
+    memory::afford,
     nn::{
         Device, Grid, Perceptron, Real, Relu, ResidualNet, Stack, any_shape, fields,
         ops::{columns, rowwise},
@@ -111,6 +112,15 @@ impl<L: Likelihood, E: Real, Dev: Device<E>> Network<L, E, Dev> {
             return Err(Error::out_of_range("codes", codes, "1 ≤ codes ≤ 65535"));
         }
         let outputs = values * L::WIDTH;
+        // Encoder, codes, and the larger of the two decoders; each number with its slope and two moments of Adam.
+        let net = |[inputs, outputs]: [usize; 2]| {
+            let block = hidden.checked_mul(hidden)?.checked_mul(18)?.checked_mul(blocks)?;
+            hidden.checked_mul(9)?.checked_mul(inputs.checked_add(outputs)?)?.checked_add(block)
+        };
+        let all = net([values, numbers]).zip(net([numbers, outputs])).zip(codes.checked_mul(numbers));
+        let all = all.and_then(|((encoder, decoder), codes)| encoder.checked_add(decoder)?.checked_add(codes));
+        let remedy = "fewer channels, blocks or numbers of a code";
+        afford(all, 4 * size_of::<E>(), "the parameters of the autoencoder", remedy)?;
         let (mut independent, mut convolutional) = (vec![], vec![]);
         match config.decoder {
             Decoder::Independent => independent.push(Perceptron::dense(device, numbers, hidden, outputs)?),
@@ -354,10 +364,6 @@ impl<L: Likelihood, Dev: Device<f32>> VqVae<L, Dev> {
 }
 
 impl<L: Likelihood, Dev: Device<f32>> Teacher for VqVae<L, Dev> {
-    fn positions(&self) -> usize {
-        self.patches.positions()
-    }
-
     /// What the encoder says before it is put in place of its nearest code.
     fn features(&self, rows: &dyn Rows) -> Result<Continuous> {
         let names = (0..self.net.width()).map(|i| format!("h{i}")).collect();

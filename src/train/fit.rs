@@ -19,11 +19,11 @@ impl Run<'_> {
     /// Does a part of the run, which has a seed of its own and a checkpoint beside that of the run.
     ///
     /// # Errors
-    /// Those of the part; and [`Error::Interrupted`] where the watcher ended it: what would come after it is not to be made of
-    /// half a part.
+    /// Those of the part; and where the watcher ended it [`Error::Interrupted`], or without a checkpoint that it was stopped: what
+    /// would come after it is not to be made of half a part.
     pub fn part<T>(&mut self, name: &str, seed: Seed, work: impl FnOnce(Run) -> Result<T>) -> Result<T> {
         let checkpoint = self.checkpoint.as_ref().map(|checkpoint| checkpoint.part(name));
-        let file = self.checkpoint.as_ref().map_or("no checkpoint".into(), |file| file.path.display().to_string());
+        let file = self.checkpoint.as_ref().map(|file| file.path.display().to_string());
         let (mut stopped, outer) = (None, &mut *self.watch);
         let mut watch = |progress: &Progress| {
             let flow = outer(progress);
@@ -32,8 +32,19 @@ impl Run<'_> {
             }
             flow
         };
-        let made = work(Run { seed, checkpoint, watch: &mut watch })?;
-        stopped.map_or(Ok(made), |step| Err(Error::Interrupted { step, checkpoint: file }))
+        let made = work(Run { seed, checkpoint, watch: &mut watch });
+        let step = match &made {
+            // A part of the part: what goes on is the whole run.
+            Err(Error::Interrupted { step, .. }) => *step,
+            _ => match stopped {
+                Some(step) => step,
+                None => return made,
+            },
+        };
+        Err(match file {
+            Some(file) => Error::Interrupted { step, checkpoint: format!("{file} (its part {name})") },
+            None => Error::invalid(format!("stopped in its part {name}, at step {step}: there is no model yet")),
+        })
     }
 }
 

@@ -44,20 +44,21 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Refuses parts that an earlier run has left, where it is not to be gone on with.
-    pub(crate) fn refuse_parts(&self) -> Result<()> {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".";
+    /// Refuses files with the names of parts (or that begin with these), where they are not to be gone on with.
+    pub(crate) fn refuse_parts(&self, names: &[&str]) -> Result<()> {
+        let own = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let files = std::fs::read_dir(folder).map_err(Error::io(folder))?.filter_map(|entry| entry.ok());
-        match files
-            .map(|entry| entry.path())
-            .find(|path| path.file_name().unwrap_or_default().to_string_lossy().starts_with(&name))
-        {
-            Some(part) if !self.resume => {
+        let files = std::fs::read_dir(folder).map_err(Error::io(folder))?.filter_map(|entry| Some(entry.ok()?.path()));
+        let is_part = |path: &PathBuf| {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            names.iter().any(|name| file.starts_with(&format!("{own}.{name}")))
+        };
+        match files.filter(|_| !self.resume).find(is_part) {
+            None => Ok(()),
+            Some(part) => {
                 let remedy = "--resume goes on with it; take another file, or remove its parts, to begin anew";
-                Err(Error::file(part, format!("is there already, a part of such a run: {remedy}")))
+                Err(Error::file(part, format!("is there already, as a part of such a run would be: {remedy}")))
             }
-            _ => Ok(()),
         }
     }
 

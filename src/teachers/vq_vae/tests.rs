@@ -152,6 +152,11 @@ fn what_cannot_be_cut_or_coded_is_refused() {
     says(VqVaeConfig { side: 3, ..Default::default() }, "squares of 3 pixels");
     says(VqVaeConfig { codes: 0, ..Default::default() }, "codes");
     says(VqVaeConfig { hidden: 0, ..Default::default() }, "at least 1 is needed");
+    for huge in [usize::MAX, 1 << 40] {
+        says(VqVaeConfig { hidden: huge, ..Default::default() }, "the parameters of the autoencoder");
+        says(VqVaeConfig { width: huge, ..Default::default() }, "the parameters of the autoencoder");
+        says(VqVaeConfig { blocks: huge, ..Default::default() }, "the parameters of the autoencoder");
+    }
     says(VqVaeConfig { commitment: f32::NAN, ..Default::default() }, "commitment");
     let model = VqVae::<DiscretisedLogistic<17>>::new(&Cpu::default(), &schema, &VqVaeConfig::default()).unwrap();
     let missing = Discrete::all_missing(schema, 2);
