@@ -53,7 +53,7 @@ impl Checkpoint {
             let file = path.file_name().unwrap_or_default().to_string_lossy();
             names.iter().any(|name| file.starts_with(&format!("{own}.{name}")))
         };
-        match files.filter(|_| !self.resume).find(is_part) {
+        match files.filter(|_| !self.resume).filter(is_part).min() {
             None => Ok(()),
             Some(part) => {
                 let remedy = "--resume goes on with it; take another file, or remove its parts, to begin anew";
