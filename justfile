@@ -50,7 +50,7 @@ check:
     cargo fmt --check
     cargo clippy --release --locked --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
-    cargo check --release --locked --lib --features cuda-check
+    cargo clippy --release --locked --lib --features cuda-check -- -D warnings
     {{python}} .ci/links.py
 
 # Criterion benches of the hot paths.

@@ -1,6 +1,6 @@
-//! A training step on the GPU beside the same on the CPU, as CSV: `step,device,milliseconds`. PyTorch's side is
-//! `peers/gpu.py`. Each is the shortest of many forward and backward passes with an update, of 1,024 rows; of a few rows, to try
-//! the program itself, where `ROWS` says so.
+//! A training step on the GPU beside the same on the CPU, as CSV: `step,device,milliseconds`. The side of PyTorch and PyJuice is
+//! `peers/gpu.py`. Each is the shortest of several forward and backward passes with an update, of 1,024 rows; of a few rows, and
+//! of small circuits, to try the program itself, where `ROWS` says so.
 
 use dfdx::{nn::TensorCollection, prelude::*};
 use limbeck::{
@@ -10,7 +10,8 @@ use limbeck::{
         device::{devices, gpu},
         optim::{Adam, AdamConfig, Schedule},
     },
-    prelude::Flow,
+    prelude::*,
+    train::Run,
 };
 use std::time::{Duration, Instant};
 
@@ -94,11 +95,50 @@ fn all<D: Device<f32> + Synchronize>(device: &D, name: &str) {
     );
 }
 
+/// Pictures of a round blot, of another size at another place in each.
+fn blots() -> Discrete {
+    let (side, n) = if rows() < 64 { (4, 2 * rows()) } else { (28, 4 * rows()) };
+    let code = |i: usize| {
+        let (row, y, x) = (i / (side * side), i / side % side, i % side);
+        let share = |k: usize| ((row * 3 + k) as f64 * 12.9898).sin().abs();
+        let (from_y, from_x) = (y as f64 / side as f64 - share(0), x as f64 / side as f64 - share(1));
+        (255.0 * (-(from_y * from_y + from_x * from_x) / (0.02 + 0.1 * share(2))).exp()) as u16
+    };
+    Discrete::new(Schema::uniform(&[1, side, side], 256), (0..n * side * side).map(code).collect())
+        .expect("codes are below 256")
+}
+
+/// A step of EM, with the pictures read and the parameters set.
+fn circuits(images: &Discrete, gpu: bool, name: &str) {
+    for states in if rows() < 64 { [2, 3] } else { [64, 256] } {
+        let settings = FitCircuit {
+            epochs: if gpu { 5 } else { 1 },
+            batch: rows(),
+            patience: 0,
+            ..FitCircuit::new(Structure::hclt(states))
+        };
+        let run = Run { seed: Seed(0), checkpoint: None, gpu, watch: &mut quiet };
+        let history = settings.fit_with(images, None, run).expect("the circuit is learned").1;
+        let seconds: Vec<f64> = history.records().iter().map(|record| record.seconds).collect();
+        let shortest = seconds.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
+        println!(
+            "EM of a hidden Chow-Liu tree of {} variables with {states} states,{name},{:.4}",
+            images.schema().len(),
+            shortest * 1e3
+        );
+    }
+}
+
 fn main() {
     println!("step,device,milliseconds");
+    let images = blots();
     if let Some(cuda) = gpu(0) {
         let named = devices().into_iter().find_map(|line| line.strip_prefix("cuda:0: ").map(String::from));
-        all(&cuda, &named.unwrap_or_else(|| "cuda".into()));
+        let name = named.unwrap_or_else(|| "cuda".into());
+        all(&cuda, &name);
+        circuits(&images, true, &name);
     }
-    all(&Cpu::seed_from_u64(0), &format!("CPU with {} threads", rayon::current_num_threads()));
+    let name = format!("CPU with {} threads", rayon::current_num_threads());
+    all(&Cpu::seed_from_u64(0), &name);
+    circuits(&images, false, &name);
 }

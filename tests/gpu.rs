@@ -16,6 +16,7 @@ use limbeck::nn::{
 };
 use limbeck::{
     flows::{AffineCoupling, Autoregressive, BatchNorm, Bijection, Bounded, FlowLearner, Lu, Mask, Permute, Stack},
+    growth::Learn,
     prelude::*,
     train::Run,
 };
@@ -161,7 +162,7 @@ fn a_flow_is_fitted_on_one_device_and_asked_on_another() {
     let rows = Oracle::Moons.sample(96, Seed(0)).unwrap();
     let settings = FitFlow { layers: 2, hidden: 8, epochs: 2, batch: 32, ..FitFlow::new(FlowKind::RealNvp) };
     let cuda = gpu(7).expect("a device answers");
-    let run = Run { seed: Seed(1), checkpoint: None, watch: &mut quiet };
+    let run = Run { seed: Seed(1), checkpoint: None, gpu: false, watch: &mut quiet };
     let flow = settings.fit_on(&cuda, &rows, None, run).unwrap().0;
     let (here, there) = (flow.evidence(&rows).unwrap(), flow.evidence_on(&cuda, &rows).unwrap());
     for (here, there) in here.log_probs().iter().zip(there.log_probs()) {
@@ -171,6 +172,103 @@ fn a_flow_is_fitted_on_one_device_and_asked_on_another() {
     for (here, there) in (0..5).flat_map(|i| here.row(i).iter().zip(there.row(i))) {
         assert!((here - there).abs() <= f64::from(10.0 * tolerance()) * here.abs().max(1.0), "{here} and {there}");
     }
+}
+
+/// Rows of 20 variables with 5 values, some of them missing, that depend on each other.
+fn rows_of_categories(n: usize) -> Discrete {
+    let value = |i: usize| {
+        let (row, v) = (i / 20, i % 20);
+        match (row * 7 + v * 3) % 11 {
+            0 => u16::MAX,
+            other => ((other + row % 3 * v) % 5) as u16,
+        }
+    };
+    Discrete::new(Schema::uniform(&[20], 5), (0..n * 20).map(value).collect()).unwrap()
+}
+
+#[test]
+fn circuits_give_and_learn_the_same_on_both() {
+    let rows = rows_of_categories(45);
+    let (units, layer) = (5, SumProduct::Tucker);
+    let structures = [
+        Structure::hclt(5),
+        Structure::Hclt { states: 4, joined: true, shared: 3 },
+        Structure::Hmm { states: 34, homogeneous: true },
+        Structure::RatSpn { depth: 2, replicas: 2, units, layer },
+        Structure::RandomTree { units, layer: SumProduct::Cp },
+    ];
+    let exact = Em { pseudocount: 0.3, ..Em::exact() };
+    let part = Em::default();
+    for (structure, leaf, em) in [
+        (&structures[0], Leaf::Categorical, exact),
+        (&structures[1], Leaf::Categorical, part),
+        (&structures[2], Leaf::Categorical, exact),
+        (&structures[3], Leaf::Categorical, part),
+        (&structures[4], Leaf::DiscretisedLogistic, exact),
+    ] {
+        let settings = FitCircuit { epochs: 2, batch: 20, patience: 0, leaf, em, ..FitCircuit::new(structure.clone()) };
+        let learn = |gpu| {
+            let run = Run { seed: Seed(1), checkpoint: None, gpu, watch: &mut quiet };
+            settings.fit_with(&rows, Some(&rows), run).unwrap()
+        };
+        let ((here, history), (there, of_gpu)) = (learn(false), learn(true));
+        let near = |a: f64, b: f64, what: &str| {
+            assert!((a - b).abs() <= 1e-3 * b.abs().max(1.0), "{structure:?}, {what}: {a} on the GPU, {b} on the CPU");
+        };
+        for (a, b) in of_gpu.records().iter().zip(history.records()) {
+            near(a.loss, b.loss, "loss");
+            near(a.valid.unwrap_or(0.0), b.valid.unwrap_or(0.0), "validation");
+        }
+        let (found, same) = (there.evidence_on_gpu(&rows).unwrap(), there.evidence(&rows).unwrap());
+        let expected = here.evidence(&rows).unwrap();
+        assert_eq!(found.rows(), expected.rows());
+        for ((found, same), expected) in found.log_probs().iter().zip(same.log_probs()).zip(expected.log_probs()) {
+            assert!((found - same).abs() <= 1e-5 * same.abs().max(1.0), "{structure:?}: {found} and {same}");
+            near(*found, *expected, "a row");
+        }
+    }
+}
+
+#[test]
+fn heads_learn_from_their_own_rows_on_both() {
+    let rows = rows_of_categories(40);
+    let labels: Vec<u32> = (0..40).map(|row| row % 3).collect();
+    let settings = FitCircuit::new(Structure::hclt(4));
+    let learn = |gpu| {
+        let start = settings.start_heads(&rows, 3, Seed(2)).unwrap();
+        let run = Run { seed: Seed(1), checkpoint: None, gpu, watch: &mut quiet };
+        Learn { epochs: 2, batch: 16, ..Learn::default() }.run(start, &rows, &labels, run).unwrap().0
+    };
+    let by_head = |circuit: &Circuit| circuit.log_prob_by_head(&rows).unwrap();
+    let (here, there) = (by_head(&learn(false)), by_head(&learn(true)));
+    assert_eq!(here.len(), there.len());
+    for (here, there) in here.iter().zip(&there) {
+        assert!((here - there).abs() <= 1e-3 * here.abs().max(1.0), "{there} on the GPU, {here} on the CPU");
+    }
+}
+
+/// Values that no path of the circuit has in single precision: the GPU's rows are computed again on the CPU.
+#[test]
+fn what_single_precision_does_not_reach_is_as_probable_on_both() {
+    let rows = Discrete::new(Schema::uniform(&[3], 256), vec![0, 255, 0, 255, 0, 255, 120, 121, 119]).unwrap();
+    let run = Run { seed: Seed(0), checkpoint: None, gpu: true, watch: &mut quiet };
+    let settings = FitCircuit { epochs: 2, leaf: Leaf::Poisson, ..FitCircuit::new(Structure::hclt(2)) };
+    let circuit = settings.fit_with(&rows, None, run).unwrap().0;
+    let (found, expected) = (circuit.evidence_on_gpu(&rows).unwrap(), circuit.evidence(&rows).unwrap());
+    for (found, expected) in found.log_probs().iter().zip(expected.log_probs()) {
+        assert!((found - expected).abs() <= 1e-4 * expected.abs().max(1.0), "{found} and {expected}");
+    }
+}
+
+#[test]
+fn what_a_gpu_does_not_learn_is_refused() {
+    let run = || Run { seed: Seed(0), checkpoint: None, gpu: true, watch: Box::leak(Box::new(quiet)) };
+    let says = |error: limbeck::Error, what: &str| assert!(error.to_string().contains(what), "{error}");
+    let settings = FitCircuit { em: Em::anemone(), ..FitCircuit::new(Structure::hclt(2)) };
+    says(settings.fit_with(&rows_of_categories(9), None, run()).unwrap_err(), "mini-batch and full-batch");
+    let moons = Oracle::Moons.sample(20, Seed(0)).unwrap();
+    let settings = FitCircuit::new(Structure::Mixture { components: 2 }).reals();
+    says(settings.fit_with(&moons, None, run()).unwrap_err(), "for the CPU");
 }
 
 #[test]

@@ -1,8 +1,12 @@
-"""PyTorch's side of `benches/gpu.rs`: the same steps on the same GPU, as lines of the same CSV.
+"""The side of PyTorch and PyJuice of `benches/gpu.rs`: the same steps on the same GPU, as lines of the same CSV.
 
-A step is a forward and a backward pass with an update by Adam, the shortest of many; 1,024 rows.
+A step is a forward and a backward pass with an update by Adam, or a step of EM, the shortest of many; 1,024 rows. PyJuice makes
+the tree of its circuit itself, from the same pictures; where it is not installed, its lines are left out.
 """
 
+import contextlib
+import importlib.metadata
+import itertools
 import os
 import sys
 import time
@@ -68,12 +72,47 @@ def couplings(device, x):
     return training(pairs.parameters(), loss)
 
 
+def blots():
+    """Pictures of a round blot, of another size at another place in each: `(rows, 784)`, values in 0..256."""
+    side, n = 28, 4 * ROWS
+    share = torch.sin((torch.arange(n, dtype=torch.float64)[:, None] * 3 + torch.arange(3)) * 12.9898).abs()
+    place = torch.arange(side, dtype=torch.float64) / side
+    y = (place[None, :] - share[:, :1]).square()[:, :, None]
+    x = (place[None, :] - share[:, 1:2]).square()[:, None, :]
+    return (255 * (-(y + x) / (0.02 + 0.1 * share[:, 2:, None])).exp()).long().reshape(n, side * side)
+
+
+def circuits(name):
+    try:
+        import pyjuice
+    except ImportError as error:
+        return print(f"PyJuice is missing: {error}", file=sys.stderr)
+    images = blots().cuda()
+    for states in (64, 256):
+        with contextlib.redirect_stdout(sys.stderr):
+            circuit = pyjuice.compile(pyjuice.structures.HCLT(images.float(), num_latents=states)).to(torch.device("cuda"))
+            batches = itertools.cycle(images.split(ROWS))
+
+            def step():
+                rows = next(batches)
+                circuit.init_param_flows(flows_memory=0.0)
+                circuit(rows)
+                circuit.backward(rows, flows_memory=1.0)
+                circuit.mini_batch_em(step_size=0.5, pseudocount=0.1)
+
+            milliseconds = shortest(step, "cuda")
+        what = f"EM of a hidden Chow-Liu tree of {images.shape[1]} variables with {states} states"
+        print(f"{what},PyJuice {importlib.metadata.version('pyjuice')} on {name},{milliseconds:.4f}", flush=True)
+
+
 def main():
     device = "cuda" if torch.cuda.is_available() else "cpu"
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU with {torch.get_num_threads()} threads"
     x = torch.sin((torch.arange(ROWS * DIMS, device=device) + 1) * 12.9898).reshape(ROWS, DIMS)
     for what, step in (("MLP 64-512-512-64", mlp), ("4 affine couplings of 64 coordinates", couplings)):
-        print(f"{what},PyTorch {torch.__version__} on {name},{shortest(step(device, x), device):.4f}")
+        print(f"{what},PyTorch {torch.__version__} on {name},{shortest(step(device, x), device):.4f}", flush=True)
+    if device == "cuda" and ROWS >= 64:
+        circuits(name)
 
 
 if __name__ == "__main__":

@@ -82,8 +82,8 @@ impl<T: Scalar> Circuit<T> {
         Ok(Self { name: name.into(), schema, graph, weights, leaves, plan, uses })
     }
 
-    /// Draws the leaves anew, around how often each value is seen in the first rows of `rows`.
-    pub(super) fn init_from_counts(&mut self, rows: &dyn Rows, seed: Seed) -> Result<()> {
+    /// Draws the leaves anew, around how often each value is seen in the first rows of `rows`; `spread` along the values.
+    pub(super) fn init_from_counts(&mut self, rows: &dyn Rows, spread: bool, seed: Seed) -> Result<()> {
         const ENOUGH: usize = 10_000;
         let vars = self.vars();
         let mut counts: Vec<Vec<f64>> = self.schema.variables.iter().map(|v| vec![0.0; v.categories]).collect();
@@ -110,8 +110,35 @@ impl<T: Scalar> Circuit<T> {
                 seen.iter_mut().zip(&counts[*v]).for_each(|(sum, n)| *sum += n);
             }
             leaves.init_from_counts(&seen, &mut seed.stream("near", set as u64));
+            if spread {
+                leaves.spread(&seen);
+            }
         }
         Ok(())
+    }
+
+    /// Gives the states that mix shared distributions an order: each begins around its own of those.
+    pub(super) fn order_states(&mut self) {
+        for b in self.graph.blocks() {
+            let Kind::Sum { children, weights } = &b.kind else { continue };
+            if !children.iter().all(|c| matches!(self.graph.blocks()[*c].kind, Kind::Input { .. })) {
+                continue;
+            }
+            for matrix in &mut self.weights[*weights] {
+                let (states, shared) = (b.units as f64, matrix.columns() as f64);
+                for row in 0..matrix.rows() {
+                    let range = matrix.row(row);
+                    let near = |m: usize| {
+                        let away = (row as f64 + 0.5) / states - (m as f64 + 0.5) / shared;
+                        1e-3 + (-away.abs() * states.min(shared) / 2.0).exp()
+                    };
+                    let values = &mut matrix.values[range];
+                    let all: Vec<f64> = (0..values.len()).map(|m| near(m) * (0.05 + values[m].f64())).collect();
+                    let total: f64 = all.iter().sum();
+                    values.iter_mut().zip(all).for_each(|(value, w)| *value = T::of(w / total));
+                }
+            }
+        }
     }
 
     /// Whether some columns are real numbers.

@@ -25,6 +25,8 @@
 mod circuit;
 mod edit;
 mod file;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod graph;
 mod leaf;
 mod learn;
@@ -43,6 +45,7 @@ pub use circuit::Circuit;
 pub use edit::{Edge, Grow, PruneBy, Pruned};
 pub use graph::{Block, Graph, Kind};
 pub use leaf::Leaf;
+pub(crate) use learn::learn;
 pub use learn::{CircuitLayer, Em, EmLearner, FitCircuit, FitReals, Logits, Rule, Traced};
 pub use model::FAMILY;
 pub use pass::{Heads, Layout, Scalar};

@@ -30,6 +30,10 @@ const SETTINGS: &[Setting] = &[
     Setting { key: "structure.layer", help: "how parts become one region: \"cp\", \"cp-transposed\" or \"tucker\"" },
     Setting { key: "structure.homogeneous", help: "the same transitions and emissions everywhere" },
     Setting { key: "structure.joined", help: "variables without children have no latent of their own" },
+    Setting {
+        key: "structure.shared",
+        help: "distributions of a value that all variables share, and states mix; 0: each state has one of its own",
+    },
     Setting { key: "structure.tied", help: "regions of one size share their weights" },
     Setting {
         key: "leaf",

@@ -54,6 +54,9 @@ struct Common {
     /// The part of the rows that decides when to stop, 0 for none.
     #[arg(long, default_value_t = 0.1, allow_negative_numbers = true)]
     valid: f64,
+    /// Learn on a GPU, in a build with the feature `cuda`: flows, and circuits of categories.
+    #[arg(long)]
+    gpu: bool,
     /// A file to continue from after an interruption, written every half minute.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
@@ -280,7 +283,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         }
         ControlFlow::Continue(())
     };
-    let run = Run { seed: context.seed, checkpoint, watch: &mut watch };
+    let run = Run { seed: context.seed, checkpoint, gpu: common.gpu, watch: &mut watch };
     let here = |e: Error| match e {
         Error::Invalid(problem) => Error::file(data, problem),
         other => other,

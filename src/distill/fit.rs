@@ -245,7 +245,7 @@ impl Fit for FitStudent {
 
         let mut learner = EmLearner::new(student.circuit()?, rows, valid, Em::default())?;
         let patience = (self.patience > 0 && valid.is_some_and(|valid| !valid.is_empty())).then_some(self.patience);
-        let mut history = of(&mut run, "whole", |Run { seed, checkpoint, watch }| {
+        let mut history = of(&mut run, "whole", |Run { seed, checkpoint, watch, .. }| {
             train(&mut learner, &Plan { patience, checkpoint, ..Plan::new(self.tune_epochs, PICTURES, seed) }, watch)
         })?;
         let circuit = learner.into_circuit();

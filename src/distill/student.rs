@@ -129,6 +129,7 @@ impl Student {
         (em, epochs, batch): (Em, u64, usize),
         run: Run,
     ) -> Result<History> {
+        run.on_cpu("the circuit of a student")?;
         let train_soft = self.soft(pictures)?;
         let valid_soft = valid.map(|valid| self.soft(valid)).transpose()?;
         let valid = valid_soft.as_ref().map(|valid| valid as &dyn Rows);

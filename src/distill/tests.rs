@@ -37,7 +37,7 @@ fn every() -> Discrete {
 }
 
 fn run() -> Run<'static> {
-    Run { seed: Seed(1), checkpoint: None, watch: Box::leak(Box::new(quiet)) }
+    Run { seed: Seed(1), checkpoint: None, gpu: false, watch: Box::leak(Box::new(quiet)) }
 }
 
 fn student(pictures: &Discrete) -> (Student, Discrete) {

@@ -2,9 +2,9 @@
 
 use crate::{
     Result,
-    circuits::{Circuit, Em, EmLearner, Heads},
+    circuits::{Circuit, Em, Heads, learn},
     data::Rows,
-    train::{History, Plan, Run, train},
+    train::{History, Plan, Run},
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,10 +36,8 @@ impl Learn {
     /// When a setting is out of range, or the rows do not fit the circuit or the labels.
     pub fn run(&self, circuit: Circuit, rows: &dyn Rows, labels: &[u32], run: Run) -> Result<(Circuit, History)> {
         let heads = Heads::Labels(labels);
-        let mut learner = EmLearner::with_heads(circuit, (rows, heads), None, self.em)?;
         let plan = Plan { checkpoint: run.checkpoint, ..Plan::new(self.epochs, self.batch, run.seed) };
-        let history = train(&mut learner, &plan, run.watch)?;
-        let learned = learner.into_circuit();
+        let (learned, history) = learn(circuit, (rows, heads), None, self.em, &plan, (run.gpu, run.watch))?;
         Ok((if self.unused > 0.0 { learned.prune_unused(self.unused, rows, heads)? } else { learned }, history))
     }
 }

@@ -1,5 +1,7 @@
 //! Which devices this build can use on this machine.
 
+use crate::Error;
+
 /// The GPU to compute on, if this build has the feature `cuda` and a device answers.
 ///
 /// Its random numbers start from `seed`. Never panics: dfdx's own constructor does where there is no driver or device, so
@@ -12,9 +14,18 @@ pub fn gpu(seed: u64) -> Option<dfdx::tensor::Cuda> {
     dfdx::tensor::Cuda::try_seed_from_u64(seed).ok()
 }
 
+/// Why there is no GPU to compute on.
+pub(crate) fn no_gpu() -> Error {
+    let why = match cfg!(feature = "cuda") {
+        true => "no GPU answers",
+        false => "this build has no code for a GPU (feature `cuda`)",
+    };
+    Error::Usage(format!("{why}: leave out --gpu to compute on the CPU"))
+}
+
 /// The number of GPUs that the driver reports; 0 where there is no driver.
 #[cfg(feature = "cuda")]
-fn gpus() -> usize {
+pub(crate) fn gpus() -> usize {
     use cudarc::driver::result;
     result::init().and_then(|()| result::device::get_count()).map_or(0, |count| usize::try_from(count).unwrap_or(0))
 }

@@ -98,6 +98,7 @@ impl Teaching {
 
     /// `settings` are those that a run which goes on must have in common with the one that was stopped.
     fn train(&self, learner: &mut dyn Learner, settings: String, run: Run) -> Result<History> {
+        run.on_cpu("a teacher")?;
         let plan = Plan { checkpoint: run.checkpoint, settings, ..Plan::new(self.epochs, self.batch, run.seed) };
         train(learner, &plan, run.watch)
     }
@@ -169,7 +170,7 @@ impl Teaching {
 /// # Errors
 /// As [`Teaching::vq_vae`].
 pub fn vq_vae(config: &VqVaeConfig, rows: &dyn Rows, seed: Seed) -> Result<Box<dyn Coded>> {
-    let run = Run { seed, checkpoint: None, watch: &mut watch() };
+    let run = Run { seed, checkpoint: None, gpu: false, watch: &mut watch() };
     Ok(Teaching::default().vq_vae(config, rows, run)?.0)
 }
 

@@ -11,11 +11,22 @@ pub struct Run<'a> {
     pub seed: Seed,
     /// Where to keep a checkpoint, if anywhere.
     pub checkpoint: Option<Checkpoint>,
+    /// Whether to compute on a GPU, which is an error where none answers or the model has no code for one.
+    pub gpu: bool,
     /// Hears of every step, and may end the training.
     pub watch: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>,
 }
 
 impl Run<'_> {
+    /// # Errors
+    /// Where the run is to be on a GPU, for which `what` has no code.
+    pub fn on_cpu(&self, what: &str) -> Result<()> {
+        match self.gpu {
+            false => Ok(()),
+            true => Err(Error::Usage(format!("{what} learns on the CPU alone: leave out --gpu"))),
+        }
+    }
+
     /// Does a part of the run, which has a seed of its own and a checkpoint beside that of the run.
     ///
     /// # Errors
@@ -32,7 +43,7 @@ impl Run<'_> {
             }
             flow
         };
-        let made = work(Run { seed, checkpoint, watch: &mut watch });
+        let made = work(Run { seed, checkpoint, gpu: self.gpu, watch: &mut watch });
         let step = match &made {
             // A part of the part: what goes on is the whole run.
             Err(Error::Interrupted { step, .. }) => *step,
@@ -83,7 +94,7 @@ pub trait Fit: Serialize + DeserializeOwned + Clone + Send + 'static {
     /// # Errors
     /// As [`Self::fit_with`].
     fn fit(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, seed: Seed) -> Result<(Self::Model, History)> {
-        self.fit_with(rows, valid, Run { seed, checkpoint: None, watch: &mut watch() })
+        self.fit_with(rows, valid, Run { seed, checkpoint: None, gpu: false, watch: &mut watch() })
     }
 
     /// Starts the same in the background of a notebook, with its progress as the job's.
@@ -100,7 +111,7 @@ pub trait Fit: Serialize + DeserializeOwned + Clone + Send + 'static {
                 if handle.should_stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             let valid = valid.as_ref().map(|rows| rows as &dyn Rows);
-            settings.fit_with(&rows, valid, Run { seed, checkpoint: None, watch: &mut watch })
+            settings.fit_with(&rows, valid, Run { seed, checkpoint: None, gpu: false, watch: &mut watch })
         })
     }
 }

@@ -381,6 +381,13 @@ Status cublasSetMathMode(void *, int) { return SUCCESS; }
                    const T *b, int ldb, long long sb, const T *beta, T *c, int ldc, long long sc, int batch) {           \
         return gemm<T>(m, n, k, *alpha, {a, lda, sa, ta != 0}, {b, ldb, sb, tb != 0}, *beta, c, ldc, sc, batch);         \
     }
+Status cublasSgemmBatched(void *, int ta, int tb, int m, int n, int k, const float *alpha, const float *const *a, int lda,
+                          const float *const *b, int ldb, const float *beta, float *const *c, int ldc, int batch) {
+    for (int i = 0; i < batch; i++) {
+        gemm<float>(m, n, k, *alpha, {a[i], lda, 0, ta != 0}, {b[i], ldb, 0, tb != 0}, *beta, c[i], ldc, 0, 1);
+    }
+    return SUCCESS;
+}
 GEMM(float, cublasSgemm_v2, cublasSgemmStridedBatched)
 GEMM(double, cublasDgemm_v2, cublasDgemmStridedBatched)
 

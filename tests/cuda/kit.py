@@ -3,8 +3,10 @@
 Usage: kit.py [FOLDER]          the tests and the bench of CUDA code, built with NVIDIA's compiler from PyPI
        kit.py --standin --try   the same for the stand-in, which needs no GPU, run at once with a few rows: what CI does
 
-FOLDER (`gpu-kit` where not given) gets the stripped programs, PyTorch's side of the bench, and `run.sh OUT`, which writes
-`OUT/gpu-tests.txt` and `OUT/gpu-steps.csv`. It stays under 55 MB.
+FOLDER (`gpu-kit` where not given) gets the stripped programs in an archive, PyTorch's side of the bench, and `run.sh OUT`,
+which writes `OUT/gpu-tests.txt` and `OUT/gpu-steps.csv`; `run.sh OUT DATA` learns Fashion-MNIST, too, from the IDX files in DATA, into
+`OUT/gpu-fashion.csv`. `FOLDER/limbeck`, which it leaves behind, is the command line with code for a GPU.
+It stays under 30 MB.
 """
 
 import json
@@ -14,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -30,19 +33,25 @@ LIBRARIES = {
     "cublasLt": ("cublaslt", "libcublasLt.so.13"),
     "curand": ("curand", "libcurand.so.10"),
 }
-LIMIT = 55 << 20
+LIMIT = 30 << 20
 
 RUN = r"""#!/bin/sh
-# Tests CUDA code on this machine's GPU, and times a training step beside the CPU's and PyTorch's. Usage: run.sh OUT
+# Tests CUDA code on this machine's GPU, and times training steps beside the CPU's and those of PyTorch and PyJuice.
+# Usage: run.sh OUT [DATA], where DATA is a folder with Fashion-MNIST to learn.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-mkdir -p "$1" && out=$(cd "$1" && pwd) && cd "$here" || exit 1
+mkdir -p "$1" && out=$(cd "$1" && pwd) && data=$(cd "${2:-.}" && pwd) && cd "$here" || exit 1
+python3 -c 'import tarfile; tarfile.open("programs.tar.xz").extractall()' || exit 1
+# dfdx compiles some kernels where it runs, from headers at the places where it was built.
+at() { [ -e "$1" ] || { mkdir -p "$(dirname "$1")" && ln -s "$2" "$1"; }; }
+{places}
 export LD_LIBRARY_PATH="/usr/local/cuda/lib64:${LD_LIBRARY_PATH:-}"
 { nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null || echo "no nvidia-smi"; } > "$out/gpu-tests.txt"
-timeout 120 ./gpu-tests --test-threads 1 >> "$out/gpu-tests.txt" 2>&1
+timeout 200 ./gpu-tests --test-threads 1 >> "$out/gpu-tests.txt" 2>&1
 status=$?
-timeout 90 ./gpu-steps > "$out/gpu-steps.csv" 2>> "$out/gpu-tests.txt" || status=1
-timeout 60 python3 ./peer.py >> "$out/gpu-steps.csv" 2>> "$out/gpu-tests.txt" || echo "PyTorch's side did not run" >> "$out/gpu-tests.txt"
+timeout 120 ./gpu-steps > "$out/gpu-steps.csv" 2>> "$out/gpu-tests.txt" || status=1
+timeout 150 python3 ./peer.py >> "$out/gpu-steps.csv" 2>> "$out/gpu-tests.txt" || echo "the peers' side did not run to its end" >> "$out/gpu-tests.txt"
+[ -z "${2:-}" ] || python3 ./fashion.py ./limbeck "$data" "$out/gpu-fashion.csv" >> "$out/gpu-tests.txt" 2>&1 || status=1
 cat "$out/gpu-tests.txt" "$out/gpu-steps.csv"
 exit $status
 """
@@ -96,22 +105,24 @@ def real():
 
 
 def programs(feature, environment):
-    """Builds the tests and the bench; where they are."""
+    """Builds the tests, the bench and the command line; where they are, and where dfdx has its headers."""
     command = ["cargo", "build", "--release", "--locked", "--features", feature, "--message-format", "json-render-diagnostics"]
     if feature == "cuda-check":
         # As `just test` builds them: what runs on the stand-in is not waited for, but built.
         command += ["--config", "profile.release.package.limbeck.opt-level=0"]
-    found = {}
-    for kind in ("test", "bench"):
-        run = subprocess.run([*command, f"--{kind}", "gpu"], cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
+    found, headers = {}, None
+    for kind, name in (("test", "gpu"), ("bench", "gpu"), ("bin", "limbeck")):
+        run = subprocess.run([*command, f"--{kind}", name], cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
         if run.returncode:
-            sys.exit(f"the {kind} gpu was not built")
+            sys.exit(f"the {kind} {name} was not built")
         for line in run.stdout.splitlines():
             message = json.loads(line)
             target = message.get("target", {})
-            if message.get("executable") and target.get("name") == "gpu" and target.get("kind") == [kind]:
+            if message.get("executable") and target.get("name") == name and target.get("kind") == [kind]:
                 found[kind] = message["executable"]
-    return found["test"], found["bench"]
+            if message.get("reason") == "build-script-executed" and "dfdx" in message["package_id"].split("/")[-1]:
+                headers = pathlib.Path(message["out_dir"])
+    return {"gpu-tests": found["test"], "gpu-steps": found["bench"], "limbeck": found["bin"]}, headers
 
 
 def main(arguments):
@@ -121,23 +132,34 @@ def main(arguments):
     if standin and not names:
         folder = CACHE / "gpu-kit-standin"
     feature, environment = ("cuda-check", {}) if standin else real()
-    tests, steps = programs(feature, environment)
+    built, headers = programs(feature, environment)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for program, name in ((tests, "gpu-tests"), (steps, "gpu-steps")):
+    for name, program in built.items():
         subprocess.run(["strip", "-o", str(folder / name), program], check=True)
+    with tarfile.open(folder / "programs.tar.xz", "w:xz", preset=1 if standin else 6) as archive:
+        for name in built:
+            archive.add(folder / name, name)
+            (folder / name).unlink()
+    places = ""
+    if not standin:
+        (folder / "headers").mkdir()
+        for header in headers.glob("*.cuh"):
+            shutil.copy(header, folder / "headers")
+        places = f'at "{headers}" "$here/headers"\nat "{environment["CUDA_PATH"]}/include" /usr/local/cuda/include'
     shutil.copy(ROOT / "benches" / "peers" / "gpu.py", folder / "peer.py")
-    (folder / "run.sh").write_text(RUN)
+    shutil.copy(HERE / "fashion.py", folder)
+    (folder / "run.sh").write_text(RUN.replace("{places}", places))
     (folder / "run.sh").chmod(0o755)
-    size = sum(path.stat().st_size for path in folder.iterdir())
+    size = sum(path.stat().st_size for path in folder.rglob("*"))
     print(f"{folder}: {size / 1e6:.1f} MB")
     if size > LIMIT:
         sys.exit(f"more than {LIMIT >> 20} MB: it does not fit where it is to go")
     if "--try" in arguments:
         run = subprocess.run([str(folder / "run.sh"), str(folder / "out")], env=os.environ | {"ROWS": "2"})
         steps = (folder / "out" / "gpu-steps.csv").read_text().splitlines()
-        # Its first line, and three steps on each of two devices.
-        if run.returncode or len(steps) < 7:
+        # Its first line, and five steps on each of two devices.
+        if run.returncode or len(steps) < 11:
             sys.exit(f"the kit failed: status {run.returncode}, {len(steps)} lines of steps")
 
 

@@ -168,6 +168,33 @@ impl<T: Scalar> Leaves<T> {
         self.kind.family().init_from_counts(self, &seen, rng);
     }
 
+    /// Leaves whose units lie side by side along the values, each around its own: where many variables share them, none of
+    /// which tells them apart. `counts`: how often each value is seen; those seen often have more units, by the root of how often.
+    pub(super) fn spread(&mut self, counts: &[f64]) {
+        let (k, units) = (self.categories(), self.units);
+        if !self.numbers.is_empty() || units < 2 {
+            return;
+        }
+        let roots: Vec<f64> = counts.iter().map(|n| (n + 1e-3).sqrt()).collect();
+        let all: f64 = roots.iter().sum();
+        let mut below = 0.0;
+        let places: Vec<f64> = roots
+            .iter()
+            .map(|root| {
+                below += root;
+                (below - root / 2.0) / all
+            })
+            .collect();
+        let mut seen = vec![0.0; (k + 1) * units];
+        for (a, (place, root)) in places.iter().zip(&roots).enumerate() {
+            for unit in 0..units {
+                let away = (place * units as f64 - unit as f64 - 0.5).abs();
+                seen[a * units + unit] = root * (1e-3 + (-away).exp());
+            }
+        }
+        self.maximise_expected(&seen, 0.0, 1.0);
+    }
+
     /// The density, where the leaves are of real numbers.
     pub(super) fn density(&self) -> Option<&'static dyn Density<T>> {
         self.kind.family().density()

@@ -134,7 +134,7 @@ impl Em {
         Ok(())
     }
 
-    fn step(&self, clock: &Clock) -> f64 {
+    pub(in crate::circuits) fn step(&self, clock: &Clock) -> f64 {
         let fall = (1.0 + (std::f64::consts::PI * clock.progress()).cos()) / 2.0;
         self.last_step + (self.first_step - self.last_step) * fall
     }
@@ -176,11 +176,6 @@ impl<'a, T: Scalar> EmLearner<'a, T> {
         let memory = remembers.then(|| Counts::zeros(&circuit));
         let valid = valid.filter(|(rows, _)| !rows.is_empty());
         Ok(Self { circuit, train, row_weights, valid, em, flows, memory, workspace })
-    }
-
-    /// Whether there are rows to decide by when to stop.
-    pub(crate) fn validates(&self) -> bool {
-        self.valid.is_some()
     }
 
     #[cfg(test)]

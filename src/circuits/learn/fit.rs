@@ -1,11 +1,12 @@
 //! From rows to a learned circuit.
 
+use super::run::learn;
 use crate::{
     Error, Result,
-    circuits::{Circuit, Em, EmLearner, Graph, Leaf, RealCircuit, Structure, leaf::Leaves},
+    circuits::{Circuit, Em, Graph, Heads, Leaf, RealCircuit, Structure, leaf::Leaves},
     data::{ColumnSummary, Rows, binned, blank_columns},
     random::Seed,
-    train::{Fit, History, Plan, Reads, Run, train},
+    train::{Fit, History, Plan, Reads, Run},
 };
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +82,11 @@ impl FitCircuit {
     fn begin(&self, graph: Graph, rows: &dyn Rows, kinds: &[Leaf], seed: Seed) -> Result<Circuit> {
         let schema = rows.schema().clone();
         let mut circuit = Circuit::randomised(self.structure.name(), graph, schema, kinds, seed.child("circuit", 0))?;
-        circuit.init_from_counts(rows, seed.child("circuit", 1))?;
+        let spread = matches!(self.structure, Structure::Hclt { shared: 1.., .. });
+        circuit.init_from_counts(rows, spread, seed.child("circuit", 1))?;
+        if spread {
+            circuit.order_states();
+        }
         if self.least_scale > 0.0 {
             circuit.leaves.iter_mut().for_each(|leaves| leaves.frame.floor = self.least_scale);
         }
@@ -109,13 +114,19 @@ impl FitCircuit {
         self.em.check()
     }
 
-    fn train(&self, mut learner: EmLearner, run: Run) -> Result<(Circuit, History)> {
-        let patience = (self.patience > 0 && learner.validates()).then_some(self.patience);
-        let Run { seed, checkpoint, watch } = run;
+    fn train(
+        &self,
+        circuit: Circuit,
+        rows: &dyn Rows,
+        valid: Option<&dyn Rows>,
+        run: Run,
+    ) -> Result<(Circuit, History)> {
+        let Run { seed, checkpoint, gpu, watch } = run;
+        let validates = valid.is_some_and(|rows| !rows.is_empty());
+        let patience = (self.patience > 0 && validates).then_some(self.patience);
         let settings = toml::to_string(self).map_err(Error::invalid)?;
         let plan = Plan { patience, checkpoint, settings, ..Plan::new(self.epochs, self.batch, seed) };
-        let mut history = train(&mut learner, &plan, watch)?;
-        let circuit = learner.into_circuit();
+        let (circuit, mut history) = learn(circuit, (rows, Heads::Only), valid, self.em, &plan, (gpu, watch))?;
         let at_floor: usize = circuit.leaves.iter().map(Leaves::at_floor).sum();
         if at_floor > 0 {
             let units: usize = circuit.leaves.iter().map(|leaves| leaves.units).sum();
@@ -158,8 +169,7 @@ impl Fit for FitCircuit {
 
     fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, run: Run) -> Result<(Circuit, History)> {
         self.check()?;
-        let learner = EmLearner::new(self.start_circuit(rows, run.seed)?, rows, valid, self.em)?;
-        let (circuit, mut history) = self.train(learner, run)?;
+        let (circuit, mut history) = self.train(self.start_circuit(rows, run.seed)?, rows, valid, run)?;
         for name in blank_columns(rows)? {
             history
                 .note(format!("column {name} has no value at all: nothing is learned of it (`--drop` leaves it out)"));
@@ -196,6 +206,9 @@ impl Fit for FitReals {
         if let Structure::ChowLiu | Structure::NaiveBayes { .. } = self.0.structure {
             return Err(Error::invalid(format!("{} makes every value a node: it needs categories", self.name())));
         }
+        if let Structure::Hclt { shared: 1.., .. } = self.0.structure {
+            return Err(Error::Usage("columns of real numbers share no distributions: leave out --shared".into()));
+        }
         self.0.check_settings()
     }
 
@@ -210,8 +223,7 @@ impl Fit for FitReals {
         let graph = self.0.structure.graph(&binned(rows, BINS)?, run.seed)?;
         let kinds = vec![Leaf::Gaussian; rows.schema().len()];
         let circuit = self.0.begin(graph, rows, &kinds, run.seed)?;
-        let learner = EmLearner::new(circuit, rows, valid, self.0.em)?;
-        let (circuit, mut history) = self.0.train(learner, run)?;
+        let (circuit, mut history) = self.0.train(circuit, rows, valid, run)?;
         columns.iter().filter_map(ColumnSummary::warning).for_each(|warning| history.note(warning));
         Ok((RealCircuit(circuit), history))
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    circuits::{Circuit, Scalar, pass::kernels::TILE},
+    circuits::{Circuit, Scalar},
     evidence::Fingerprint,
 };
 use sha2::{Digest, Sha256};
@@ -43,15 +43,15 @@ impl Heads<'_> {
         }
     }
 
-    /// The weights of these rows, `(heads, TILE)`.
-    pub(super) fn fill<T: Scalar>(self, rows: &[usize], k: usize, into: &mut [T]) {
+    /// The weights of these rows for `k` heads, `(heads, stride)`.
+    pub(in crate::circuits) fn fill<T: Scalar>(self, rows: &[usize], k: usize, stride: usize, into: &mut [T]) {
         for (b, row) in rows.iter().enumerate() {
             let of = |head: usize| match self {
                 Self::Only => 1.0,
                 Self::Labels(labels) => f64::from(u8::from(labels[*row] as usize == head)),
                 Self::Weights(weights) => f64::from(weights[row * k + head]),
             };
-            (0..k).for_each(|head| into[head * TILE + b] = T::of(of(head)));
+            (0..k).for_each(|head| into[head * stride + b] = T::of(of(head)));
         }
     }
 }

@@ -172,7 +172,7 @@ impl<T: Scalar> Workspace<T> {
                 if let Some(weights) = row_weights.weights {
                     rows.iter().zip(&mut tile.weights).for_each(|(row, w)| *w = T::of(f64::from(weights[*row])));
                 }
-                row_weights.heads.fill(rows, circuit.graph.heads(), &mut tile.heads);
+                row_weights.heads.fill(rows, circuit.graph.heads(), TILE, &mut tile.heads);
                 call_vectorised(Circuit::upward, (circuit, tile));
             });
             each(block, tiles)?;

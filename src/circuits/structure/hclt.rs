@@ -10,13 +10,26 @@ use crate::{
 /// P_v[h] = p(x_v | h) Π_{c ∈ children(v)} S_c[h]       a product block
 /// S_c[h] = Σ_h' p(z_c = h' | z_v = h) P_c[h']          a sum block
 /// ```
-/// `joined`: a variable without children has no latent of its own, `S_c[h] = p(x_c | h)`.
+/// `joined`: a variable without children has no latent of its own, `S_c[h] = p(x_c | h)`. `shared`: so many distributions
+/// `q_m` that all variables share, `p(x_v | h) = Σ_m a_v(h, m) q_m(x_v)`; none where it is 0.
 /// Source: Liu and Van den Broeck 2021; the joined variant as in LVD-PG.
-pub(super) fn hclt(tree: &Tree, states: usize, joined: bool) -> Result<Graph> {
+pub(super) fn hclt(tree: &Tree, states: usize, joined: bool, shared: usize) -> Result<Graph> {
     let mut graph = Graph::new(tree.len());
     let mut sums: Vec<Option<usize>> = vec![None; tree.len()];
+    let mut first = None;
     for &v in &upward(tree) {
-        let input = graph.input(v, states)?;
+        let input = match (shared, first) {
+            (0, _) => graph.input(v, states)?,
+            (_, Some(first)) => {
+                let values = graph.input_like(v, first)?;
+                graph.sum(&[values], states)?
+            }
+            (_, None) => {
+                let values = graph.input(v, shared)?;
+                first = Some(values);
+                graph.sum(&[values], states)?
+            }
+        };
         let is_root = v == tree.root();
         if joined && !is_root && tree.children(v).is_empty() {
             sums[v] = Some(input);

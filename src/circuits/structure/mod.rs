@@ -52,6 +52,9 @@ pub enum Structure {
         /// Variables without children have no latent of their own.
         #[serde(default)]
         joined: bool,
+        /// Distributions of a value that all variables share: a state mixes them. 0 where each state has one of its own.
+        #[serde(default)]
+        shared: usize,
     },
     /// The tree of most mutual information over the variables themselves, without latents. Deterministic.
     ChowLiu,
@@ -130,7 +133,7 @@ impl Structure {
 
     /// A hidden Chow-Liu tree with that many states a latent.
     pub fn hclt(states: usize) -> Self {
-        Self::Hclt { states, joined: false }
+        Self::Hclt { states, joined: false, shared: 0 }
     }
 
     /// The structure of that name with settings for a start.
@@ -182,6 +185,9 @@ impl Structure {
             Self::RatSpn { depth, .. } if *depth > 32 => Err(Error::out_of_range("depth", depth, "0 ≤ depth ≤ 32")),
             Self::RatSpn { replicas, .. } if !(1..=1024).contains(replicas) => {
                 Err(Error::out_of_range("replicas", replicas, "1 ≤ replicas ≤ 1024"))
+            }
+            Self::Hclt { shared, .. } if *shared > crate::circuits::graph::MOST_UNITS => {
+                Err(Error::out_of_range("shared", shared, "0 ≤ shared ≤ 65536"))
             }
             Self::PoonDomingos { step: 0, .. } => Err(Error::out_of_range("step", 0, "1 ≤ step")),
             _ => Ok(()),
@@ -249,7 +255,12 @@ impl Structure {
             Self::Mixture { components } => simple::mixture(vars, *components),
             Self::NaiveBayes { class } => simple::naive_bayes(schema, schema.index(class)?),
             Self::Hmm { states, homogeneous } => simple::hmm(schema, *states, *homogeneous),
-            Self::Hclt { states, joined } => hclt::hclt(&Tree::chow_liu(rows, seed)?, *states, *joined),
+            Self::Hclt { states, joined, shared } => {
+                if *shared > 0 {
+                    alike(schema)?;
+                }
+                hclt::hclt(&Tree::chow_liu(rows, seed)?, *states, *joined, *shared)
+            }
             Self::ChowLiu => simple::chow_liu(schema, &Tree::chow_liu(rows, seed)?),
             Self::RatSpn { depth, replicas, units, layer } => {
                 random::rat_spn(vars, *depth, *replicas, *units, *layer, seed)
@@ -276,12 +287,24 @@ impl Structure {
     }
 }
 
+/// Refuses to share distributions of a value among columns of different ones.
+fn alike(schema: &Schema) -> Result<()> {
+    let unlike = schema.variables.windows(2).find(|pair| pair[0].categories != pair[1].categories);
+    unlike.map_or(Ok(()), |pair| {
+        let [(a, k), (b, other)] = [&pair[0], &pair[1]].map(|v| (&v.name, v.categories));
+        Err(Error::invalid(format!(
+            "distributions are shared by columns of equally many values; {a} has {k} and {b} has {other}: --categories K makes \
+             them so, --shared 0 does without"
+        )))
+    })
+}
+
 impl Graph {
     /// A hidden Chow-Liu tree over a given tree, with that many states a latent.
     ///
     /// # Errors
     /// When `states` is not in `1..=65536`.
     pub fn hclt(tree: &Tree, states: usize) -> Result<Self> {
-        hclt::hclt(tree, states, false)
+        hclt::hclt(tree, states, false, 0)
     }
 }

@@ -21,7 +21,8 @@ fn all() -> Vec<Structure> {
         Structure::Hmm { states: 3, homogeneous: false },
         Structure::Hmm { states: 3, homogeneous: true },
         Structure::hclt(3),
-        Structure::Hclt { states: 3, joined: true },
+        Structure::Hclt { states: 3, joined: true, shared: 0 },
+        Structure::Hclt { states: 3, joined: false, shared: 2 },
         Structure::ChowLiu,
     ];
     for layer in [SumProduct::Cp, SumProduct::CpTransposed, SumProduct::Tucker] {

@@ -26,7 +26,7 @@ fn near(a: &[f64], b: &[f64], by: f64) -> bool {
 
 fn structures() -> Vec<Structure> {
     let layers = [SumProduct::Cp, SumProduct::Tucker, SumProduct::CpTransposed];
-    let mut all = vec![Structure::hclt(3), Structure::Hclt { states: 3, joined: true }];
+    let mut all = vec![Structure::hclt(3), Structure::Hclt { states: 3, joined: true, shared: 0 }];
     all.push(Structure::Hmm { states: 3, homogeneous: true });
     for layer in layers {
         all.push(Structure::RatSpn { depth: 2, replicas: 2, units: 2, layer });

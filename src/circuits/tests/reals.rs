@@ -85,7 +85,7 @@ fn em_is_monotone_and_finds_the_clusters() {
     let rows = clusters(2000, 3).mask(|row, column| (row + column) % 9 == 0);
     for em in [Em::exact(), Em { pseudocount: 1e-3, ..Em::default() }, Em::anemone()] {
         let mut c = mixture::<f64>(3, 2, 4);
-        c.init_from_counts(&rows, Seed(5)).unwrap();
+        c.init_from_counts(&rows, false, Seed(5)).unwrap();
         let mut learner = EmLearner::of(c, &rows, None, RowWeights::default(), em).unwrap();
         let batch = if em.rule == Rule::FullBatch { 2000 } else { 250 };
         let history = train(&mut learner, &Plan::new(60, batch, Seed(0)), &mut quiet).unwrap();
@@ -106,7 +106,7 @@ fn em_is_monotone_and_finds_the_clusters() {
 fn a_unit_on_a_single_value_keeps_its_floor() {
     let rows = Continuous::new(names(1), (0..50).map(|i| if i < 40 { 7.0 } else { f64::from(i) }).collect()).unwrap();
     let mut c = mixture::<f64>(1, 3, 6);
-    c.init_from_counts(&rows, Seed(1)).unwrap();
+    c.init_from_counts(&rows, false, Seed(1)).unwrap();
     let mut learner = EmLearner::of(c, &rows, None, RowWeights::default(), Em::exact()).unwrap();
     train(&mut learner, &Plan::new(200, 50, Seed(0)), &mut quiet).unwrap();
     let leaves = &learner.model().leaves[0];

@@ -1,4 +1,4 @@
-//! Two circuits on Fashion-MNIST, 784 variables with 256 categories, beside what others have published.
+//! Three circuits on Fashion-MNIST, 784 variables with 256 categories, beside what others have published.
 
 use super::pictures;
 use crate::{
@@ -25,8 +25,12 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     let dims = rows.schema().len();
     let em = Em { pseudocount: 0.01, first_step: 0.8, last_step: 0.02, ..Em::default() };
     let mut found = Vec::new();
-    for structure in [Structure::hclt(units), Structure::QuadTree { units, layer: SumProduct::Cp, tied: false }] {
-        let name = structure.name();
+    let shared = lab.budget.pick(32, 96);
+    for (name, structure) in [
+        ("hclt, distributions shared", Structure::Hclt { states: units, joined: false, shared }),
+        ("hclt", Structure::hclt(units)),
+        ("quad-tree", Structure::QuadTree { units, layer: SumProduct::Cp, tied: false }),
+    ] {
         lab.say(format!("{name}, {units} units, {} training images", train.len()));
         let epochs = lab.budget.pick(20, 40);
         let settings = FitCircuit { epochs, batch: 256, patience: 5, em, ..FitCircuit::new(structure) };
@@ -36,7 +40,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         let images = train.len().to_string();
         found.push((name.to_string(), images, circuit.parameters().to_string(), evidence.bits_per_dim()?, error));
         if found.len() == 1 {
-            let title = format!("Learning: a hidden Chow-Liu tree with {units} states on Fashion-MNIST");
+            let title = format!("Learning: a hidden Chow-Liu tree, {units} states that share {shared} distributions");
             lab.figure("fashion-learning", &pictures::learning(&title, &history, dims))?;
             let title = "Fashion-MNIST, and samples of the circuit";
             lab.figure("fashion-samples", &pictures::samples(title, 56, &circuit, &test, lab.seed)?)?;

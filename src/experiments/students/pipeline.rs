@@ -63,7 +63,7 @@ pub(super) enum Latents {
 }
 
 fn unwatched(seed: Seed, watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Run<'_> {
-    Run { seed, checkpoint: None, watch }
+    Run { seed, checkpoint: None, gpu: false, watch }
 }
 
 impl Pipeline {

@@ -86,7 +86,7 @@ impl<Dev: Device<f32>> Use<Dev> for Learn<'_, '_> {
         let valid = valid.filter(|valid| !valid.is_empty());
         let mut learner = FlowLearner::new(device, flow, d, rows, valid, adam)?;
         let patience = (settings.patience > 0 && valid.is_some()).then_some(settings.patience);
-        let Run { seed, checkpoint, watch } = run;
+        let Run { seed, checkpoint, watch, .. } = run;
         let text = toml::to_string(settings).map_err(Error::invalid)?;
         let plan = Plan { patience, checkpoint, settings: text, ..Plan::new(settings.epochs, settings.batch, seed) };
         let history = train(&mut learner, &plan, watch)?;
@@ -173,7 +173,15 @@ impl Fit for FitFlow {
     }
 
     fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, run: Run) -> Result<(FlowModel, History)> {
-        self.fit_on(&Cpu::seed_from_u64(run.seed.child("flow", 0).0), rows, valid, run)
+        let seed = run.seed.child("flow", 0).0;
+        if !run.gpu {
+            return self.fit_on(&Cpu::seed_from_u64(seed), rows, valid, run);
+        }
+        #[cfg(feature = "cuda")]
+        if let Some(gpu) = crate::nn::device::gpu(seed) {
+            return self.fit_on(&gpu, rows, valid, run);
+        }
+        Err(crate::nn::device::no_gpu())
     }
 }
 
