@@ -555,13 +555,15 @@ fn settings_that_do_not_go_together_are_named() {
     // A GPU needs code for it, and a model that has some.
     #[cfg(not(feature = "cuda"))]
     for model in ["hclt", "real-nvp"] {
-        std::fs::write(folder.join("codes.csv"), "a,b\n0,1\n1,1\n1,0\n").unwrap();
-        let message = failure(folder, &format!("fit {model} --gpu --data codes.csv --out y"), 2);
+        let message = failure(folder, &format!("fit {model} --gpu --data nowhere.csv --out y"), 2);
         assert!(message.contains("no code for a GPU") && message.contains("leave out --gpu"), "{message}");
     }
     std::fs::write(folder.join("unlike.csv"), "a,b\n0,1\n1,2\n1,0\n").unwrap();
     let message = failure(folder, "fit hclt --shared 2 --data unlike.csv --out y", 1);
     assert!(message.contains("a has 2 and b has 3") && message.contains("--shared 0"), "{message}");
+    std::fs::write(folder.join("words.csv"), "a,b\nred,red\ngreen,violet\nblue,green\n").unwrap();
+    let message = failure(folder, "fit hclt --shared 2 --data words.csv --out y", 1);
+    assert!(message.contains("those of a and b differ: --shared 0"), "{message}");
     let message = failure(folder, "fit maf --data reals.csv --out y", 1);
     assert!(message.contains("column b") && message.contains("subtract a constant"), "{message}");
     // What a model does not use of a file is said, whatever is asked.

@@ -228,6 +228,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         return context.print(&table, |table| entry.document(table));
     }
     let common = &args.common;
+    if common.gpu && !cfg!(feature = "cuda") {
+        return Err(crate::nn::device::no_gpu());
+    }
     let (Some(data), Some(out)) = (&common.data, &common.out) else {
         return Err(Error::Usage("--data and --out are needed".into()));
     };

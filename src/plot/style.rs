@@ -29,7 +29,7 @@ const PALETTE: [RGBColor; 9] = [
     RGBColor(120, 72, 20),
 ];
 /// Methods with a colour of their own, the same in every figure.
-const METHODS: [(&str, usize); 13] = [
+const METHODS: [(&str, usize); 15] = [
     ("hclt", 0),
     ("train", 0),
     ("test", 1),
@@ -43,6 +43,8 @@ const METHODS: [(&str, usize); 13] = [
     ("quad-tree", 6),
     ("quad-graph", 7),
     ("poon-domingos", 8),
+    ("lvd (vq-vae)", 1),
+    ("lvd-pg (vq-vae)", 2),
 ];
 
 /// The colour of a method, or of the `index`-th series when it has none of its own.

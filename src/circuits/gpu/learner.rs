@@ -1,6 +1,6 @@
 //! Learning on a GPU by EM.
 
-use super::resident::Resident;
+use super::{passes::Passes, resident::Resident};
 use crate::{
     Error, Result,
     archive::Archive,
@@ -12,7 +12,7 @@ use crate::{
 
 /// As [`EmLearner`](crate::circuits::EmLearner), on a GPU.
 pub(in crate::circuits) struct GpuLearner<'a> {
-    resident: Resident,
+    passes: Passes,
     train: &'a dyn Rows,
     /// The head of each row.
     heads: Heads<'a>,
@@ -42,8 +42,8 @@ impl<'a> GpuLearner<'a> {
             check(&circuit, rows)?;
             circuit.check_weights(RowWeights::default(), rows.len())?;
         }
-        let resident = Resident::new(circuit, batch.max(1))?;
-        Ok(Self { resident, train, heads, valid, em, left_out: 0 })
+        let passes = Passes::new(Resident::new(circuit, batch.max(1))?)?;
+        Ok(Self { passes, train, heads, valid, em, left_out: 0 })
     }
 
     /// How often a row had no flow, as single precision did not reach it.
@@ -53,13 +53,13 @@ impl<'a> GpuLearner<'a> {
 
     /// The circuit, learned.
     pub(in crate::circuits) fn into_circuit(self) -> Result<Circuit> {
-        self.resident.fetch()
+        self.passes.circuit.fetch()
     }
 
     /// Adds the flows of rows; gives the sum of their log-likelihoods, and how many they are.
     fn collect(&mut self, rows: &[usize]) -> Result<(f64, f64)> {
         let (mut total, mut left_out) = (0.0, 0);
-        self.resident.for_each(self.train, rows, self.heads, true, |_, mut found| {
+        self.passes.for_each(self.train, rows, self.heads, true, |_, mut found| {
             left_out += found.lost.len();
             found.lost.iter().for_each(|b| found.log_probs[*b] = 0.0);
             total += found.log_probs.iter().sum::<f64>();
@@ -86,7 +86,7 @@ pub(super) fn check(circuit: &Circuit, rows: &dyn Rows) -> Result<()> {
 
 impl Learner for GpuLearner<'_> {
     fn describe(&self) -> String {
-        format!("{}, {:?}{}, on a GPU", self.resident.stale(), self.em, self.heads.describe())
+        format!("{}, {:?}{}, on a GPU", self.passes.circuit.stale(), self.em, self.heads.describe())
     }
 
     fn rows(&self) -> Option<usize> {
@@ -103,21 +103,21 @@ impl Learner for GpuLearner<'_> {
             return Ok(0.0);
         }
         if self.em.rule == Rule::MiniBatch {
-            self.resident.maximise(&self.em, self.em.step(clock))?;
+            self.passes.circuit.maximise(&self.em, self.em.step(clock))?;
         }
         Ok(-total / counted)
     }
 
     fn end_epoch(&mut self, _clock: &Clock) -> Result<()> {
         if self.em.rule == Rule::FullBatch {
-            self.resident.maximise(&self.em, 1.0)?;
+            self.passes.circuit.maximise(&self.em, 1.0)?;
         }
         Ok(())
     }
 
     fn validate(&mut self) -> Result<Option<Vec<f64>>> {
         let Some(rows) = self.valid else { return Ok(None) };
-        let log_probs = self.resident.score(rows)?;
+        let log_probs = self.passes.score(rows)?;
         Ok(Some(log_probs.into_iter().map(|p| -p).collect()))
     }
 
@@ -126,14 +126,14 @@ impl Learner for GpuLearner<'_> {
         if self.em.rule != Rule::MiniBatch {
             return Ok(());
         }
-        let (before, rows) = (self.resident.fetch()?, (0..self.train.len()).collect::<Vec<_>>());
+        let (before, rows) = (self.passes.circuit.fetch()?, (0..self.train.len()).collect::<Vec<_>>());
         let loss = self.validate()?;
-        self.resident.clear()?;
+        self.passes.circuit.clear()?;
         if self.collect(&rows)?.1 > 0.0 {
-            self.resident.maximise(&self.em, 1.0)?;
+            self.passes.circuit.maximise(&self.em, 1.0)?;
         }
         if loss.zip(self.validate()?).is_some_and(|(before, after)| is_lower(&before, &after)) {
-            self.resident.replace(|circuit| {
+            self.passes.circuit.replace(|circuit| {
                 *circuit = before;
                 Ok(())
             })?;
@@ -143,13 +143,13 @@ impl Learner for GpuLearner<'_> {
 
     fn save(&self, archive: &mut Archive) {
         // Which fails only where the GPU has: the next step says so.
-        if let Ok(circuit) = self.resident.fetch() {
+        if let Ok(circuit) = self.passes.circuit.fetch() {
             circuit.put_weights(archive);
         }
     }
 
     fn load(&mut self, archive: &Archive) -> Result<()> {
-        self.resident.clear()?;
-        self.resident.replace(|circuit| circuit.take_weights(archive))
+        self.passes.circuit.clear()?;
+        self.passes.circuit.replace(|circuit| circuit.take_weights(archive))
     }
 }

@@ -9,6 +9,7 @@ mod device;
 mod learner;
 mod passes;
 mod resident;
+mod rows;
 mod schedule;
 
 pub(super) use learner::GpuLearner;
@@ -19,6 +20,7 @@ use crate::{
     data::{Rows, fingerprint},
     evidence::{Evidence, Exact, Space},
 };
+use passes::Passes;
 use resident::Resident;
 
 impl Circuit {
@@ -28,7 +30,7 @@ impl Circuit {
     /// As [`Self::evidence`]; also when no GPU answers, or the rows are real numbers or soft evidence.
     pub fn evidence_on_gpu(&self, rows: &dyn Rows) -> Result<Evidence<Exact>> {
         learner::check(self, rows)?;
-        let log_probs = Resident::new(self.clone(), rows.len())?.score(rows)?;
+        let log_probs = Passes::new(Resident::new(self.clone(), rows.len())?)?.score(rows)?;
         let mut codes = Vec::new();
         rows.read(&(0..rows.len()).collect::<Vec<_>>(), &mut codes)?;
         let known = codes.iter().filter(|code| **code != crate::data::MISSING).count();

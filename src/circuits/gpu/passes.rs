@@ -74,8 +74,9 @@ enum Launch {
     Alone(Step),
 }
 
-/// Both passes.
+/// A circuit on a GPU, and both passes over it.
 pub(super) struct Passes {
+    pub(super) circuit: Resident,
     up: Vec<Launch>,
     down: Vec<Launch>,
     products: Memory<Product>,
@@ -94,28 +95,30 @@ struct Lists {
 }
 
 impl Passes {
-    pub(super) fn new(circuit: &Resident) -> Result<Self> {
+    pub(super) fn new(circuit: Resident) -> Result<Self> {
         let (graph, mut lists) = (&circuit.circuit.graph, Lists::default());
-        let up = schedule::upward(graph).into_iter().map(|step| lists.launch(circuit, step)).collect();
-        let down = schedule::downward(graph).into_iter().map(|step| lists.launch(circuit, step)).collect();
+        let up = schedule::upward(graph).into_iter().map(|step| lists.launch(&circuit, step)).collect();
+        let down = schedule::downward(graph).into_iter().map(|step| lists.launch(&circuit, step)).collect();
         fn copy<T: DeviceRepr + Copy>(gpu: &Gpu, mut list: Vec<T>, blank: T) -> Result<Memory<T>> {
             list.push(blank);
             gpu.copy(&list)
         }
         let gpu = &circuit.gpu;
         Ok(Self {
-            up,
-            down,
             products: copy(gpu, lists.products, Product { out: 0, exponents: 0, first: 0, factors: 0, units: 0 })?,
             factors: copy(gpu, lists.factors, Multiplied::default())?,
             pairs: copy(gpu, lists.pairs, Pair { values: 0, flows: 0, count: 0 })?,
             places: copy(gpu, lists.places, 0)?,
+            circuit,
+            up,
+            down,
         })
     }
 
     /// The values of all blocks for the first `n` rows, and their log-likelihoods.
-    pub(super) fn upward(&self, circuit: &Resident, n: usize) -> Result<()> {
-        self.up.iter().try_for_each(|launch| self.run(circuit, launch, n))?;
+    pub(super) fn upward(&self, n: usize) -> Result<()> {
+        let circuit = &self.circuit;
+        self.up.iter().try_for_each(|launch| self.run(launch, n))?;
         let (root, heads) = (circuit.circuit.graph.root(), circuit.circuit.graph.heads());
         let arguments = [
             Place(circuit.value(root)),
@@ -132,8 +135,9 @@ impl Passes {
     }
 
     /// Adds the flows of the first `n` rows, whose values are there, to the sums.
-    pub(super) fn downward(&self, circuit: &Resident, n: usize) -> Result<()> {
-        self.down.iter().try_for_each(|launch| self.run(circuit, launch, n))?;
+    pub(super) fn downward(&self, n: usize) -> Result<()> {
+        let circuit = &self.circuit;
+        self.down.iter().try_for_each(|launch| self.run(launch, n))?;
         let room = |rows: usize| (SIDE * (SIDE + 1) + rows * SIDE) * size_of::<f32>();
         let most = circuit.sets.iter().map(|set| set.categories as usize + 1).max().unwrap_or(0);
         let rows = if room(most) <= SHARED { most } else { 0 };
@@ -165,7 +169,8 @@ impl Passes {
         Ok(())
     }
 
-    fn run(&self, circuit: &Resident, launch: &Launch, n: usize) -> Result<()> {
+    fn run(&self, launch: &Launch, n: usize) -> Result<()> {
+        let circuit = &self.circuit;
         let (gpu, width) = (&circuit.gpu, Int(circuit.width as i32));
         match launch {
             Launch::Multiply { first, count } => {

@@ -1,16 +1,9 @@
 //! A circuit whose numbers lie on a GPU.
 
-use super::{
-    device::{Argument, Gpu, Memory, SIDE, Threads, several},
-    passes::Passes,
-};
+use super::device::{Argument, Gpu, Memory, SIDE, Threads, several};
 use crate::{
     Result,
-    circuits::{
-        Circuit, Em, Heads, Leaf,
-        pass::{heads::RowWeights, inputs::Row, kernels::TILE},
-    },
-    data::Rows,
+    circuits::{Circuit, Em, Leaf, pass::kernels::TILE},
 };
 use Argument::{Double, Place};
 use cudarc::driver::DeviceRepr;
@@ -87,15 +80,6 @@ pub(super) struct Resident {
     pub(super) heads: Memory<f32>,
     pub(super) log_probs: Memory<f64>,
     pub(super) lost: Memory<i32>,
-    passes: Option<Passes>,
-}
-
-/// What was found of some rows.
-pub(super) struct Found {
-    /// Nats.
-    pub(super) log_probs: Vec<f64>,
-    /// Rows that single precision does not reach here: they had no flow.
-    pub(super) lost: Vec<usize>,
 }
 
 impl Resident {
@@ -163,9 +147,7 @@ impl Resident {
             circuit,
             matrices,
             sets,
-            passes: None,
         };
-        resident.passes = Some(Passes::new(&resident)?);
         resident.send()?;
         Ok(resident)
     }
@@ -234,59 +216,6 @@ impl Resident {
             }
         }
         Ok(circuit)
-    }
-
-    /// Runs `each` over the rows, as many at once as there is room for.
-    pub(super) fn for_each(
-        &mut self,
-        source: &dyn Rows,
-        rows: &[usize],
-        row_heads: Heads,
-        learns: bool,
-        mut each: impl FnMut(&[usize], Found),
-    ) -> Result<()> {
-        let (mut codes, heads) = (Vec::new(), self.circuit.graph.heads());
-        for block in rows.chunks(self.width) {
-            let n = block.len();
-            source.read(block, &mut codes)?;
-            self.gpu.write(&mut self.codes, 0, &codes)?;
-            if heads > 1 {
-                let mut of_heads = vec![0.0; heads * self.width];
-                row_heads.fill(block, heads, self.width, &mut of_heads);
-                self.gpu.write(&mut self.heads, 0, &of_heads)?;
-            }
-            self.gpu.clear(&mut self.lost)?;
-            let passes = self.passes.as_ref().expect("they are made with the circuit");
-            passes.upward(self, n)?;
-            if learns {
-                passes.downward(self, n)?;
-            }
-            let log_probs = self.gpu.read(&self.log_probs, 0, n)?;
-            let lost = self.gpu.read(&self.lost, 0, n)?;
-            let lost = (0..n).filter(|b| lost[*b] != 0).collect();
-            each(block, Found { log_probs, lost });
-        }
-        Ok(())
-    }
-
-    /// Log-likelihoods of rows under a circuit of one head, nats.
-    pub(super) fn score(&mut self, rows: &dyn Rows) -> Result<Vec<f64>> {
-        self.circuit.check(rows)?;
-        self.circuit.check_weights(RowWeights::default(), rows.len())?;
-        let all: Vec<usize> = (0..rows.len()).collect();
-        let (mut log_probs, mut lost) = (Vec::with_capacity(rows.len()), Vec::new());
-        self.for_each(rows, &all, Heads::Only, false, |block, found| {
-            log_probs.extend(found.log_probs);
-            lost.extend(found.lost.into_iter().map(|b| block[b]));
-        })?;
-        if !lost.is_empty() {
-            let (circuit, mut codes) = (self.fetch()?, Vec::new());
-            for row in lost {
-                rows.read(&[row], &mut codes)?;
-                log_probs[row] = circuit.log_values(&Row::from(&codes[..])).log_prob(&circuit, &[1.0]);
-            }
-        }
-        Ok(log_probs)
     }
 
     /// One M-step from the sums, which are zero afterwards.

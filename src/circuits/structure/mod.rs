@@ -15,7 +15,7 @@ pub use tree::{Tree, mutual_information};
 use super::{Graph, Leaf};
 use crate::{
     Error, Result,
-    data::{Rows, Schema},
+    data::{Rows, Schema, Variable},
     random::Seed,
 };
 use serde::{Deserialize, Serialize};
@@ -289,14 +289,16 @@ impl Structure {
 
 /// Refuses to share distributions of a value among columns of different ones.
 fn alike(schema: &Schema) -> Result<()> {
-    let unlike = schema.variables.windows(2).find(|pair| pair[0].categories != pair[1].categories);
-    unlike.map_or(Ok(()), |pair| {
-        let [(a, k), (b, other)] = [&pair[0], &pair[1]].map(|v| (&v.name, v.categories));
-        Err(Error::invalid(format!(
-            "distributions are shared by columns of equally many values; {a} has {k} and {b} has {other}: --categories K makes \
-             them so, --shared 0 does without"
-        )))
-    })
+    let differ = |pair: &&[Variable]| (pair[0].categories, &pair[0].words) != (pair[1].categories, &pair[1].words);
+    let Some([a, b]) = schema.variables.windows(2).find(differ) else { return Ok(()) };
+    let (what, remedy) = match (&a.words, &b.words) {
+        (None, None) => {
+            let sizes = format!("{} has {} and {} has {}", a.name, a.categories, b.name, b.categories);
+            (format!("equally many values; {sizes}"), "--categories K makes them so, ")
+        }
+        _ => (format!("the same words; those of {} and {} differ", a.name, b.name), ""),
+    };
+    Err(Error::invalid(format!("distributions are shared by columns of {what}: {remedy}--shared 0 does without")))
 }
 
 impl Graph {

@@ -9,7 +9,7 @@ use crate::{
     circuits::{Circuit, FitCircuit, Structure},
     distill::{Accounting, Student},
     evidence::{Evidence, LowerBound},
-    experiments::{Claim, Lab},
+    experiments::{Claim, Lab, published},
     math::mean_and_deviation,
     plot::{Dots, Table},
     random::Seed,
@@ -18,6 +18,8 @@ use crate::{
 };
 
 const SEEDS: u64 = 5;
+/// Of a picture.
+const PIXELS: usize = 64;
 
 /// A way from a teacher to a student.
 type Way = (Decoder, Option<Latents>);
@@ -95,6 +97,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         seeds.push(lines);
     }
     table(lab, &seeds)?;
+    ablation(lab, &seeds)?;
     figure(lab, &seeds)?;
     claims(lab, &seeds, &pipeline);
     Ok(())
@@ -126,6 +129,37 @@ fn table(lab: &mut Lab, seeds: &[Vec<Line>]) -> Result<()> {
         .numbers("variational gap, nats", all().map(|(_, l)| l.student - l.lvd))?
         .numbers("tuned as a whole, nats", all().map(|(_, l)| l.tuned))?;
     lab.table("students-accounting-table", table);
+    Ok(())
+}
+
+/// The full method and two without a part of it, on digits; and what is published of pictures that are not here, as it is. Ours are
+/// not of one size: `students-sizes` compares those that are.
+fn ablation(lab: &mut Lab, seeds: &[Vec<Line>]) -> Result<()> {
+    const ROWS: [(&str, Way); 3] = [
+        ("full method", (Decoder::Independent, Some(Latents::Growing))),
+        ("without progressive growing", (Decoder::Independent, Some(Latents::OneShot))),
+        ("with a convolutional decoder", (Decoder::Convolutional, Some(Latents::Growing))),
+    ];
+    let bits = |way, what: fn(&Line) -> f64| {
+        let (mean, deviation) = mean_and_deviation(&of(seeds, way, what));
+        [-mean, deviation / (SEEDS as f64 - 1.0).sqrt()].map(|nats| nats / (PIXELS as f64 * std::f64::consts::LN_2))
+    };
+    let size = |way| mean_and_deviation(&of(seeds, way, |l| l.parameters as f64)).0;
+    let ours = ROWS.map(|(name, way)| (name, bits(way, |l| l.student), bits(way, |l| l.tuned), size(way)));
+    let published = published()?;
+    let of_pictures = ["CIFAR-10", "ImageNet32", "ImageNet64"];
+    let theirs: Vec<_> = published.iter().filter(|p| of_pictures.contains(&p.data.as_str())).collect();
+    let blank = || theirs.iter().map(|_| f64::NAN);
+    let table = Table::new()
+        .text("method", ours.iter().map(|o| o.0).chain(theirs.iter().map(|p| p.model.as_str())))?
+        .text("data", ours.iter().map(|_| "digits").chain(theirs.iter().map(|p| p.data.as_str())))?
+        .numbers("parameters, mean", ours.iter().map(|o| o.3).chain(blank()))?
+        .numbers("bits/dim", ours.iter().map(|o| o.1[0]).chain(theirs.iter().map(|p| p.value)))?
+        .numbers("standard error", ours.iter().map(|o| o.1[1]).chain(blank()))?
+        .numbers("tuned as a whole", ours.iter().map(|o| o.2[0]).chain(blank()))?
+        .numbers("its standard error", ours.iter().map(|o| o.2[1]).chain(blank()))?
+        .text("source", ours.iter().map(|_| "").chain(theirs.iter().map(|p| p.source.as_str())))?;
+    lab.table("students-ablation", table);
     Ok(())
 }
 

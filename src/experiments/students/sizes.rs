@@ -3,7 +3,7 @@
 use super::pipeline::{Latents, Pictures, Pipeline};
 use crate::{
     Result,
-    circuits::{FitCircuit, Structure},
+    circuits::{FitCircuit, Structure, SumProduct},
     evidence::{Evidence, Exact},
     experiments::{Claim, Lab},
     math::mean_and_deviation,
@@ -16,8 +16,23 @@ use crate::{
 const SEEDS: u64 = 5;
 /// Heads of the circuits that grow; the others are made as large as these have become, or larger.
 const HEADS: [usize; 3] = [4, 8, 16];
-/// In the order of the legend.
-const NAMES: [&str; 4] = ["hclt", "lvd (masked autoencoder)", "lvd (vq-vae)", "lvd-pg (vq-vae)"];
+/// In the order of the legend: those with a teacher come last.
+const NAMES: [&str; 7] = [
+    "rat-spn",
+    "quad-tree",
+    "hclt",
+    "hclt, distributions shared",
+    "lvd (masked autoencoder)",
+    "lvd (vq-vae)",
+    "lvd-pg (vq-vae)",
+];
+/// The circuits without a teacher, by the number of nodes of a block.
+const UNTAUGHT: [fn(usize) -> Structure; 4] = [
+    |units| Structure::RatSpn { depth: 3, replicas: 4, units, layer: SumProduct::Cp },
+    |units| Structure::QuadTree { units, layer: SumProduct::Cp, tied: false },
+    Structure::hclt,
+    |states| Structure::Hclt { states, joined: false, shared: 17 },
+];
 
 /// One circuit: its name, which of [`HEADS`] it is compared at, its parameters, test bits a dimension, test nats a picture.
 struct Point {
@@ -57,17 +72,19 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
             };
             let grown = pipeline.student(&rows, (vq_vae.as_ref(), Latents::Growing), seed)?.0.circuit()?;
             let parameters = grown.parameters();
-            add(NAMES[3], parameters, pipeline.tune(grown, &rows, seed)?.evidence(&rows.test)?)?;
+            add(NAMES[6], parameters, pipeline.tune(grown, &rows, seed)?.evidence(&rows.test)?)?;
             let as_large = pipeline.as_large_as(parameters);
             for (name, student) in [
-                (NAMES[2], as_large.student(&rows, (vq_vae.as_ref(), Latents::OneShot), seed)?),
-                (NAMES[1], as_large.student(&rows, (masked.as_ref(), Latents::OneShot), seed)?),
+                (NAMES[5], as_large.student(&rows, (vq_vae.as_ref(), Latents::OneShot), seed)?),
+                (NAMES[4], as_large.student(&rows, (masked.as_ref(), Latents::OneShot), seed)?),
             ] {
                 let circuit = student.0.circuit()?;
                 add(name, circuit.parameters(), pipeline.tune(circuit, &rows, seed)?.evidence(&rows.test)?)?;
             }
-            let (parameters, evidence) = hclt(&pipeline, &rows, parameters, seed)?;
-            add(NAMES[0], parameters, evidence)?;
+            for (name, structure) in NAMES.into_iter().zip(UNTAUGHT) {
+                let (parameters, evidence) = untaught(structure, &pipeline, &rows, parameters, seed)?;
+                add(name, parameters, evidence)?;
+            }
         }
     }
     let mut lines = Lines::new(
@@ -99,12 +116,21 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// A hidden Chow-Liu tree over whole pictures with so many parameters or more.
-fn hclt(pipeline: &Pipeline, rows: &Pictures, parameters: usize, seed: Seed) -> Result<(usize, Evidence<Exact>)> {
-    // 64 pixels of 17 levels, and a tree of 64 latents.
-    let states = (1..).find(|s| 64 * 17 * s + 63 * s * s + s >= parameters).unwrap_or(1);
+/// A circuit over whole pictures: the smallest of its structure with so many parameters or more.
+fn untaught(
+    structure: fn(usize) -> Structure,
+    pipeline: &Pipeline,
+    rows: &Pictures,
+    parameters: usize,
+    seed: Seed,
+) -> Result<(usize, Evidence<Exact>)> {
     let epochs = pipeline.learned + pipeline.tuned;
-    let settings = FitCircuit { epochs, ..FitCircuit::new(Structure::hclt(states)) };
+    let settings = |units| FitCircuit { epochs, ..FitCircuit::new(structure(units)) };
+    let mut units = 1;
+    while settings(units).start_circuit(&rows.train, seed)?.parameters() < parameters {
+        units += 1;
+    }
+    let settings = settings(units);
     let circuit = settings.fit(&rows.train, Some(&rows.valid), seed)?.0;
     Ok((circuit.parameters(), circuit.evidence(&rows.test)?))
 }
@@ -114,7 +140,7 @@ fn claims(lab: &mut Lab, points: &[Point], pipeline: &Pipeline) {
     let nats = |name: &str| -> Vec<f64> {
         points.iter().filter(|p| p.name == name && p.size == largest).map(|p| p.nats).collect()
     };
-    let [hclt, masked, one_shot, growing] = NAMES.map(nats);
+    let [_, _, hclt, _, masked, one_shot, growing] = NAMES.map(nats);
     let pairs = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
     let budget = format!(
         "digits 8 × 8, {} heads, each model as large as the one that grows or larger; heads {} epochs, those that grow as many in \
