@@ -35,7 +35,7 @@ test:
     cargo test --release --locked
     {{python}} notebooks/tools/test_tools.py --quick
     {{python}} tests/cuda/build.py cargo test --release --locked --config profile.release.package.limbeck.opt-level=0 --features cuda-check --test gpu
-    {{python}} tests/cuda/build.py {{python}} tests/cuda/kit.py --standin --try
+    {{python}} tests/cuda/build.py --once {{python}} tests/cuda/kit.py --standin --try
 
 # Change files and settings at random, thirty times as often as `just test` does (about a minute); `just fuzz 1000` goes on for longer.
 fuzz TIMES="30":

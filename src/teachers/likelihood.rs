@@ -21,6 +21,9 @@ pub trait Likelihood: Copy + Default + Send + Sync + 'static {
     fn slopes<E: Real>(x: E, p: &[E], d: E, into: &mut [E]);
 }
 
+/// The least logarithm of a scale, relative to half the range.
+const LEAST_SCALE: f64 = -7.0;
+
 /// Zeros and ones; the output is the logit of a one.
 ///
 /// ```text
@@ -40,7 +43,8 @@ pub struct Grey;
 /// p(x | m, s) = σ((x + ½ − m) / e^s) − σ((x − ½ − m) / e^s)      the lowest and the highest value take the tails
 /// ```
 ///
-/// `m` is in units of half the range around its middle, `s` relative to it. Source: Kingma et al. 2016, §4.
+/// `m` is in units of half the range around its middle, `s` relative to it, and no less than −7 counts, as single precision has no
+/// more to say of a scale. Source: Kingma et al. 2016, §4; the least scale as in Salimans et al. 2017.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DiscretisedLogistic<const LEVELS: usize>;
 
@@ -81,7 +85,8 @@ impl<const LEVELS: usize> DiscretisedLogistic<LEVELS> {
     #[inline(always)]
     fn edges<E: Real>(x: E, p: &[E]) -> (E, E, E) {
         let half = E::of((LEVELS as f64 - 1.0) / 2.0);
-        let (middle, scale) = (half + half * p[0], half * p[1].exp());
+        let least = E::of(LEAST_SCALE);
+        let (middle, scale) = (half + half * p[0], half * if p[1] > least { p[1] } else { least }.exp());
         let half = E::of(0.5);
         ((x - half - middle) / scale, (x + half - middle) / scale, scale)
     }
@@ -120,7 +125,9 @@ impl<const LEVELS: usize> Likelihood for DiscretisedLogistic<LEVELS> {
         };
         let half = E::of((LEVELS as f64 - 1.0) / 2.0);
         into[0] -= d * (a + b) * half / scale;
-        into[1] -= d * (a * low + b * high);
+        if p[1] > E::of(LEAST_SCALE) {
+            into[1] -= d * (a * low + b * high);
+        }
     }
 }
 
@@ -210,6 +217,21 @@ mod tests {
             assert!((both - 1.0).abs() < 1e-12);
             slopes_are_right::<Bernoulli>(1.0, &p[..1]);
             slopes_are_right::<Grey>(0.3, &p[..1]);
+        }
+    }
+
+    #[test]
+    fn a_scale_that_vanishes_leaves_numbers_in_single_precision() {
+        for (middle, log_scale) in [(0.1, -200.0), (-3.0, -1e30), (0.9, -7.0)] {
+            let (p, mut total) = ([middle, log_scale], 0.0);
+            for x in 0..256 {
+                let log = DiscretisedLogistic::<256>::log_prob(x as f32, &p);
+                let mut slopes = [0.0_f32; 2];
+                DiscretisedLogistic::<256>::slopes(x as f32, &p, 1.0, &mut slopes);
+                assert!(log.is_finite() && slopes.iter().all(|slope| slope.is_finite()), "{x}: {log}, {slopes:?}");
+                total += log.exp();
+            }
+            assert!((total - 1.0).abs() < 1e-4, "{total}");
         }
     }
 

@@ -1,9 +1,10 @@
 """Builds the stand-in for libcuda and dfdx's kernels once, and runs a command on them.
 
-Usage: build.py COMMAND [ARGUMENT...]
+Usage: build.py [--once] COMMAND [ARGUMENT...]
 
 The result lies in `limbeck/cuda-standin` of the user's cache folder, in a folder named by the hash of all that goes into it.
-The command runs once for each order of threads (`EMU_ORDER`), with `LIMBECK_CUDA_STANDIN` set for the crate's build script.
+The command runs once for each order of threads (`EMU_ORDER`), or in the first alone where `--once` says so, with
+`LIMBECK_CUDA_STANDIN` set for the crate's build script.
 Where it cannot be built (no g++, or not an x86-64 Linux) the reason is printed and nothing runs.
 """
 
@@ -77,8 +78,9 @@ def main(command):
         "FAKECUDA_KERNELS": str(folder / "libkernels.so"),
         "FAKECUDA_MK": str(HERE / "mkkernels.py"),
     }
-    for order in ORDERS:
-        code = subprocess.run(command, env=environment | {"EMU_ORDER": order}).returncode
+    once = command[:1] == ["--once"]
+    for order in ORDERS[:1] if once else ORDERS:
+        code = subprocess.run(command[once:], env=environment | {"EMU_ORDER": order}).returncode
         if code:
             print(f"failed with EMU_ORDER={order}")
             return code
