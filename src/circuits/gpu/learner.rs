@@ -117,7 +117,7 @@ impl Learner for GpuLearner<'_> {
 
     fn validate(&mut self) -> Result<Option<Vec<f64>>> {
         let Some(rows) = self.valid else { return Ok(None) };
-        let log_probs = self.passes.score(rows)?;
+        let (log_probs, _) = self.passes.score(rows)?;
         Ok(Some(log_probs.into_iter().map(|p| -p).collect()))
     }
 

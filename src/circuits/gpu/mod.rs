@@ -30,10 +30,7 @@ impl Circuit {
     /// As [`Self::evidence`]; also when no GPU answers, or the rows are real numbers or soft evidence.
     pub fn evidence_on_gpu(&self, rows: &dyn Rows) -> Result<Evidence<Exact>> {
         learner::check(self, rows)?;
-        let log_probs = Passes::new(Resident::new(self.clone(), rows.len())?)?.score(rows)?;
-        let mut codes = Vec::new();
-        rows.read(&(0..rows.len()).collect::<Vec<_>>(), &mut codes)?;
-        let known = codes.iter().filter(|code| **code != crate::data::MISSING).count();
+        let (log_probs, known) = Passes::new(Resident::new(self.clone(), rows.len())?)?.score(rows)?;
         Ok(Evidence::new(log_probs, Space::Raw, self.vars())?.of_known(known)?.of_rows(fingerprint(rows)?))
     }
 }

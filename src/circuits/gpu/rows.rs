@@ -7,13 +7,15 @@ use crate::{
         Heads,
         pass::{heads::RowWeights, inputs::Row},
     },
-    data::Rows,
+    data::{MISSING, Rows},
 };
 
 /// What was found of some rows.
 pub(super) struct Found {
     /// Nats.
     pub(super) log_probs: Vec<f64>,
+    /// How many values the rows know.
+    pub(super) known: usize,
     /// Rows that single precision does not reach here: they had no flow.
     pub(super) lost: Vec<usize>,
 }
@@ -48,20 +50,22 @@ impl Passes {
             let log_probs = on_gpu.gpu.read(&on_gpu.log_probs, 0, n)?;
             let lost = on_gpu.gpu.read(&on_gpu.lost, 0, n)?;
             let lost = (0..n).filter(|b| lost[*b] != 0).collect();
-            each(block, Found { log_probs, lost });
+            let known = codes.iter().filter(|code| **code != MISSING).count();
+            each(block, Found { log_probs, known, lost });
         }
         Ok(())
     }
 
-    /// Log-likelihoods of rows under a circuit of one head, nats.
-    pub(super) fn score(&mut self, rows: &dyn Rows) -> Result<Vec<f64>> {
+    /// Log-likelihoods of rows under a circuit of one head, nats, and the number of values that are not missing.
+    pub(super) fn score(&mut self, rows: &dyn Rows) -> Result<(Vec<f64>, usize)> {
         let circuit = self.circuit.stale();
         circuit.check(rows)?;
         circuit.check_weights(RowWeights::default(), rows.len())?;
         let all: Vec<usize> = (0..rows.len()).collect();
-        let (mut log_probs, mut lost) = (Vec::with_capacity(rows.len()), Vec::new());
+        let (mut log_probs, mut known, mut lost) = (Vec::with_capacity(rows.len()), 0, Vec::new());
         self.for_each(rows, &all, Heads::Only, false, |block, found| {
             log_probs.extend(found.log_probs);
+            known += found.known;
             lost.extend(found.lost.into_iter().map(|b| block[b]));
         })?;
         if !lost.is_empty() {
@@ -71,6 +75,6 @@ impl Passes {
                 log_probs[row] = circuit.log_values(&Row::from(&codes[..])).log_prob(&circuit, &[1.0]);
             }
         }
-        Ok(log_probs)
+        Ok((log_probs, known))
     }
 }

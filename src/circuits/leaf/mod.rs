@@ -383,6 +383,16 @@ mod tests {
     }
 
     #[test]
+    fn spread_leaves_lie_side_by_side_along_the_values_that_are_seen() {
+        let mut spread = leaves(Leaf::Categorical, 12, 5);
+        spread.spread(&[90.0, 1.0, 1.0, 1.0, 40.0, 40.0, 1.0, 1.0, 30.0, 30.0, 1.0, 20.0]);
+        assert!(spread.is_valid());
+        let mean = |unit| spread.distribution(unit).enumerate().map(|(a, p)| a as f64 * p).sum::<f64>();
+        let means: Vec<f64> = (0..5).map(mean).collect();
+        assert!(means.is_sorted_by(|a, b| a + 0.5 < *b), "{means:?}");
+    }
+
+    #[test]
     fn an_m_step_raises_the_expected_likelihood_and_finds_what_made_the_counts() {
         for kind in LEARNED {
             let k = 12;

@@ -20,42 +20,23 @@ pub(crate) fn learn(
     plan: &Plan,
     (gpu, watch): (bool, Watch),
 ) -> Result<(Circuit, History)> {
+    #[cfg(not(feature = "cuda"))]
     if gpu {
-        return learn_on_gpu(circuit, (rows, heads), valid, em, plan, watch);
+        return Err(crate::nn::device::no_gpu());
+    }
+    #[cfg(feature = "cuda")]
+    if gpu {
+        let mut learner = crate::circuits::gpu::GpuLearner::new(circuit, (rows, heads), valid, em, plan.batch)?;
+        let mut history = train(&mut learner, plan, watch)?;
+        let count = learner.left_out();
+        if count > 0 {
+            let why = "single precision does not reach it on a GPU";
+            history.note(format!("{count} times a row was left out of a step: {why}"));
+        }
+        return Ok((learner.into_circuit()?, history));
     }
     let valid = valid.map(|rows| (rows, Heads::Only));
     let mut learner = EmLearner::with_heads(circuit, (rows, heads), valid, em)?;
     let history = train(&mut learner, plan, watch)?;
     Ok((learner.into_circuit(), history))
-}
-
-#[cfg(feature = "cuda")]
-fn learn_on_gpu(
-    circuit: Circuit,
-    train_rows: (&dyn Rows, Heads),
-    valid: Option<&dyn Rows>,
-    em: Em,
-    plan: &Plan,
-    watch: Watch,
-) -> Result<(Circuit, History)> {
-    let mut learner = crate::circuits::gpu::GpuLearner::new(circuit, train_rows, valid, em, plan.batch)?;
-    let mut history = train(&mut learner, plan, watch)?;
-    let count = learner.left_out();
-    if count > 0 {
-        history
-            .note(format!("{count} times a row was left out of a step: single precision does not reach it on a GPU"));
-    }
-    Ok((learner.into_circuit()?, history))
-}
-
-#[cfg(not(feature = "cuda"))]
-fn learn_on_gpu(
-    _: Circuit,
-    _: (&dyn Rows, Heads),
-    _: Option<&dyn Rows>,
-    _: Em,
-    _: &Plan,
-    _: Watch,
-) -> Result<(Circuit, History)> {
-    Err(crate::nn::device::no_gpu())
 }
