@@ -117,7 +117,8 @@ fn circuits(images: &Discrete, gpu: bool, name: &str) {
             patience: 0,
             ..FitCircuit::new(Structure::hclt(states))
         };
-        let run = Run { seed: Seed(0), checkpoint: None, gpu, watch: &mut quiet };
+        let mut watch = quiet;
+        let run = Run { gpu, ..Run::new(Seed(0), &mut watch) };
         let history = settings.fit_with(images, None, run).expect("the circuit is learned").1;
         let seconds: Vec<f64> = history.records().iter().map(|record| record.seconds).collect();
         let shortest = seconds.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);

@@ -825,13 +825,16 @@ fn a_circuit_grows_from_a_teacher_and_goes_on_after_it_was_killed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     write_cifar(folder, 60);
-    let sizes = "--side 8 --codes 6 --code-width 4 --hidden 8 --heads 2 --clusters 2 --states 1 --prior-states 2";
+    let sizes = "--side 8 --levels 2 --codes 6 --code-width 4 --hidden 8 --logistics 2 --heads 2 --clusters 2 \
+                 --states 1 --prior-states 2";
     let lengths = "--teacher-epochs 3 --epochs 2 --prior-epochs 2 --tune-epochs 2 --valid 0.2 --seed 2";
     let fit = format!("fit lvd-pg --data data_batch_1.bin {sizes} {lengths}");
+    let before = json(folder, &format!("{fit} --dry-run --json"));
+    assert_eq!((before["rows"].as_u64(), before["estimate"]["parts"].as_array().unwrap().len()), (Some(48), 5));
     let whole = json(folder, &format!("{fit} --out whole --json"));
     assert_eq!(whole["variables"], 3072);
-    // Killed at one of its parts, it finds what had ended.
-    let line = format!("{fit} --out part --checkpoint point --checkpoint-every 0 --resume");
+    // Killed at one of its parts, it finds what had ended; with two parts at a time nothing differs.
+    let line = format!("{fit} --jobs 2 --out part --checkpoint point --checkpoint-every 0 --resume");
     kill_once(folder, &line, "point.cluster-1.round-0", Duration::ZERO);
     assert!(!folder.join("part").exists(), "killed before its end");
     json(folder, &format!("{line} --json"));

@@ -258,7 +258,7 @@ fn checkpoints() {
     let flow = FitFlow { layers: 1, hidden: 4, epochs: 3, batch: 32, ..FitFlow::new(FlowKind::Maf) };
     let fit = |which: usize, path: &Path, watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>| -> Result<()> {
         let checkpoint = Some(Checkpoint { path: path.into(), every: std::time::Duration::ZERO, resume: true });
-        let run = Run { seed: Seed(0), checkpoint, gpu: false, watch };
+        let run = Run { checkpoint, ..Run::new(Seed(0), watch) };
         match which {
             0 => circuit.fit_with(&rows, Some(&rows), run).map(drop),
             _ => flow.fit_with(&moons, Some(&moons), run).map(drop),

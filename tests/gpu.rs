@@ -162,7 +162,8 @@ fn a_flow_is_fitted_on_one_device_and_asked_on_another() {
     let rows = Oracle::Moons.sample(96, Seed(0)).unwrap();
     let settings = FitFlow { layers: 2, hidden: 8, epochs: 2, batch: 32, ..FitFlow::new(FlowKind::RealNvp) };
     let cuda = gpu(7).expect("a device answers");
-    let run = Run { seed: Seed(1), checkpoint: None, gpu: false, watch: &mut quiet };
+    let mut watch = quiet;
+    let run = Run::new(Seed(1), &mut watch);
     let flow = settings.fit_on(&cuda, &rows, None, run).unwrap().0;
     let (here, there) = (flow.evidence(&rows).unwrap(), flow.evidence_on(&cuda, &rows).unwrap());
     for (here, there) in here.log_probs().iter().zip(there.log_probs()) {
@@ -208,7 +209,8 @@ fn circuits_give_and_learn_the_same_on_both() {
     ] {
         let settings = FitCircuit { epochs: 2, batch: 20, patience: 0, leaf, em, ..FitCircuit::new(structure.clone()) };
         let learn = |gpu| {
-            let run = Run { seed: Seed(1), checkpoint: None, gpu, watch: &mut quiet };
+            let mut watch = quiet;
+            let run = Run { gpu, ..Run::new(Seed(1), &mut watch) };
             settings.fit_with(&rows, Some(&rows), run).unwrap()
         };
         let ((here, history), (there, of_gpu)) = (learn(false), learn(true));
@@ -236,7 +238,8 @@ fn heads_learn_from_their_own_rows_on_both() {
     let settings = FitCircuit::new(Structure::hclt(4));
     let learn = |gpu| {
         let start = settings.start_heads(&rows, 3, Seed(2)).unwrap();
-        let run = Run { seed: Seed(1), checkpoint: None, gpu, watch: &mut quiet };
+        let mut watch = quiet;
+        let run = Run { gpu, ..Run::new(Seed(1), &mut watch) };
         Learn { epochs: 2, batch: 16, ..Learn::default() }.run(start, &rows, &labels, run).unwrap().0
     };
     let by_head = |circuit: &Circuit| circuit.log_prob_by_head(&rows).unwrap();
@@ -251,7 +254,8 @@ fn heads_learn_from_their_own_rows_on_both() {
 #[test]
 fn what_single_precision_does_not_reach_is_as_probable_on_both() {
     let rows = Discrete::new(Schema::uniform(&[3], 256), vec![0, 255, 0, 255, 0, 255, 120, 121, 119]).unwrap();
-    let run = Run { seed: Seed(0), checkpoint: None, gpu: true, watch: &mut quiet };
+    let mut watch = quiet;
+    let run = Run { gpu: true, ..Run::new(Seed(0), &mut watch) };
     let settings = FitCircuit { epochs: 2, leaf: Leaf::Poisson, ..FitCircuit::new(Structure::hclt(2)) };
     let circuit = settings.fit_with(&rows, None, run).unwrap().0;
     let (found, expected) = (circuit.evidence_on_gpu(&rows).unwrap(), circuit.evidence(&rows).unwrap());
@@ -262,7 +266,7 @@ fn what_single_precision_does_not_reach_is_as_probable_on_both() {
 
 #[test]
 fn what_a_gpu_does_not_learn_is_refused() {
-    let run = || Run { seed: Seed(0), checkpoint: None, gpu: true, watch: Box::leak(Box::new(quiet)) };
+    let run = || Run { gpu: true, ..Run::new(Seed(0), Box::leak(Box::new(quiet))) };
     let says = |error: limbeck::Error, what: &str| assert!(error.to_string().contains(what), "{error}");
     let settings = FitCircuit { em: Em::anemone(), ..FitCircuit::new(Structure::hclt(2)) };
     says(settings.fit_with(&rows_of_categories(9), None, run()).unwrap_err(), "mini-batch and full-batch");

@@ -16,6 +16,7 @@ use crate::{
     random::Seed,
 };
 use rand::RngExt;
+use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, fmt};
 
 /// A probabilistic circuit: smooth and decomposable, so that every marginal is one pass upward, and exact.
@@ -256,6 +257,13 @@ impl Circuit {
     /// Number of parameters, of which each distribution determines its last.
     pub fn parameters(&self) -> usize {
         self.count_parameters()
+    }
+
+    /// Adds all parameters to a hash.
+    pub(crate) fn hash_into(&self, hash: &mut Sha256) {
+        let weights = self.weights.iter().flatten().flat_map(|matrix| &matrix.values);
+        weights.chain(self.leaves.iter().flat_map(|leaves| &leaves.table)).for_each(|x| hash.update(x.to_le_bytes()));
+        self.leaves.iter().flat_map(|leaves| &leaves.numbers).for_each(|x| hash.update(x.to_le_bytes()));
     }
 
     /// How the weights of each sum block lie in memory, an entry for each of its children.

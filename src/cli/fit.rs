@@ -7,12 +7,12 @@ use crate::{
     evidence::AnyEvidence,
     model::{AnyFit, Entry, Model, Origin, Reads, Setting, wanted},
     models,
-    train::{Bar, Checkpoint, History, Run},
+    train::{Bar, Checkpoint, Estimate, History, Run},
 };
 use clap::{Arg, ArgMatches, Command, FromArgMatches, parser::ValueSource};
 use std::{
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -35,7 +35,7 @@ struct Common {
     #[arg(long, required_unless_present = "print_config")]
     data: Option<PathBuf>,
     /// The model file to write.
-    #[arg(long, required_unless_present = "print_config")]
+    #[arg(long, required_unless_present_any = ["print_config", "dry_run"])]
     out: Option<PathBuf>,
     /// Settings in TOML; an option given here wins over the file.
     #[arg(long, value_name = "FILE")]
@@ -43,6 +43,9 @@ struct Common {
     /// Print the settings as TOML, and fit nothing.
     #[arg(long)]
     print_config: bool,
+    /// Read the data, print what the run would take, and fit nothing.
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     text: Text,
     /// Add noise from [0, 1) to columns of whole numbers, of which a density would grow without end; samples are whole again.
@@ -57,6 +60,9 @@ struct Common {
     /// Learn on a GPU, in a build with the feature `cuda`: flows, and circuits of categories.
     #[arg(long)]
     gpu: bool,
+    /// Parts of the run at a time, where it has parts that know nothing of each other: the clusters of lvd-pg.
+    #[arg(long, default_value_t = 1, value_parser = super::positive)]
+    jobs: usize,
     /// A file to continue from after an interruption, written every half minute.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
@@ -218,6 +224,27 @@ impl Report {
     }
 }
 
+/// What `--dry-run` prints.
+#[derive(serde::Serialize)]
+struct DryRun {
+    model: &'static str,
+    /// To learn from.
+    rows: usize,
+    variables: usize,
+    estimate: Option<Estimate>,
+}
+
+impl DryRun {
+    fn text(&self) -> String {
+        let Self { model, rows, variables, estimate } = self;
+        let fitted = format!("{model} from {} of {variables} values", counted(*rows, "row"));
+        match estimate {
+            Some(estimate) => format!("{fitted}\n{estimate}\n{}", estimate.line()),
+            None => format!("{fitted}; how long it takes is not estimated for this model"),
+        }
+    }
+}
+
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let entries = models::entries();
     let entry = entries.iter().find(|entry| entry.name == args.model);
@@ -231,9 +258,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     if common.gpu && !cfg!(feature = "cuda") {
         return Err(crate::nn::device::no_gpu());
     }
-    let (Some(data), Some(out)) = (&common.data, &common.out) else {
-        return Err(Error::Usage("--data and --out are needed".into()));
+    let Some(data) = &common.data else {
+        return Err(Error::Usage("--data is needed".into()));
     };
+    let out = common.out.as_deref().unwrap_or(Path::new(""));
+    if common.out.is_none() && !common.dry_run {
+        return Err(Error::Usage("--out is needed".into()));
+    }
     if !(0.0..1.0).contains(&common.valid) {
         return Err(Error::out_of_range("--valid", common.valid, "0 ≤ valid < 1"));
     }
@@ -241,8 +272,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         .map_err(|_| Error::out_of_range("--checkpoint-every", common.checkpoint_every, "0 ≤ seconds"))?;
     let mut read = vec![("--data", data.as_path())];
     read.extend(common.config.as_deref().map(|path| ("--config", path)));
-    keep_apart(&read, &[("--out", Some(out)), ("--checkpoint", common.checkpoint.as_deref())])?;
-    if let Some(path) = common.checkpoint.as_deref().filter(|path| path.exists() && !common.resume) {
+    keep_apart(&read, &[("--out", common.out.as_deref()), ("--checkpoint", common.checkpoint.as_deref())])?;
+    let checkpoint = common.checkpoint.as_deref().filter(|_| !common.dry_run);
+    if let Some(path) = checkpoint.filter(|path| path.exists() && !common.resume) {
         let remedy = "--resume goes on with it; take another file, or remove this one, to begin anew";
         return Err(Error::file(path, format!("is there already: {remedy}")));
     }
@@ -272,6 +304,18 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     };
     let split = Split::random(rows.len(), common.valid, 0.0, context.seed);
     let (train, valid) = (Subset::new(&*rows, split.train), Subset::new(&*rows, split.valid));
+    let here = |e: Error| match e {
+        Error::Invalid(problem) => Error::file(data, problem),
+        other => other,
+    };
+    let estimate = fit.estimated(&train, common.jobs).map_err(here)?;
+    if common.dry_run {
+        let size = DryRun { model: entry.name, rows: train.len(), variables: train.schema().len(), estimate };
+        return context.print(&size, DryRun::text);
+    }
+    if let Some(estimate) = &estimate {
+        context.note(&format!("{}; --dry-run shows its parts", estimate.line()));
+    }
     let bar = Bar::new(entry.name);
     let (mut stopped, interrupts) = (None, checkpoint.is_some());
     if interrupts {
@@ -286,11 +330,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         }
         ControlFlow::Continue(())
     };
-    let run = Run { seed: context.seed, checkpoint, gpu: common.gpu, watch: &mut watch };
-    let here = |e: Error| match e {
-        Error::Invalid(problem) => Error::file(data, problem),
-        other => other,
-    };
+    let run = Run { checkpoint, gpu: common.gpu, jobs: common.jobs, ..Run::new(context.seed, &mut watch) };
     let (model, history) = fit.fit_any(&train, Some(&valid), run).map_err(here)?;
     drop(bar);
     if let (Some(step), Some(path)) = (stopped, &common.checkpoint) {

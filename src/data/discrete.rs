@@ -1,6 +1,6 @@
 //! Rows of categories: what a circuit with categorical leaves reads.
 
-use crate::{Error, Result, random::Seed};
+use crate::{Error, Result, evidence::Fingerprint, random::Seed};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -164,6 +164,14 @@ pub trait Rows: Sync {
     fn read_evidence(&self, _rows: &[usize], into: &mut Vec<f32>) -> Result<()> {
         into.clear();
         Ok(())
+    }
+
+    /// What tells these rows from others, where their values themselves would be dear to hash.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn identity(&self) -> Result<Option<Fingerprint>> {
+        Ok(None)
     }
 }
 

@@ -15,6 +15,7 @@ mod save;
 mod sets;
 pub mod shipped;
 mod soft;
+mod spill;
 mod stream;
 pub mod uci;
 
@@ -33,4 +34,5 @@ pub use patches::{PatchRows, Patches};
 pub use save::save_discrete;
 pub use sets::{Continuous, Images, LabelMaps, Sound, Text, binned};
 pub use soft::Soft;
+pub use spill::Spilled;
 pub use stream::{NpyRows, open_for, open_rows};

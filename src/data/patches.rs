@@ -91,6 +91,32 @@ impl Patches {
         (0..self.positions()).map(square).collect()
     }
 
+    /// Of the values of a square, in the order of their pixels with all channels of a pixel side by side, which they are.
+    pub(crate) fn by_pixel(&self) -> Vec<usize> {
+        let pixels = self.side * self.side;
+        (0..pixels).flat_map(|pixel| (0..self.channels).map(move |c| c * pixels + pixel)).collect()
+    }
+
+    /// The levels of each channel.
+    ///
+    /// # Errors
+    /// When the pixels of a channel differ in them.
+    pub(crate) fn levels(&self) -> Result<Vec<usize>> {
+        let pixels = self.height * self.width;
+        let channel = |(c, pixels): (usize, &[super::Variable])| {
+            let levels = pixels[0].categories;
+            match pixels.iter().find(|pixel| pixel.categories != levels) {
+                None => Ok(levels),
+                Some(pixel) => {
+                    let [name, other] = [&pixel.name, &pixels[0].name];
+                    let differ = format!("{name} has {} levels, and {other} {levels}", pixel.categories);
+                    Err(Error::invalid(format!("channel {c}: pixel {differ}; all pixels of a channel need the same")))
+                }
+            }
+        };
+        self.whole.variables.chunks(pixels).enumerate().map(channel).collect()
+    }
+
     /// What the columns of squares are.
     pub fn schema(&self) -> Schema {
         let places = &self.places()[0];

@@ -63,28 +63,27 @@ impl NpyRows {
         let mut left = &mut bytes[..];
         for run in rows.chunk_by(|a, b| a + 1 == *b) {
             let (now, after) = left.split_at_mut(run.len() * width);
-            self.read_at(now, self.start + (run[0] * width) as u64).map_err(Error::io(&self.path))?;
+            read_at(&self.file, now, self.start + (run[0] * width) as u64).map_err(Error::io(&self.path))?;
             left = after;
         }
         Ok(bytes)
     }
+}
 
-    /// Fills `bytes` from that place of the file on.
-    #[cfg(unix)]
-    fn read_at(&self, bytes: &mut [u8], place: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(&self.file, bytes, place)
-    }
+/// Fills `bytes` from that place of a file on.
+#[cfg(unix)]
+pub(super) fn read_at(file: &File, bytes: &mut [u8], place: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, place)
+}
 
-    /// The same where a file is read from where it stands.
-    #[cfg(not(unix))]
-    fn read_at(&self, bytes: &mut [u8], place: u64) -> io::Result<()> {
-        use io::{Read, Seek};
-        static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
-        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut file = &self.file;
-        file.seek(io::SeekFrom::Start(place))?;
-        file.read_exact(bytes)
-    }
+/// The same where a file is read from where it stands.
+#[cfg(not(unix))]
+pub(super) fn read_at(mut file: &File, bytes: &mut [u8], place: u64) -> io::Result<()> {
+    use io::Read;
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    file.seek(io::SeekFrom::Start(place))?;
+    file.read_exact(bytes)
 }
 
 /// Rows of a batch that one task reads: what it decodes stays in the cache.

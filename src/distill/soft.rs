@@ -3,8 +3,10 @@
 use crate::{
     Result,
     circuits::Circuit,
-    data::{MISSING, Patches, Rows, Schema, Subset},
+    data::{MISSING, Patches, Rows, Schema, Subset, fingerprint},
+    evidence::Fingerprint,
 };
+use sha2::{Digest, Sha256};
 
 /// A row a picture, a variable a square, and for each value of it `log p(x_i | z_i)`, computed as it is asked for.
 pub struct SoftPatches<'a> {
@@ -37,6 +39,14 @@ impl Rows for SoftPatches<'_> {
 
     fn number_of(&self, row: usize) -> usize {
         self.pictures.number_of(row)
+    }
+
+    /// That of the pictures and of what is said of their squares.
+    fn identity(&self) -> Result<Option<Fingerprint>> {
+        let mut hash = Sha256::new();
+        hash.update(fingerprint(self.pictures)?.to_string());
+        self.parts.iter().for_each(|part| part.hash_into(&mut hash));
+        Ok(Some(Fingerprint::of(hash)))
     }
 
     fn read(&self, rows: &[usize], into: &mut Vec<u16>) -> Result<()> {

@@ -37,7 +37,7 @@ fn every() -> Discrete {
 }
 
 fn run() -> Run<'static> {
-    Run { seed: Seed(1), checkpoint: None, gpu: false, watch: Box::leak(Box::new(quiet)) }
+    Run::new(Seed(1), Box::leak(Box::new(quiet)))
 }
 
 fn student(pictures: &Discrete) -> (Student, Discrete) {
@@ -88,7 +88,7 @@ fn the_gaps_are_those_of_figure_2() {
 fn a_student_that_is_its_teacher_has_no_lvd_gap_and_beats_its_bound() {
     let rows = pictures(300);
     let config = VqVaeConfig { side: 2, codes: 3, width: 4, hidden: 16, blocks: 1, ..VqVaeConfig::default() };
-    let teacher = VqVae::<Bernoulli>::new(&Cpu::seed_from_u64(2), rows.schema(), &config).unwrap();
+    let teacher = VqVae::<Bernoulli>::new(&Cpu::seed_from_u64(2), rows.schema(), Bernoulli, &config).unwrap();
     let mut learner = VqVaeLearner::new(teacher, &rows, None, AdamConfig::default(), Seed(0)).unwrap();
     train(&mut learner, &Plan::new(20, 50, Seed(0)), &mut quiet).unwrap();
     let teacher = learner.into_model();
@@ -104,7 +104,7 @@ fn a_student_that_is_its_teacher_has_no_lvd_gap_and_beats_its_bound() {
     let total: f64 = student.circuit().unwrap().log_prob(&every()).unwrap().iter().map(|l| l.exp()).sum();
     assert!((total - 1.0).abs() < 1e-4, "{total}");
     let convolutional = VqVaeConfig { decoder: Decoder::Convolutional, ..config };
-    let other = VqVae::<Bernoulli>::new(&Cpu::default(), rows.schema(), &convolutional).unwrap();
+    let other = VqVae::<Bernoulli>::new(&Cpu::default(), rows.schema(), Bernoulli, &convolutional).unwrap();
     assert!(other.heads().unwrap_err().to_string().contains("convolutional"));
 }
 

@@ -39,6 +39,7 @@ pub struct FlowModel {
 trait AnyFlow {
     fn evidence(&self, rows: &dyn Rows) -> Result<Evidence<Exact>>;
     fn sample(&self, n: usize, seed: Seed) -> Result<Continuous>;
+    fn latents(&self, rows: &dyn Rows, which: &[usize]) -> Result<Vec<f32>>;
     fn parameters(&self) -> usize;
 }
 
@@ -48,6 +49,9 @@ impl<Dev: Device<f32>, B: Learnable<Dev>> AnyFlow for TableFlow<usize, B, TableB
     }
     fn sample(&self, n: usize, seed: Seed) -> Result<Continuous> {
         self.sample(n, seed)
+    }
+    fn latents(&self, rows: &dyn Rows, which: &[usize]) -> Result<Vec<f32>> {
+        self.latents(rows, which)
     }
     fn parameters(&self) -> usize {
         self.flow().bijection.num_trainable_params()
@@ -132,6 +136,14 @@ impl FlowModel {
     /// As [`Self::sample`], and when the device has no memory for it.
     pub fn sample_on(&self, device: &impl Device<f32>, n: usize, seed: Seed) -> Result<Continuous> {
         self.on(device)?.sample(n, seed)
+    }
+
+    /// What the rows with these indices become under the base, `(rows, columns)`.
+    ///
+    /// # Errors
+    /// As [`Self::evidence`].
+    pub fn latents(&self, rows: &dyn Rows, which: &[usize]) -> Result<Vec<f32>> {
+        self.on(&Cpu::default())?.latents(rows, which)
     }
 
     fn on(&self, device: &impl Device<f32>) -> Result<Box<dyn AnyFlow>> {

@@ -31,7 +31,7 @@ fn start(rows: &Discrete, heads: usize) -> Circuit {
 }
 
 fn run(seed: u64) -> Run<'static> {
-    Run { seed: Seed(seed), checkpoint: None, gpu: false, watch: Box::leak(Box::new(quiet)) }
+    Run::new(Seed(seed), Box::leak(Box::new(quiet)))
 }
 
 const QUICK: Learn = Learn { epochs: 8, batch: 64, ..LEARN };
@@ -202,11 +202,12 @@ fn a_growth_that_was_stopped_goes_on_to_the_same_circuit() {
             left -= 1;
             if left <= 0 { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
         };
-        let run = Run { seed: Seed(6), checkpoint: Some(file(i > 0)), gpu: false, watch: &mut watch };
+        let run = Run { checkpoint: Some(file(i > 0)), ..Run::new(Seed(6), &mut watch) };
         let stopped = growing.run(start(&rows, 1), (&rows, &features), None, run).unwrap_err();
         assert!(matches!(stopped, crate::Error::Interrupted { .. }), "{stopped}");
     }
-    let run = Run { seed: Seed(6), checkpoint: Some(file(true)), gpu: false, watch: &mut quiet };
+    let mut watch = quiet;
+    let run = Run { checkpoint: Some(file(true)), ..Run::new(Seed(6), &mut watch) };
     let again = growing.run(start(&rows, 1), (&rows, &features), None, run).unwrap();
     assert_eq!((again.circuit, again.clusters, again.rounds), (whole.circuit, whole.clusters, whole.rounds));
 }

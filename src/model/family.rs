@@ -4,7 +4,7 @@ use super::{Model, ModelFile};
 use crate::{
     Error, Result,
     data::Rows,
-    train::{Fit, History, Run},
+    train::{Estimate, Fit, History, Run},
 };
 
 pub use crate::train::Reads;
@@ -235,6 +235,12 @@ pub trait AnyFit {
     /// When they have no form in TOML.
     fn table(&self) -> Result<toml::Table>;
 
+    /// As [`Fit::estimate`].
+    ///
+    /// # Errors
+    /// As [`Fit::estimate`].
+    fn estimated(&self, rows: &dyn Rows, jobs: usize) -> Result<Option<Estimate>>;
+
     /// As [`Fit::fit_with`].
     ///
     /// # Errors
@@ -253,6 +259,10 @@ impl<F: Fit<Model: Model>> AnyFit for F {
 
     fn table(&self) -> Result<toml::Table> {
         toml::Table::try_from(self).map_err(Error::invalid)
+    }
+
+    fn estimated(&self, rows: &dyn Rows, jobs: usize) -> Result<Option<Estimate>> {
+        self.estimate(rows, jobs)
     }
 
     fn fit_any(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, run: Run) -> Result<(Box<dyn Model>, History)> {

@@ -44,6 +44,12 @@ pub trait Coded: Teacher {
     /// # Errors
     /// As there.
     fn heads(&self) -> Result<Circuit>;
+
+    /// As [`VqVae::log_prob_given_codes`].
+    ///
+    /// # Errors
+    /// As there.
+    fn log_prob_given_codes(&self, rows: &dyn Rows) -> Result<Vec<f64>>;
 }
 
 impl<L: Likelihood<Bound = LowerBound>> Coded for VqVae<L> {
@@ -65,6 +71,10 @@ impl<L: Likelihood<Bound = LowerBound>> Coded for VqVae<L> {
 
     fn heads(&self) -> Result<Circuit> {
         self.heads()
+    }
+
+    fn log_prob_given_codes(&self, rows: &dyn Rows) -> Result<Vec<f64>> {
+        self.log_prob_given_codes(rows)
     }
 }
 
@@ -103,11 +113,11 @@ impl Teaching {
         train(learner, &plan, run.watch)
     }
 
-    /// A vector-quantised autoencoder of pictures, whose pixels are Bernoulli or mixtures of discretised logistics over 17 or 256
-    /// levels, whichever has as many as they or more.
+    /// A vector-quantised autoencoder of pictures, whose pixels are Bernoulli where they have two levels, and else mixtures of
+    /// discretised logistics, in which the channels of a pixel depend on each other.
     ///
     /// # Errors
-    /// When a setting is out of its range, pixels have more than 256 levels, or a value is missing.
+    /// When a setting is out of its range, pixels of a channel differ in their levels, or a value is missing.
     pub fn vq_vae(&self, config: &VqVaeConfig, rows: &dyn Rows, run: Run) -> Result<(Box<dyn Coded>, History)> {
         self.vq_vae_within(config, text(config)?, rows, run)
     }
@@ -120,21 +130,23 @@ impl Teaching {
         rows: &dyn Rows,
         run: Run,
     ) -> Result<(Box<dyn Coded>, History)> {
-        match levels(rows.schema())? {
-            2 => self.vq_vae_of::<Bernoulli>(config, settings, rows, run),
-            17 => self.vq_vae_of::<MixtureOfLogistics<17, 2>>(config, settings, rows, run),
-            _ => self.vq_vae_of::<MixtureOfLogistics<256, 5>>(config, settings, rows, run),
+        match levels(rows.schema(), config.side)? {
+            None => self.vq_vae_of(config, Bernoulli, settings, rows, run),
+            Some(levels) => {
+                self.vq_vae_of(config, MixtureOfLogistics::new(&levels, config.components)?, settings, rows, run)
+            }
         }
     }
 
     fn vq_vae_of<L: Likelihood<Bound = LowerBound>>(
         &self,
         config: &VqVaeConfig,
+        likelihood: L,
         settings: String,
         rows: &dyn Rows,
         run: Run,
     ) -> Result<(Box<dyn Coded>, History)> {
-        let model = VqVae::<L>::new(&device("vq-vae", run.seed), rows.schema(), config)?;
+        let model = VqVae::new(&device("vq-vae", run.seed), rows.schema(), likelihood, config)?;
         let mut learner = VqVaeLearner::new(model, rows, None, self.adam(rows), run.seed)?;
         let history = self.train(&mut learner, settings, run)?;
         Ok((Box::new(learner.into_model()), history))
@@ -145,33 +157,32 @@ impl Teaching {
     /// # Errors
     /// As [`Self::vq_vae`].
     pub fn masked(&self, config: &MaskedConfig, rows: &dyn Rows, run: Run) -> Result<(Box<dyn Teacher>, History)> {
-        match levels(rows.schema())? {
-            2 => self.masked_of::<Bernoulli>(config, rows, run),
-            17 => self.masked_of::<MixtureOfLogistics<17, 2>>(config, rows, run),
-            _ => self.masked_of::<MixtureOfLogistics<256, 5>>(config, rows, run),
+        match levels(rows.schema(), config.side)? {
+            None => self.masked_of(config, Bernoulli, rows, run),
+            Some(levels) => self.masked_of(config, MixtureOfLogistics::new(&levels, config.components)?, rows, run),
         }
     }
 
     fn masked_of<L: Likelihood>(
         &self,
         config: &MaskedConfig,
+        likelihood: L,
         rows: &dyn Rows,
         run: Run,
     ) -> Result<(Box<dyn Teacher>, History)> {
-        let model = MaskedAutoencoder::<L>::new(&device("masked", run.seed), rows.schema(), config)?;
+        let model = MaskedAutoencoder::new(&device("masked", run.seed), rows.schema(), likelihood, config)?;
         let mut learner = MaskedLearner::new(model, rows, None, self.adam(rows), run.seed)?;
         let history = self.train(&mut learner, text(config)?, run)?;
         Ok((Box::new(learner.into_model()), history))
     }
 }
 
-/// A [`VqVae`] of pictures with up to 256 levels, with the usual [`Teaching`], watched by the reader of a notebook.
+/// A [`VqVae`] of pictures with the usual [`Teaching`], watched by the reader of a notebook.
 ///
 /// # Errors
 /// As [`Teaching::vq_vae`].
 pub fn vq_vae(config: &VqVaeConfig, rows: &dyn Rows, seed: Seed) -> Result<Box<dyn Coded>> {
-    let run = Run { seed, checkpoint: None, gpu: false, watch: &mut watch() };
-    Ok(Teaching::default().vq_vae(config, rows, run)?.0)
+    Ok(Teaching::default().vq_vae(config, rows, Run::new(seed, &mut watch()))?.0)
 }
 
 fn text(settings: &impl Serialize) -> Result<String> {
@@ -182,9 +193,8 @@ fn device(what: &str, seed: Seed) -> Cpu {
     Cpu::seed_from_u64(seed.child(what, 0).0)
 }
 
-/// The levels of a likelihood that pixels with so many have, or fewer: what it gives to the levels above them is lost.
-fn levels(schema: &Schema) -> Result<usize> {
-    let most = schema.variables.iter().map(|v| v.categories).max().unwrap_or(0);
-    let found = [2, 17, 256].into_iter().find(|levels| most <= *levels && most > 0);
-    found.ok_or_else(|| Error::invalid(format!("pixels of {most} levels; an autoencoder of squares is of 256 at most")))
+/// The levels of the channels of pictures, or none where all have two.
+fn levels(pictures: &Schema, side: usize) -> Result<Option<Vec<usize>>> {
+    let levels = Patches::new(pictures, side)?.levels()?;
+    Ok(levels.iter().any(|levels| *levels > 2).then_some(levels))
 }

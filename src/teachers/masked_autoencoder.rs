@@ -3,7 +3,7 @@
 use super::{Likelihood, Teacher};
 use crate::{
     Error, Result,
-    data::{Continuous, Patches, Rows, Schema, complete, fingerprint},
+    data::{Patches, Rows, Schema, complete, fingerprint},
     evidence::Fingerprint,
     flows::PerRow,
     memory::afford,
@@ -33,11 +33,13 @@ pub struct MaskedConfig {
     pub width: usize,
     /// Blocks of attention.
     pub blocks: usize,
+    /// Components of what is said of a pixel of more than two levels ([`super::MixtureOfLogistics`]).
+    pub components: usize,
 }
 
 impl Default for MaskedConfig {
     fn default() -> Self {
-        Self { side: 4, hidden_share: 0.5, width: 64, blocks: 2 }
+        Self { side: 4, hidden_share: 0.5, width: 64, blocks: 2, components: 2 }
     }
 }
 
@@ -52,7 +54,8 @@ impl Default for MaskedConfig {
 /// network for them. Source: He et al. 2022; as a teacher: Liu et al. 2022 (LVD).
 #[derive(Clone, Debug)]
 pub struct MaskedAutoencoder<L, Dev: Device<f32> = Cpu> {
-    net: Transformer<L, f32, Dev>,
+    net: Transformer<f32, Dev>,
+    likelihood: L,
     patches: Patches,
     hidden_share: f64,
 }
@@ -66,24 +69,23 @@ type Block<E, Dev> =
 
 /// The network.
 #[derive(Clone, Debug)]
-pub struct Transformer<L, E: Dtype, Dev: Storage<E>> {
+pub struct Transformer<E: Dtype, Dev: Storage<E>> {
     /// From the values of a square, whether it is hidden, and where it is.
     first: Dense<usize, usize, Identity, E, Dev>,
     blocks: Stack<Block<E, Dev>>,
     last: Dense<usize, usize, Identity, E, Dev>,
-    what: PhantomData<L>,
 }
 
-fields! { [L,] Transformer[L,] { module first, module blocks, module last } what }
+fields! { [] Transformer[] { module first, module blocks, module last } }
 
 /// A number for every place of every square of every picture.
 type Squares<E, Dev, T> = Tensor<(usize, usize, usize), E, Dev, T>;
 
-impl<L: Likelihood, E: Real, Dev: Device<E>> Transformer<L, E, Dev> {
-    fn new(device: &Dev, inputs: usize, values: usize, config: &MaskedConfig) -> Result<Self> {
+impl<E: Real, Dev: Device<E>> Transformer<E, Dev> {
+    fn new(device: &Dev, inputs: usize, outputs: usize, config: &MaskedConfig) -> Result<Self> {
         let width = config.width;
         let block = width.checked_mul(width).and_then(|w| w.checked_mul(8)?.checked_mul(config.blocks));
-        let ends = width.checked_mul(inputs + values * L::WIDTH);
+        let ends = width.checked_mul(inputs + outputs);
         let all = block.zip(ends).and_then(|(block, ends)| block.checked_add(ends));
         afford(all, 4 * size_of::<E>(), "the parameters of the autoencoder", "a smaller width, or fewer blocks")?;
         let block = || {
@@ -93,8 +95,7 @@ impl<L: Likelihood, E: Real, Dev: Device<E>> Transformer<L, E, Dev> {
         Ok(Self {
             first: Dense::new(device, inputs, width)?,
             blocks: Stack::new((0..config.blocks).map(|_| block()).collect::<Result<_>>()?),
-            last: Dense::new(device, width, values * L::WIDTH)?,
-            what: PhantomData,
+            last: Dense::new(device, width, outputs)?,
         })
     }
 
@@ -109,26 +110,30 @@ impl<L: Likelihood, E: Real, Dev: Device<E>> Transformer<L, E, Dev> {
     }
 
     /// `log p(x_i | visible)` of every square of every picture, and 0 for those that are visible.
-    fn log_probs<T: Tape<E, Dev>>(
+    fn log_probs<L: Likelihood, T: Tape<E, Dev>>(
         &self,
+        likelihood: &L,
         x: Squares<E, Dev, T>,
         values: Vec<E>,
         hidden: Vec<bool>,
     ) -> PerRow<E, Dev, T> {
         let outputs = self.last.forward(self.seen(x));
         let (pictures, squares, width) = *outputs.shape();
-        let each = width / L::WIDTH;
+        let (of_pixel, pixel) = (likelihood.width(), likelihood.values());
+        let each = width / of_pixel * pixel;
         let (values, hidden) = (Arc::<[E]>::from(values), Arc::<[bool]>::from(hidden));
-        let (again, asked) = (values.clone(), hidden.clone());
+        let (values_again, asked, likelihood, again) =
+            (values.clone(), hidden.clone(), likelihood.clone(), likelihood.clone());
         rowwise(
             outputs.reshape_like(&(pictures * squares, width)),
             move |i, p| {
-                let known = p.chunks_exact(L::WIDTH).zip(&values[i * each..]).filter(|_| hidden[i]);
-                known.fold(E::default(), |sum, (p, x)| sum + L::log_prob(*x, p))
+                let pixels = p.chunks_exact(of_pixel).zip(values[i * each..].chunks_exact(pixel));
+                pixels.filter(|_| hidden[i]).fold(E::default(), |sum, (p, x)| sum + likelihood.log_prob(x, p))
             },
             move |i, p, d, into| {
-                let places = p.chunks_exact(L::WIDTH).zip(into.chunks_exact_mut(L::WIDTH)).zip(&again[i * each..]);
-                places.filter(|_| asked[i]).for_each(|((p, into), x)| L::slopes(*x, p, d, into));
+                let pixels = p.chunks_exact(of_pixel).zip(into.chunks_exact_mut(of_pixel));
+                let pixels = pixels.zip(values_again[i * each..].chunks_exact(pixel)).filter(|_| asked[i]);
+                pixels.for_each(|((p, into), x)| again.slopes(x, p, d, into));
             },
         )
     }
@@ -143,21 +148,22 @@ fn normalised<E: Real, Dev: Device<E>, T: Tape<E, Dev>>(x: Squares<E, Dev, T>) -
 const BLOCK: usize = 256;
 
 impl<L: Likelihood, Dev: Device<f32>> MaskedAutoencoder<L, Dev> {
-    /// A randomly initialised autoencoder of pictures with these columns.
+    /// A randomly initialised autoencoder of pictures with these columns, whose pixels have that likelihood.
     ///
     /// # Errors
-    /// When squares of that side do not fill the pictures, the share is not within `0..1` or hides no square or all, the width is
-    /// no multiple of four, or the device has no memory for it.
-    pub fn new(device: &Dev, pictures: &Schema, config: &MaskedConfig) -> Result<Self> {
+    /// When squares of that side do not fill the pictures, the likelihood is of other pixels, the share is not within `0..1` or hides
+    /// no square or all, the width is no multiple of four, or the device has no memory for it.
+    pub fn new(device: &Dev, pictures: &Schema, likelihood: L, config: &MaskedConfig) -> Result<Self> {
         let patches = Patches::new(pictures, config.side)?;
         let squares = patches.positions();
-        let net = Transformer::new(device, patches.values() + 1 + squares, patches.values(), config)?;
+        let outputs = super::outputs(&likelihood, &patches)?;
+        let net = Transformer::new(device, patches.values() + 1 + squares, outputs, config)?;
         let hidden_share = config.hidden_share;
         if !(1..squares).contains(&hidden(hidden_share, squares)) {
             let of = format!("a share of {hidden_share} of {squares} squares");
             return Err(Error::invalid(format!("{of}: one square or more must be hidden, and one visible")));
         }
-        Ok(Self { net, patches, hidden_share })
+        Ok(Self { net, likelihood, patches, hidden_share })
     }
 
     /// The squares of its pictures.
@@ -175,7 +181,7 @@ impl<L: Likelihood, Dev: Device<f32>> MaskedAutoencoder<L, Dev> {
         let (places, whole) = (self.patches.places(), self.patches.whole());
         self.patches.check(rows)?;
         let pictures = complete(rows, which, whole.len())?;
-        let (squares, each) = (places.len(), self.patches.values());
+        let (squares, each, by_pixel) = (places.len(), self.patches.values(), self.patches.by_pixel());
         let width = each + 1 + squares;
         let (mut input, mut values) = (vec![0.0; which.len() * squares * width], Vec::with_capacity(pictures.len()));
         for (i, input) in input.chunks_exact_mut(width).enumerate() {
@@ -189,7 +195,7 @@ impl<L: Likelihood, Dev: Device<f32>> MaskedAutoencoder<L, Dev> {
                 }
             }
             input[each + 1 + square] = 1.0;
-            values.extend(places[square].iter().map(|place| picture[*place]));
+            values.extend(by_pixel.iter().map(|value| picture[places[square][*value]]));
         }
         Ok((self.net.first.weight.device().tensor_from_vec(input, (which.len(), squares, width)), values))
     }
@@ -215,7 +221,7 @@ impl<L: Likelihood, Dev: Device<f32>> MaskedAutoencoder<L, Dev> {
         for (b, block) in all.chunks(BLOCK).enumerate() {
             let hidden = self.hide(block.len(), &mut seed.stream("hidden", b as u64));
             let (input, values) = self.read(rows, block, &hidden)?;
-            let each = self.net.log_probs(input, values, hidden).as_vec();
+            let each = self.net.log_probs(&self.likelihood, input, values, hidden).as_vec();
             logs.extend(each.chunks(squares).map(|logs| logs.iter().map(|l| f64::from(*l)).sum::<f64>()));
         }
         Ok(logs)
@@ -227,14 +233,21 @@ fn hidden(share: f64, squares: usize) -> usize {
 }
 
 impl<L: Likelihood, Dev: Device<f32>> Teacher for MaskedAutoencoder<L, Dev> {
-    fn features(&self, rows: &dyn Rows) -> Result<Continuous> {
-        let (all, squares) = ((0..rows.len()).collect::<Vec<_>>(), self.patches.positions());
-        let mut features = Vec::new();
-        for block in all.chunks(BLOCK) {
+    fn parts(&self) -> usize {
+        self.patches.positions()
+    }
+
+    fn width(&self) -> usize {
+        self.net.first.bias.shape().0
+    }
+
+    fn features_of(&self, rows: &dyn Rows, which: &[usize]) -> Result<Vec<f32>> {
+        let (squares, mut features) = (self.patches.positions(), Vec::new());
+        for block in which.chunks(BLOCK) {
             let (input, _) = self.read(rows, block, &vec![false; block.len() * squares])?;
-            features.extend(self.net.seen(input).as_vec().into_iter().map(f64::from));
+            features.extend(self.net.seen(input).as_vec());
         }
-        Continuous::new((0..self.net.first.bias.shape().0).map(|i| format!("h{i}")).collect(), features)
+        Ok(features)
     }
 }
 
@@ -293,7 +306,7 @@ impl<L: Likelihood, Dev: Device<f32>> Objective<Dev> for HiddenLoss<'_, L, Dev> 
     ) -> Result<Loss<Dev>> {
         let hidden = model.hide(rows.len(), &mut clock.seed.stream("hidden", clock.step));
         let (input, values) = model.read(self.train, rows, &hidden)?;
-        let sum: Loss<Dev> = model.net.log_probs(input.traced(grads), values, hidden).sum();
+        let sum: Loss<Dev> = model.net.log_probs(&model.likelihood, input.traced(grads), values, hidden).sum();
         Ok(sum / -(rows.len() as f32))
     }
 
@@ -307,7 +320,7 @@ impl<L: Likelihood, Dev: Device<f32>> Objective<Dev> for HiddenLoss<'_, L, Dev> 
 }
 
 impl<L: Likelihood, Dev: Device<f32>> Trained<Dev> for MaskedAutoencoder<L, Dev> {
-    type Module = Transformer<L, f32, Dev>;
+    type Module = Transformer<f32, Dev>;
 
     fn module(&self) -> &Self::Module {
         &self.net
@@ -336,13 +349,15 @@ mod tests {
     #[test]
     fn gradients_are_those_of_finite_differences() {
         let config = MaskedConfig { width: 8, blocks: 2, ..MaskedConfig::default() };
-        let net = Transformer::<DiscretisedLogistic<5>, f64, Cpu>::new(&Cpu::seed_from_u64(3), 6, 3, &config).unwrap();
+        let net = Transformer::<f64, Cpu>::new(&Cpu::seed_from_u64(3), 6, 6, &config).unwrap();
+        let likelihood = DiscretisedLogistic::<5>;
         let (values, hidden) =
             (vec![0.0, 2.0, 4.0, 1.0, 3.0, 2.0, 1.0, 1.0, 0.0, 4.0, 2.0, 3.0], vec![true, false, true, true]);
         let at = |x: &[f64]| Cpu::default().tensor_from_vec(x.to_vec(), (2, 2, 6));
         let x: Squares<f64, Cpu, _> = at(&numbers(24, 1));
-        let found = net.log_probs(x.leaky_trace(), values.clone(), hidden.clone()).sum::<Rank0, _>().backward();
-        let value = |x: &[f64]| net.log_probs(at(x), values.clone(), hidden.clone()).as_vec().iter().sum();
+        let found =
+            net.log_probs(&likelihood, x.leaky_trace(), values.clone(), hidden.clone()).sum::<Rank0, _>().backward();
+        let value = |x: &[f64]| net.log_probs(&likelihood, at(x), values.clone(), hidden.clone()).as_vec().iter().sum();
         assert_close(&found.get(&x).as_vec(), &numeric_gradient(&x.as_vec(), value), 1e-5);
     }
 
@@ -353,7 +368,7 @@ mod tests {
         let (rows, test) = (digits.select(&split.train), digits.select(&split.test));
         let config = MaskedConfig { side: 2, width: 32, ..MaskedConfig::default() };
         let fresh = |seed| {
-            MaskedAutoencoder::<DiscretisedLogistic<17>>::new(&Cpu::seed_from_u64(seed), rows.schema(), &config)
+            MaskedAutoencoder::new(&Cpu::seed_from_u64(seed), rows.schema(), DiscretisedLogistic::<17>, &config)
                 .unwrap()
         };
         let model = fresh(1);
@@ -389,7 +404,7 @@ mod tests {
     fn settings_that_hide_nothing_or_all_are_refused() {
         let schema = Schema::uniform(&[8, 8], 17);
         let says = |config: MaskedConfig, what: &str| {
-            let error = MaskedAutoencoder::<DiscretisedLogistic<17>>::new(&Cpu::default(), &schema, &config)
+            let error = MaskedAutoencoder::new(&Cpu::default(), &schema, DiscretisedLogistic::<17>, &config)
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(what), "{error}");

@@ -1,6 +1,6 @@
 //! The variational autoencoder.
 
-use super::Likelihood;
+use super::{Likelihood, Teacher};
 use crate::{
     Error, Result,
     data::{Rows, complete, fingerprint},
@@ -60,7 +60,7 @@ type Step<E, Dev> = ConditionalAutoregressive<usize, usize, Scale, Relu, E, Dev>
 /// Latents with their log-determinants, and what the encoder said of their start.
 type Encoded<E, Dev, T> = (WithLogDet<usize, E, Dev, T>, Batch<usize, E, Dev, T>);
 
-impl<L: Likelihood, E: Real, Dev: Device<E>> Vae<L, E, Dev> {
+impl<L: Likelihood + Default, E: Real, Dev: Device<E>> Vae<L, E, Dev> {
     /// Networks that are randomly initialised, for rows of `dims` values and `latents` latent numbers.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl<L: Likelihood, E: Real, Dev: Device<E>> Vae<L, E, Dev> {
     pub fn new(device: &Dev, dims: usize, hidden: usize, latents: usize) -> Result<Self> {
         Ok(Self {
             encoder: Perceptron::dense(device, dims, hidden, latents * Scale::WIDTH)?,
-            decoder: Perceptron::dense(device, latents, hidden, dims * L::WIDTH)?,
+            decoder: Perceptron::dense(device, latents, hidden, dims * L::default().width())?,
             steps: Stack::new(vec![]),
             what: PhantomData,
         })
@@ -113,12 +113,17 @@ impl<L: Likelihood, E: Real, Dev: Device<E>> Vae<L, E, Dev> {
         rowwise(
             outputs,
             move |i, p| {
-                let logs = p.chunks_exact(L::WIDTH).enumerate().map(|(v, p)| L::log_prob(each(&x, i, v), p));
+                let logs = p
+                    .chunks_exact(L::default().width())
+                    .enumerate()
+                    .map(|(v, p)| L::default().log_prob(&[each(&x, i, v)], p));
                 logs.fold(E::default(), |sum, log| sum + log)
             },
             move |i, p, d, into| {
-                for (v, (p, into)) in p.chunks_exact(L::WIDTH).zip(into.chunks_exact_mut(L::WIDTH)).enumerate() {
-                    L::slopes(each(&again, i, v), p, d, into);
+                for (v, (p, into)) in
+                    p.chunks_exact(L::default().width()).zip(into.chunks_exact_mut(L::default().width())).enumerate()
+                {
+                    L::default().slopes(&[each(&again, i, v)], p, d, into);
                 }
             },
         )
@@ -193,7 +198,7 @@ fields! { [L,] Vae[L,] { module encoder, module decoder, module steps } what }
 /// Rows that one call of the networks works on.
 const BLOCK: usize = 1024;
 
-impl<L: Likelihood, Dev: Device<f32>> Vae<L, f32, Dev> {
+impl<L: Likelihood + Default, Dev: Device<f32>> Vae<L, f32, Dev> {
     /// Values of the rows with these indices as numbers.
     fn read(&self, rows: &dyn Rows, which: &[usize]) -> Result<Batch<usize, f32, Dev>> {
         Ok(self.tensor(complete(rows, which, self.dims())?, self.dims()))
@@ -261,7 +266,7 @@ impl<L: Likelihood, Dev: Device<f32>> Vae<L, f32, Dev> {
     pub fn decode(&self, z: &[Vec<f32>]) -> Vec<Vec<f32>> {
         let width = self.latents();
         let outputs = self.decoder.forward(self.tensor(z.concat(), width)).as_vec();
-        outputs.chunks(self.dims() * L::WIDTH).map(<[f32]>::to_vec).collect()
+        outputs.chunks(self.dims() * L::default().width()).map(<[f32]>::to_vec).collect()
     }
 
     /// Where the encoder puts rows: `μ` of each latent.
@@ -270,18 +275,33 @@ impl<L: Likelihood, Dev: Device<f32>> Vae<L, f32, Dev> {
     /// As [`Self::elbo_of`].
     pub fn encode(&self, rows: &dyn Rows) -> Result<Vec<Vec<f32>>> {
         let all: Vec<usize> = (0..rows.len()).collect();
+        Ok(self.features_of(rows, &all)?.chunks(self.latents()).map(<[f32]>::to_vec).collect())
+    }
+}
+
+impl<L: Likelihood + Default, Dev: Device<f32>> Teacher for Vae<L, f32, Dev> {
+    fn parts(&self) -> usize {
+        1
+    }
+
+    fn width(&self) -> usize {
+        self.latents()
+    }
+
+    /// Where the encoder puts rows: `μ` of each latent.
+    fn features_of(&self, rows: &dyn Rows, which: &[usize]) -> Result<Vec<f32>> {
         let (start, width) = (self.latents() * Scale::WIDTH, self.encoder.sizes()[3]);
-        let row = |row: &[f32]| row[..start].chunks_exact(2).map(|p| p[1]).collect();
-        let mut encoded = Vec::with_capacity(all.len());
-        for block in all.chunks(BLOCK) {
+        let mut encoded = Vec::with_capacity(which.len() * self.latents());
+        for block in which.chunks(BLOCK) {
             // Beside the start of its posterior the encoder says what the steps of a flow are told.
-            encoded.extend(self.encoder.forward(self.read(rows, block)?).as_vec().chunks(width).map(row));
+            let said = self.encoder.forward(self.read(rows, block)?).as_vec();
+            encoded.extend(said.chunks(width).flat_map(|row| row[..start].chunks_exact(2).map(|p| p[1])));
         }
         Ok(encoded)
     }
 }
 
-impl<L: Likelihood<Bound = LowerBound>, Dev: Device<f32>> Vae<L, f32, Dev> {
+impl<L: Likelihood<Bound = LowerBound> + Default, Dev: Device<f32>> Vae<L, f32, Dev> {
     /// `log p(x)` itself, by quadrature over a latent space of one or two dimensions: `side` points each way between −7 and 7.
     ///
     /// # Errors
@@ -308,7 +328,10 @@ impl<L: Likelihood<Bound = LowerBound>, Dev: Device<f32>> Vae<L, f32, Dev> {
         let outputs: Vec<(f64, Vec<f32>)> = grid.iter().map(|z| log_prior(z)).zip(self.decode(&grid)).collect();
         let row = |x: &[f32]| -> f64 {
             let log = |(prior, p): &(f64, Vec<f32>)| {
-                let each = x.iter().zip(p.chunks_exact(L::WIDTH)).map(|(x, p)| f64::from(L::log_prob(*x, p)));
+                let each = x
+                    .iter()
+                    .zip(p.chunks_exact(L::default().width()))
+                    .map(|(x, p)| f64::from(L::default().log_prob(&[*x], p)));
                 prior + each.sum::<f64>()
             };
             let logs: Vec<f64> = outputs.iter().map(log).collect();

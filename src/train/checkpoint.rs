@@ -25,7 +25,10 @@ struct Header {
 }
 
 /// All that a run which goes on must have in common with the one that was stopped.
-fn identity(learner: &dyn Learner, plan: &Plan) -> Result<Vec<(String, String)>> {
+pub(super) type Identity = Vec<(String, String)>;
+
+/// Hashes all rows: once a run is enough.
+pub(super) fn identity(learner: &dyn Learner, plan: &Plan) -> Result<Identity> {
     let [rows, valid] = learner.data()?;
     let hash = |rows: Option<Fingerprint>| rows.map_or("none".into(), |rows| rows.to_string());
     let named = [
@@ -117,10 +120,10 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn save(&self, path: &Path, learner: &dyn Learner, plan: &Plan) -> Result<()> {
+    pub(super) fn save(&self, path: &Path, learner: &dyn Learner, run: &Identity) -> Result<()> {
         let mut archive = Archive::new(&Header {
             limbeck: env!("CARGO_PKG_VERSION").into(),
-            run: identity(learner, plan)?,
+            run: run.clone(),
             step: self.step,
             done: self.done,
         })?;
@@ -137,13 +140,12 @@ impl State {
     }
 
     /// Puts the learner where the checkpoint left it.
-    pub(super) fn load(path: &Path, learner: &mut dyn Learner, plan: &Plan) -> Result<Self> {
+    pub(super) fn load(path: &Path, learner: &mut dyn Learner, ours: &Identity) -> Result<Self> {
         let archive = Archive::load(path)?;
         let header: Header = archive.header().map_err(|error| match archive.header::<serde_json::Value>() {
             Ok(header) if header.get("family").is_some() => Error::file(path, "a model, not the checkpoint of a run"),
             _ => error,
         })?;
-        let ours = identity(learner, plan)?;
         let differs: Vec<String> = ours
             .iter()
             .filter_map(|(name, ours)| {

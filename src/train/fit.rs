@@ -1,6 +1,6 @@
 //! Settings that become a model.
 
-use super::{Checkpoint, History, Progress, watch};
+use super::{Checkpoint, Estimate, History, Progress, watch};
 use crate::{Error, Result, data::Rows, notebook::Job, random::Seed};
 use serde::{Serialize, de::DeserializeOwned};
 use std::ops::ControlFlow;
@@ -13,8 +13,17 @@ pub struct Run<'a> {
     pub checkpoint: Option<Checkpoint>,
     /// Whether to compute on a GPU, which is an error where none answers or the model has no code for one.
     pub gpu: bool,
+    /// Parts of it that are done at a time, where it has parts that know nothing of each other. What is made does not depend on it.
+    pub jobs: usize,
     /// Hears of every step, and may end the training.
     pub watch: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>,
+}
+
+impl<'a> Run<'a> {
+    /// On the CPU, one part after the other, without a checkpoint.
+    pub fn new(seed: Seed, watch: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Self {
+        Self { seed, checkpoint: None, gpu: false, jobs: 1, watch }
+    }
 }
 
 impl Run<'_> {
@@ -43,7 +52,7 @@ impl Run<'_> {
             }
             flow
         };
-        let made = work(Run { seed, checkpoint, gpu: self.gpu, watch: &mut watch });
+        let made = work(Run { seed, checkpoint, gpu: self.gpu, jobs: self.jobs, watch: &mut watch });
         let step = match &made {
             // A part of the part: what goes on is the whole run.
             Err(Error::Interrupted { step, .. }) => *step,
@@ -83,6 +92,14 @@ pub trait Fit: Serialize + DeserializeOwned + Clone + Send + 'static {
     /// What kind of columns the model is of.
     fn reads(&self) -> Reads;
 
+    /// What a run on such rows with so many [`Run::jobs`] will take, where that can be said before.
+    ///
+    /// # Errors
+    /// When the rows do not fit the settings.
+    fn estimate(&self, _rows: &dyn Rows, _jobs: usize) -> Result<Option<Estimate>> {
+        Ok(None)
+    }
+
     /// Learns a model from rows. With no `valid` rows, or none in them, training goes to its last step.
     ///
     /// # Errors
@@ -94,7 +111,7 @@ pub trait Fit: Serialize + DeserializeOwned + Clone + Send + 'static {
     /// # Errors
     /// As [`Self::fit_with`].
     fn fit(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, seed: Seed) -> Result<(Self::Model, History)> {
-        self.fit_with(rows, valid, Run { seed, checkpoint: None, gpu: false, watch: &mut watch() })
+        self.fit_with(rows, valid, Run::new(seed, &mut watch()))
     }
 
     /// Starts the same in the background of a notebook, with its progress as the job's.
@@ -111,7 +128,7 @@ pub trait Fit: Serialize + DeserializeOwned + Clone + Send + 'static {
                 if handle.should_stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             let valid = valid.as_ref().map(|rows| rows as &dyn Rows);
-            settings.fit_with(&rows, valid, Run { seed, checkpoint: None, gpu: false, watch: &mut watch })
+            settings.fit_with(&rows, valid, Run::new(seed, &mut watch))
         })
     }
 }

@@ -2,15 +2,18 @@
 //! gradients is an [`Objective`]; settings that become a model are a [`Fit`].
 
 mod checkpoint;
+mod estimate;
 mod fit;
 mod gradient;
 mod history;
 mod learner;
+mod parts;
 mod plan;
 mod progress;
 mod run;
 mod validation;
 
+pub use estimate::{Estimate, PartEstimate};
 pub use fit::{Fit, Reads, Run};
 pub use gradient::{GradientLearner, Loss, Objective, Phase, Trained};
 pub use history::{History, Record};

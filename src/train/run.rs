@@ -2,7 +2,7 @@
 
 use super::{
     Checkpoint, Clock, History, Learner, Plan, Progress, Record,
-    checkpoint::{Best, Lock, State},
+    checkpoint::{Best, Lock, State, identity},
     validation::{far_out, is_lower, is_usable},
 };
 use crate::{Error, Result, archive::Archive, data::Batches};
@@ -25,8 +25,9 @@ pub fn train(
     let least = learner.least_batch();
     let (in_epoch, steps) = plan.count(rows, least)?;
     let _lock = plan.checkpoint.as_ref().map(|c| Lock::of(&c.path)).transpose()?;
+    let identity = plan.checkpoint.as_ref().map(|_| identity(learner, plan)).transpose()?.unwrap_or_default();
     let mut state = match &plan.checkpoint {
-        Some(c) if c.resume && c.path.exists() => State::load(&c.path, learner, plan)?,
+        Some(c) if c.resume && c.path.exists() => State::load(&c.path, learner, &identity)?,
         _ => State::default(),
     };
     let before = state.history.last().map_or(0.0, |r| r.seconds);
@@ -64,7 +65,7 @@ pub fn train(
             if let Some(Checkpoint { path, every, .. }) = &plan.checkpoint
                 && (saved.elapsed() >= *every || state.done || flow.is_break())
             {
-                state.save(path, learner, plan)?;
+                state.save(path, learner, &identity)?;
                 saved = Instant::now();
             }
             if state.done || flow.is_break() {

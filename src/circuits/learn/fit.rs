@@ -121,7 +121,7 @@ impl FitCircuit {
         valid: Option<&dyn Rows>,
         run: Run,
     ) -> Result<(Circuit, History)> {
-        let Run { seed, checkpoint, gpu, watch } = run;
+        let Run { seed, checkpoint, gpu, watch, .. } = run;
         let validates = valid.is_some_and(|rows| !rows.is_empty());
         let patience = (self.patience > 0 && validates).then_some(self.patience);
         let settings = toml::to_string(self).map_err(Error::invalid)?;

@@ -63,7 +63,7 @@ pub(super) enum Latents {
 }
 
 fn unwatched(seed: Seed, watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Run<'_> {
-    Run { seed, checkpoint: None, gpu: false, watch }
+    Run::new(seed, watch)
 }
 
 impl Pipeline {
@@ -80,7 +80,7 @@ impl Pipeline {
             hidden: 32,
             blocks: 1,
             decoder,
-            commitment: 0.25,
+            ..VqVaeConfig::default()
         };
         Ok(self.teaching().vq_vae(&config, &rows.train, unwatched(seed, &mut quiet))?.0)
     }

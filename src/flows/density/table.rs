@@ -149,6 +149,19 @@ where
         Ok(self.device.tensor_from_vec(values, (which.len(), self.dims)))
     }
 
+    /// What the rows with these indices become under the base: `f(x)`, `(rows, columns)`.
+    ///
+    /// # Errors
+    /// As [`Self::evidence`].
+    pub fn latents(&self, rows: &dyn Rows, which: &[usize]) -> Result<Vec<f32>> {
+        let mut latents = Vec::with_capacity(which.len() * self.dims.size());
+        for block in which.chunks(BLOCK) {
+            let (z, _) = self.flow.bijection.forward(self.standardised(rows, block)?);
+            latents.extend(z.as_vec());
+        }
+        Ok(latents)
+    }
+
     /// Refuses rows of other columns.
     pub(super) fn check(&self, rows: &dyn Rows) -> Result<()> {
         let theirs = &rows.schema().variables;

@@ -28,7 +28,7 @@ pub struct NegativeElbo<'a, L, Dev = Cpu> {
 /// An autoencoder that learns by the ELBO with Adam; a [`Learner`](crate::train::Learner) for [`train`](crate::train::train()).
 pub type VaeLearner<'a, L, Dev = Cpu> = GradientLearner<NegativeElbo<'a, L, Dev>, Dev>;
 
-impl<'a, L: Likelihood, Dev: Device<f32>> VaeLearner<'a, L, Dev> {
+impl<'a, L: Likelihood + Default, Dev: Device<f32>> VaeLearner<'a, L, Dev> {
     /// `valid` decides when to stop, if the plan has a patience.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl<'a, L: Likelihood, Dev: Device<f32>> VaeLearner<'a, L, Dev> {
     }
 }
 
-impl<L: Likelihood, Dev: Device<f32>> Objective<Dev> for NegativeElbo<'_, L, Dev> {
+impl<L: Likelihood + Default, Dev: Device<f32>> Objective<Dev> for NegativeElbo<'_, L, Dev> {
     type Model = Vae<L, f32, Dev>;
 
     fn describe(&self, vae: &Self::Model) -> String {
@@ -89,7 +89,7 @@ impl<L: Likelihood, Dev: Device<f32>> Objective<Dev> for NegativeElbo<'_, L, Dev
     }
 }
 
-impl<L: Likelihood, Dev: Device<f32>> Trained<Dev> for Vae<L, f32, Dev> {
+impl<L: Likelihood + Default, Dev: Device<f32>> Trained<Dev> for Vae<L, f32, Dev> {
     type Module = Self;
 
     fn module(&self) -> &Self {

@@ -1,6 +1,6 @@
 //! Learning by reconstruction, and codes that nothing uses any more.
 
-use super::{VqVae, nearest};
+use super::{VqVae, network::Network};
 use crate::{
     Result,
     data::{Continuous, Rows, fingerprint},
@@ -12,7 +12,6 @@ use crate::{
     train::{Clock, GradientLearner, Loss, Objective, Phase, Trained},
 };
 use dfdx::{
-    shapes::HasShape,
     tensor::{Cpu, Gradients, Trace},
     tensor_ops::SumTo,
 };
@@ -62,9 +61,11 @@ impl<L: Likelihood, Dev: Device<f32>> Objective<Dev> for VqLoss<'_, L, Dev> {
     type Model = VqVae<L, Dev>;
 
     fn describe(&self, model: &Self::Model) -> String {
-        let (codes, width) = *model.net.codebook.shape();
+        let (codes, width, levels) = (model.codes(), model.net.width(), model.levels());
         let (pull, seed) = (model.commitment, self.seed.0);
-        format!("vector-quantised autoencoder, {}, {codes} codes of {width} numbers, β {pull}, seed {seed}", L::NAME)
+        let levels = if levels == 1 { String::new() } else { format!("{levels} levels, ") };
+        let kind = format!("vector-quantised autoencoder, {levels}{}", L::NAME);
+        format!("{kind}, {codes} codes of {width} numbers, β {pull}, seed {seed}")
     }
 
     fn rows(&self) -> Option<usize> {
@@ -77,9 +78,11 @@ impl<L: Likelihood, Dev: Device<f32>> Objective<Dev> for VqLoss<'_, L, Dev> {
 
     fn loss(&self, model: &Self::Model, grads: Gradients<f32, Dev>, rows: &[usize], _: &Clock) -> Result<Loss<Dev>> {
         let (input, values) = model.read(self.train, rows)?;
-        let squares = (model.patches.positions(), values);
-        let [log_probs, commit, follow] = model.net.losses(input.traced(grads), squares, model.commitment);
-        let each: Loss<Dev> = commit.sum() + follow.sum() - log_probs.sum();
+        let seen = model.seen(input.traced(grads));
+        let mut each: Loss<Dev> = -model.log_probs(values, seen.codes).sum();
+        for level in seen.levels {
+            each = each + level.commit.sum() + level.follow.sum();
+        }
         Ok(each / rows.len() as f32)
     }
 
@@ -95,15 +98,19 @@ impl<L: Likelihood, Dev: Device<f32>> Objective<Dev> for VqLoss<'_, L, Dev> {
             return Ok(());
         }
         let first: Vec<usize> = (0..self.train.len().min(FIRST)).collect();
-        let (input, _) = model.read(self.train, &first)?;
-        let said = model.net.encoded(input, model.patches.positions()).as_vec();
-        let (codes, width) = *model.net.codebook.shape();
-        let points = said.iter().map(|h| f64::from(*h)).collect();
-        let points = Continuous::new((0..width).map(|i| format!("h{i}")).collect(), points)?;
-        let clusters = KMeans { rounds: 10, ..KMeans::new(codes.min(points.len())) };
-        let mut centres: Vec<f32> = clusters.fit(&points, self.seed)?.centres.into_iter().map(|c| c as f32).collect();
-        centres.resize(codes * width, 0.0);
-        model.net.codebook.copy_from(&centres);
+        let (codes, width) = (model.codes(), model.net.width());
+        // What is said below depends on the codes above.
+        for level in (0..model.levels()).rev() {
+            let (input, _) = model.read(self.train, &first)?;
+            let said = &model.seen(input).levels[level].said;
+            let points = said.iter().map(|h| f64::from(*h)).collect();
+            let points = Continuous::new((0..width).map(|i| format!("h{i}")).collect(), points)?;
+            let clusters = KMeans { rounds: 10, ..KMeans::new(codes.min(points.len())) };
+            let mut centres: Vec<f32> =
+                clusters.fit(&points, self.seed)?.centres.into_iter().map(|c| c as f32).collect();
+            centres.resize(codes * width, 0.0);
+            model.net.books_mut()[level].codes.copy_from(&centres);
+        }
         Ok(())
     }
 
@@ -113,27 +120,28 @@ impl<L: Likelihood, Dev: Device<f32>> Objective<Dev> for VqLoss<'_, L, Dev> {
             return Ok(());
         }
         let (input, _) = model.read(self.train, rows)?;
-        let said = model.net.encoded(input, model.patches.positions()).as_vec();
-        let (codes, width) = *model.net.codebook.shape();
-        let (mut codebook, mut usage) = (model.net.codebook.as_vec(), model.net.usage.as_vec());
-        let found = nearest(&said, &codebook, width);
-        usage.iter_mut().for_each(|share| *share *= KEPT);
-        let each = (1.0 - KEPT) * codes as f32 / found.len() as f32;
-        found.iter().for_each(|code| usage[*code] += each);
-        let mut rng = clock.seed.stream("codes", clock.step);
-        for code in (0..codes).filter(|code| usage[*code] < LEAST).collect::<Vec<_>>() {
-            let square = rng.random_range(0..found.len());
-            codebook[code * width..(code + 1) * width].copy_from_slice(&said[square * width..(square + 1) * width]);
-            usage[code] = 1.0;
+        let (levels, width, mut rng) =
+            (model.seen(input).levels, model.net.width(), clock.seed.stream("codes", clock.step));
+        for (book, level) in model.net.books_mut().into_iter().zip(levels) {
+            let (mut codebook, mut usage) = (book.codes.as_vec(), book.usage.as_vec());
+            usage.iter_mut().for_each(|share| *share *= KEPT);
+            let each = (1.0 - KEPT) * usage.len() as f32 / level.found.len() as f32;
+            level.found.iter().for_each(|code| usage[*code] += each);
+            for code in (0..usage.len()).filter(|code| usage[*code] < LEAST).collect::<Vec<_>>() {
+                let square = rng.random_range(0..level.found.len());
+                let said = &level.said[square * width..(square + 1) * width];
+                codebook[code * width..(code + 1) * width].copy_from_slice(said);
+                usage[code] = 1.0;
+            }
+            book.codes.copy_from(&codebook);
+            book.usage.copy_from(&usage);
         }
-        model.net.codebook.copy_from(&codebook);
-        model.net.usage.copy_from(&usage);
         Ok(())
     }
 }
 
 impl<L: Likelihood, Dev: Device<f32>> Trained<Dev> for VqVae<L, Dev> {
-    type Module = super::Network<L, f32, Dev>;
+    type Module = Network<f32, Dev>;
 
     fn module(&self) -> &Self::Module {
         &self.net

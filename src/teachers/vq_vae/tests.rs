@@ -1,6 +1,9 @@
 //! Against definitions, finite differences and enumeration.
 
-use super::*;
+use super::{
+    quantise::{Quantised, nearest, quantised},
+    *,
+};
 use crate::{
     archive::Archive,
     circuits::{FitCircuit, Structure},
@@ -10,7 +13,7 @@ use crate::{
         optim::{AdamConfig, Schedule},
     },
     random::Seed,
-    teachers::{Bernoulli, DiscretisedLogistic},
+    teachers::{Bernoulli, DiscretisedLogistic, MixtureOfLogistics},
     train::{Fit, Learner, Plan, quiet, train},
 };
 use dfdx::{
@@ -62,8 +65,8 @@ fn squares() -> Discrete {
 
 fn tiny(decoder: Decoder) -> (VqVae<Bernoulli>, Discrete) {
     let every = squares();
-    let config = VqVaeConfig { side: 1, codes: 2, width: 3, hidden: 4, blocks: 1, decoder, commitment: 0.25 };
-    let model = VqVae::new(&Cpu::seed_from_u64(3), every.schema(), &config).unwrap();
+    let config = VqVaeConfig { side: 1, codes: 2, width: 3, hidden: 4, blocks: 1, decoder, ..VqVaeConfig::default() };
+    let model = VqVae::new(&Cpu::seed_from_u64(3), every.schema(), Bernoulli, &config).unwrap();
     // Codes as the learner would set them.
     let learner = VqVaeLearner::new(model, &every, None, AdamConfig::default(), Seed(1)).unwrap();
     (learner.into_model(), every)
@@ -80,13 +83,13 @@ fn the_bound_is_below_the_likelihood_which_sums_to_one() {
         // All pictures of codes, each with every picture.
         let all = squares();
         let log_prior = prior.log_prob(&all).unwrap();
-        let book = model.net.codebook.as_vec();
+        let book = model.net.book.codes.as_vec();
         let (_, values) = model.read(&every, &(0..16).collect::<Vec<_>>()).unwrap();
         let mut likelihood = [0.0; 16];
         for (z, log_prior) in log_prior.iter().enumerate() {
             let one: Vec<f32> = all.row(z).iter().flat_map(|k| book[3 * *k as usize..][..3].to_vec()).collect();
-            let outputs = model.net.decoded(Cpu::default().tensor_from_vec(one.repeat(16), (64, 3)), 4);
-            let logs = model.net.log_probs(values.clone(), outputs).as_vec();
+            let z = Cpu::default().tensor_from_vec(one.repeat(16), (64, 3));
+            let logs = model.log_probs(values.clone(), z).as_vec();
             for (x, logs) in logs.chunks(4).enumerate() {
                 likelihood[x] += (log_prior + logs.iter().map(|l| f64::from(*l)).sum::<f64>()).exp();
             }
@@ -110,6 +113,57 @@ fn a_square_has_but_its_own_code_from_an_independent_decoder() {
     }
 }
 
+/// Colours of 4, 3 and 5 levels on 4 × 4 pixels, in squares of one pixel, and two levels of codes.
+#[test]
+fn two_levels_of_codes_see_a_square_and_the_four_around_it() {
+    let mut schema = Schema::uniform(&[3, 4, 4], 4);
+    schema.variables[16..32].iter_mut().for_each(|v| v.categories = 3);
+    schema.variables[32..].iter_mut().for_each(|v| v.categories = 5);
+    // Each quarter of a picture has a colour; one of three pictures.
+    let code = |picture: usize, place: usize| match (place / 16, place % 4 / 2 + 2 * (place % 16 / 8)) {
+        (0, quarter) => (quarter + picture) % 4,
+        (1, quarter) => (quarter * picture) % 3,
+        (_, quarter) => (quarter + 2 * picture) % 5,
+    };
+    let codes = (0..24).flat_map(|row| (0..48).map(move |place| code(row % 3, place) as u16)).collect();
+    let rows = Discrete::new(schema.clone(), codes).unwrap();
+    let config = VqVaeConfig { side: 1, levels: 2, codes: 8, width: 4, hidden: 12, blocks: 1, ..Default::default() };
+    let colours = MixtureOfLogistics::new(&[4, 3, 5], 2).unwrap();
+    let model = VqVae::new(&Cpu::seed_from_u64(3), &schema, colours.clone(), &config).unwrap();
+    let adam = AdamConfig { rate: Schedule::constant(5e-3), clip: Some(100.0), ..Default::default() };
+    let mut learner = VqVaeLearner::new(model, &rows, None, adam, Seed(1)).unwrap();
+    let mean = |model: &VqVae<_>| model.log_prob_given_codes(&rows).unwrap().iter().sum::<f64>() / 24.0;
+    let before = mean(learner.model());
+    train(&mut learner, &Plan::new(150, 12, Seed(0)), &mut quiet).unwrap();
+    let model = learner.into_model();
+    assert!(mean(&model) > before + 30.0, "{before} before, {} after", mean(&model));
+    // A code for each square, then one for every four.
+    let codes = model.encode(&rows).unwrap();
+    assert_eq!((codes.schema().len(), codes.schema().variables[19].categories), (20, 8));
+    let decoded = model.decode(&codes).unwrap();
+    let wrong = decoded.codes().iter().zip(rows.codes()).filter(|(a, b)| a != b).count();
+    assert!(wrong < 48 * 24 / 20, "{wrong} values are wrong");
+    assert_eq!((Teacher::parts(&model), Teacher::width(&model)), (16, 8));
+    let features = model.features(&rows).unwrap();
+    // The upper half of the numbers is the same for the four squares of a code above.
+    for [a, b] in [[0, 1], [0, 5], [10, 15]] {
+        assert_eq!(features.row(a)[4..], features.row(b)[4..]);
+    }
+    assert_ne!(features.row(0)[4..], features.row(2)[4..]);
+    assert_eq!(model.features_of(&rows, &[2]).unwrap().len(), 16 * 8);
+    let prior = FitCircuit { epochs: 2, ..FitCircuit::new(Structure::hclt(2)) };
+    let prior = prior.fit(&codes, None, Seed(0)).unwrap().0;
+    assert!(model.elbo_of(&rows, &prior).unwrap().mean() < mean(&model));
+    assert!(model.heads().unwrap_err().to_string().contains("two codes"));
+    for (height, config) in [(6, VqVaeConfig { side: 2, ..config }), (4, VqVaeConfig { levels: 3, ..config })] {
+        let pictures = Schema::uniform(&[height, 4], 17);
+        assert!(VqVae::new(&Cpu::default(), &pictures, DiscretisedLogistic::<17>, &config).is_err());
+    }
+    let grey = Schema::uniform(&[4, 4], 4);
+    let error = VqVae::new(&Cpu::default(), &grey, colours, &VqVaeConfig::default()).unwrap_err().to_string();
+    assert!(error.contains("pixels of 3 channels, and pictures of 1"), "{error}");
+}
+
 #[test]
 fn it_learns_digits_and_uses_its_codes() {
     let digits = shipped::digits().unwrap().discrete();
@@ -117,8 +171,10 @@ fn it_learns_digits_and_uses_its_codes() {
     let (rows, test) = (digits.select(&split.train), digits.select(&split.test));
     let adam = AdamConfig { rate: Schedule::constant(2e-3), clip: Some(100.0), ..Default::default() };
     let config = VqVaeConfig { side: 4, codes: 32, width: 8, hidden: 24, blocks: 1, ..VqVaeConfig::default() };
-    let fresh =
-        |seed| VqVae::<DiscretisedLogistic<17>>::new(&Cpu::seed_from_u64(seed), rows.schema(), &config).unwrap();
+    let fresh = |seed| {
+        VqVae::<DiscretisedLogistic<17>>::new(&Cpu::seed_from_u64(seed), rows.schema(), DiscretisedLogistic, &config)
+            .unwrap()
+    };
     let mut learner = VqVaeLearner::new(fresh(1), &rows, Some(&test), adam, Seed(0)).unwrap();
     let bits = |model: &VqVae<_>| {
         let mean = model.log_prob_given_codes(&test).unwrap().iter().sum::<f64>() / test.len() as f64;
@@ -146,7 +202,9 @@ fn it_learns_digits_and_uses_its_codes() {
 fn what_cannot_be_cut_or_coded_is_refused() {
     let schema = Schema::uniform(&[8, 8], 17);
     let says = |config: VqVaeConfig, what: &str| {
-        let error = VqVae::<DiscretisedLogistic<17>>::new(&Cpu::default(), &schema, &config).unwrap_err().to_string();
+        let error = VqVae::<DiscretisedLogistic<17>>::new(&Cpu::default(), &schema, DiscretisedLogistic, &config)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(what), "{error}");
     };
     says(VqVaeConfig { side: 3, ..Default::default() }, "squares of 3 pixels");
@@ -158,7 +216,9 @@ fn what_cannot_be_cut_or_coded_is_refused() {
         says(VqVaeConfig { blocks: huge, ..Default::default() }, "the parameters of the autoencoder");
     }
     says(VqVaeConfig { commitment: f32::NAN, ..Default::default() }, "commitment");
-    let model = VqVae::<DiscretisedLogistic<17>>::new(&Cpu::default(), &schema, &VqVaeConfig::default()).unwrap();
+    let model =
+        VqVae::<DiscretisedLogistic<17>>::new(&Cpu::default(), &schema, DiscretisedLogistic, &VqVaeConfig::default())
+            .unwrap();
     let missing = Discrete::all_missing(schema, 2);
     assert!(model.encode(&missing).unwrap_err().to_string().contains("no missing values"));
 }
