@@ -1,6 +1,6 @@
 //! `limbeck compress` and `limbeck decompress`
 
-use super::{Context, ModelFile, counted, files::keep_apart, input::ForModel};
+use super::{Context, ModelFile, counted, files::keep_apart, input::ForModel, query::as_they_were};
 use crate::{
     Error, Result,
     archive::write_atomically,
@@ -62,13 +62,22 @@ pub(super) fn compress(args: &CompressArgs, context: &Context) -> Result<()> {
     if args.input.unseen() == Unseen::Missing {
         return Err(Error::Usage("compression loses nothing, and --unseen missing would: leave it out".into()));
     }
-    let (model, _) = args.model.load()?;
+    let (model, origin) = args.model.load()?;
     let queries = args.model.queries(&*model)?;
-    let rows = args.input.load(&args.data, &*model, context)?;
+    if !origin.view.is_lossless() {
+        let seen = origin.view.space();
+        return Err(Error::Usage(format!("the model sees pictures as {seen}: what it does not see would be lost")));
+    }
+    let rows = args.input.load(&args.data, (&*model, &origin), context)?;
     let packed = queries.compress(&rows)?;
-    let envelope = if args.values { None } else { Some(Envelope::of(&args.data, rows.discrete()?)?) };
+    let before = if origin.view.is_plain() {
+        rows.clone()
+    } else {
+        args.input.load_before(&args.data, (&*model, &origin), context)?
+    };
+    let envelope = if args.values { None } else { Some(Envelope::of(&args.data, before.discrete()?)?) };
     // What cannot be read back is not written.
-    if queries.decompress(&packed)? != rows {
+    if as_they_were(queries.decompress(&packed)?, &origin)? != before {
         return Err(Error::file(&args.data, "does not come back as it went in; nothing is written"));
     }
     let envelope = serde_json::to_vec(&envelope).map_err(Error::invalid)?;
@@ -102,7 +111,7 @@ pub(super) fn compress(args: &CompressArgs, context: &Context) -> Result<()> {
 
 pub(super) fn decompress(args: &DecompressArgs, context: &Context) -> Result<()> {
     keep_apart(&[("MODEL", &args.model.path), ("--data", &args.data)], &[("--out", Some(&args.out))])?;
-    let (model, _) = args.model.load()?;
+    let (model, origin) = args.model.load()?;
     let queries = args.model.queries(&*model)?;
     let bytes = std::fs::read(&args.data).map_err(Error::io(&args.data))?;
     let ours = |problem: &str| Error::file(&args.data, format!("not a file that `limbeck compress` wrote: {problem}"));
@@ -114,7 +123,8 @@ pub(super) fn decompress(args: &DecompressArgs, context: &Context) -> Result<()>
     let (envelope, packed) =
         rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(|| ours("it begins otherwise"))?;
     let envelope: Option<Envelope> = serde_json::from_slice(envelope).map_err(|_| ours("it begins otherwise"))?;
-    let rows = queries.decompress(packed).map_err(|e| Error::file(&args.data, e))?;
+    let rows = queries.decompress(packed).and_then(|rows| as_they_were(rows, &origin));
+    let rows = rows.map_err(|e| Error::file(&args.data, e))?;
     match envelope {
         None => rows.save(&args.out)?,
         Some(envelope) => {

@@ -1,6 +1,10 @@
 //! `limbeck fit`
 
-use super::{Context, counted, files::keep_apart, input::Text};
+use super::{
+    Context, counted,
+    files::keep_apart,
+    input::{Seen, Text},
+};
 use crate::{
     Error, Result,
     data::{Coding, ColumnSummary, Rows, Split, Subset, load_with, open_rows},
@@ -48,6 +52,8 @@ struct Common {
     dry_run: bool,
     #[command(flatten)]
     text: Text,
+    #[command(flatten)]
+    seen: Seen,
     /// Add noise from [0, 1) to columns of whole numbers, of which a density would grow without end; samples are whole again.
     #[arg(long)]
     dequantise: bool,
@@ -280,12 +286,20 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let checkpoint = common.checkpoint.clone().map(|path| Checkpoint { path, every, resume: common.resume });
 
-    let mut dequantised: Vec<String> = Vec::new();
+    let (mut dequantised, view): (Vec<String>, _) = (Vec::new(), common.seen.view());
     let rows: Box<dyn Rows> = match (fit.columns(), common.categories) {
         (Reads::Categories, _) if common.dequantise => {
             return Err(Error::Usage(format!("{} reads categories here: leave out --dequantise", entry.name)));
         }
-        (Reads::Categories, categories) => open_rows(data, &common.text.reading(), Coding::Learn(categories))?,
+        (Reads::Categories, categories) => {
+            let rows = open_rows(data, &common.text.reading(), Coding::Learn(categories))?;
+            let seen = |rows| view.of(rows).map_err(|e| Error::file(data, e));
+            if view.is_plain() { rows } else { Box::new(seen(rows)?) }
+        }
+        (Reads::Reals, _) if !view.is_plain() => {
+            let remedy = "leave out --colour and --quarter";
+            return Err(Error::Usage(format!("{} reads real numbers here: {remedy}", entry.name)));
+        }
         (Reads::Reals, None) => {
             let rows = load_with(data, &common.text.reading())?.continuous(None)?;
             if common.dequantise {
@@ -336,9 +350,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     if let (Some(step), Some(path)) = (stopped, &common.checkpoint) {
         return Err(Error::Interrupted { step, checkpoint: path.display().to_string() });
     }
-    let origin = Origin { dequantised, ..Origin::of(&*rows)?.fitted(table, context.seed, history.clone()) };
+    let origin = Origin { dequantised, view, ..Origin::of(&*rows)?.fitted(table, context.seed, history.clone()) };
     model.save(out, &origin)?;
-    let score = |rows: &dyn Rows| model.score(rows, context.seed).map_err(here);
+    let seen = |evidence: AnyEvidence| if view.is_plain() { Ok(evidence) } else { evidence.of_mapped(view.space()) };
+    let score = |rows: &dyn Rows| model.score(rows, context.seed).and_then(seen).map_err(here);
     let valid = if valid.is_empty() { None } else { Some(score(&valid)?) };
     let report = report(&*model, out.display().to_string(), rows.len(), &history, (&score(&train)?, valid.as_ref()));
     report.warnings.iter().for_each(|warning| context.note(warning));

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::{
     Error, Result,
-    data::{Dataset, Reading, Rows, Unseen, open_for},
+    data::{Colour, Dataset, Reading, Rows, Schema, Unseen, View, open_for},
     model::{Model, Origin},
 };
 use std::path::Path;
@@ -50,6 +50,33 @@ fn delimiter(text: &str) -> std::result::Result<u8, String> {
     }
 }
 
+/// What the columns of a file are that a model was fitted to.
+fn before(model: &dyn Model, origin: &Origin) -> Schema {
+    if origin.view.is_plain() { model.schema().clone() } else { origin.view.before(model.schema()) }
+}
+
+/// What is seen of pictures.
+#[derive(Debug, clap::Args)]
+pub(super) struct Seen {
+    /// Colours in other coordinates: "ycocg-r", "ycocg-modulo" (bijections), or "ycbcr-rounded", which loses three colours of four.
+    #[arg(long, value_parser = colour, value_name = "NAME")]
+    colour: Option<Colour>,
+    /// The upper left quarter of pictures alone.
+    #[arg(long)]
+    quarter: bool,
+}
+
+impl Seen {
+    pub(super) fn view(&self) -> View {
+        View { colour: self.colour, quarter: self.quarter }
+    }
+}
+
+fn colour(text: &str) -> std::result::Result<Colour, String> {
+    let known = "ycocg-r, ycocg-modulo or ycbcr-rounded is expected";
+    toml::Value::String(text.into()).try_into().map_err(|_| known.into())
+}
+
 /// How a file is read for a model that is there.
 #[derive(Debug, clap::Args)]
 pub(super) struct ForModel {
@@ -81,9 +108,28 @@ impl ForModel {
         Reading { unseen: self.unseen(), ..self.text.reading() }
     }
 
-    /// The rows of a file in memory; says which of its columns are not used.
-    pub(super) fn load(&self, path: &Path, model: &dyn Model, context: &Context) -> Result<Dataset> {
-        let (rows, notes) = Dataset::load(path, &self.reading(), model.schema())?;
+    /// The rows of a file in memory as a model sees them; says which of its columns are not used.
+    pub(super) fn load(
+        &self,
+        path: &Path,
+        (model, origin): (&dyn Model, &Origin),
+        context: &Context,
+    ) -> Result<Dataset> {
+        if !origin.view.is_plain() {
+            let rows = Box::new(self.load_before(path, (model, origin), context)?);
+            return Ok(origin.view.of(rows)?.collect()?.into());
+        }
+        self.load_before(path, (model, origin), context)
+    }
+
+    /// The same as they are in the file, where a model sees something else of pictures.
+    pub(super) fn load_before(
+        &self,
+        path: &Path,
+        (model, origin): (&dyn Model, &Origin),
+        context: &Context,
+    ) -> Result<Dataset> {
+        let (rows, notes) = Dataset::load(path, &self.reading(), &before(model, origin))?;
         notes.iter().for_each(|note| context.note(note));
         Ok(rows)
     }
@@ -97,11 +143,11 @@ impl ForModel {
         context: &Context,
     ) -> Result<Box<dyn Rows>> {
         if origin.dequantised.is_empty() {
-            let (rows, notes) = open_for(path, &self.reading(), model.schema())?;
+            let (rows, notes) = open_for(path, &self.reading(), &before(model, origin))?;
             notes.iter().for_each(|note| context.note(note));
-            return Ok(rows);
+            return Ok(if origin.view.is_plain() { rows } else { Box::new(origin.view.of(rows)?) });
         }
-        let rows = self.load(path, model, context)?;
+        let rows = self.load(path, (model, origin), context)?;
         rows.continuous()?.check_whole_in(&origin.dequantised).map_err(|e| Error::file(path, e))?;
         let noisy = rows.continuous()?.dequantised_in(&origin.dequantised, context.seed);
         let names = origin.dequantised.join(", ");

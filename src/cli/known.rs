@@ -28,7 +28,7 @@ impl Known {
     pub(super) fn rows(&self, model: &dyn Model, origin: &Origin, context: &Context) -> Result<Dataset> {
         let schema = model.schema();
         let rows = match &self.data {
-            Some(path) => self.input.load(path, model, context)?,
+            Some(path) => self.input.load(path, (model, origin), context)?,
             None => {
                 let pairs = pairs(schema, &self.given)?;
                 match schema.is_continuous() {

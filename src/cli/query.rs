@@ -3,7 +3,7 @@
 use super::{Context, ModelFile, counted, files::keep_apart, known::Known};
 use crate::{
     Error, Result,
-    data::{Dataset, Rows, Schema, load::stream_npy},
+    data::{Colour, Dataset, Rows, Schema, load::stream_npy},
     evidence::{Certainty, Exact},
     model::{Model, Origin, Queries},
     models,
@@ -116,15 +116,27 @@ pub(super) fn sample(args: &SampleArgs, context: &Context) -> Result<()> {
     keep_apart(&[("MODEL", &args.model.path)], &[("--out", Some(&args.out))])?;
     let (model, origin) = args.model.load()?;
     let n = fitting(args.n, 1, model.schema().len(), "--n")?;
-    whole_again(model.sample(n, context.seed)?, &origin).save(&args.out)?;
+    as_they_were(model.sample(n, context.seed)?, &origin)?.save(&args.out)?;
+    say_what_is_seen(&origin, context);
     Written::print(n, &args.out, context)
 }
 
-/// Whole numbers without the noise that they had when the model was fitted.
-fn whole_again(rows: Dataset, origin: &Origin) -> Dataset {
-    match rows {
+/// Rows as those that the model was fitted to, before they had noise or their colours other coordinates; these stay where several
+/// colours became one.
+pub(super) fn as_they_were(rows: Dataset, origin: &Origin) -> Result<Dataset> {
+    Ok(match rows {
         Dataset::Continuous(rows) => rows.floored_in(&origin.dequantised).into(),
+        Dataset::Discrete(rows) if origin.view.colour.is_some_and(Colour::is_lossless) => {
+            origin.view.undo(&rows)?.into()
+        }
         rows @ Dataset::Discrete(_) => rows,
+    })
+}
+
+/// Says where pictures are not those of the data.
+fn say_what_is_seen(origin: &Origin, context: &Context) {
+    if !origin.view.is_lossless() {
+        context.note(&format!("pictures are {}, as the model sees them", origin.view.space()));
     }
 }
 
@@ -149,10 +161,11 @@ pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
             let rows = known.rows(&*model, &origin, context)?;
             fitting(*draws, rows.len(), schema.len(), "--draws")?;
             let repeated: Vec<usize> = (0..rows.len()).flat_map(|row| std::iter::repeat_n(row, *draws)).collect();
-            whole_again(queries.complete(&rows.select(&repeated), context.seed)?, &origin).save(out)?;
+            as_they_were(queries.complete(&rows.select(&repeated), context.seed)?, &origin)?.save(out)?;
+            say_what_is_seen(&origin, context);
             Written::print(repeated.len(), out, context)
         }
-        Question::Map { known, out } => map(queries, &known.rows(&*model, &origin, context)?, out, context),
+        Question::Map { known, out } => map((queries, &origin), &known.rows(&*model, &origin, context)?, out, context),
         Question::Next { known, target } => {
             let rows = known.rows(&*model, &origin, context)?;
             if rows.len() != 1 {
@@ -200,9 +213,11 @@ struct Completed {
     evidence: &'static str,
 }
 
-fn map(queries: &dyn Queries, rows: &Dataset, out: &Path, context: &Context) -> Result<()> {
+fn map((queries, origin): (&dyn Queries, &Origin), rows: &Dataset, out: &Path, context: &Context) -> Result<()> {
     let (best, evidence) = queries.map(rows)?;
+    let best = as_they_were(best, origin)?;
     best.save(out)?;
+    say_what_is_seen(origin, context);
     let (mean_log_prob, evidence) = (evidence.mean(), evidence.certainty());
     let report = Completed { rows: best.len(), out: out.display().to_string(), mean_log_prob, evidence };
     context.print(&report, |r| {

@@ -25,6 +25,9 @@ struct Report {
     mean_log_prob: f64,
     /// Where the likelihood is a code length, and some value is known; null where a row is impossible.
     bits_per_dim: Option<f64>,
+    /// By how much those of the pictures themselves may be more, where colours were lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bits_lost_per_dim: Option<f64>,
     evidence: &'static str,
     space: String,
     /// Of `mean_log_prob`, nats; null for a single row.
@@ -41,7 +44,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     keep_apart(&read, &[("--per-sample", args.per_sample.as_deref())])?;
     let (model, origin) = args.model.load()?;
     let rows = args.input.open(&args.data, (&*model, &origin), context)?;
-    let evidence = model.score(&*rows, context.seed).map_err(|e| Error::file(&args.data, e))?;
+    let evidence = model.score(&*rows, context.seed).and_then(|evidence| match origin.view.is_plain() {
+        true => Ok(evidence),
+        false => evidence.of_mapped(origin.view.space()),
+    });
+    let evidence = evidence.map_err(|e| Error::file(&args.data, e))?;
+    let lost = origin.view.bits_lost_per_dim();
     let each = evidence.log_probs();
     if let Some(path) = &args.per_sample {
         write_npy(path, &[each.len()], each)?;
@@ -50,6 +58,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         n: each.len(),
         mean_log_prob: evidence.mean(),
         bits_per_dim: evidence.bits_per_dim(),
+        bits_lost_per_dim: (lost > 0.0).then_some(lost),
         evidence: evidence.certainty(),
         space: evidence.space().to_string(),
         standard_error: (each.len() > 1).then(|| evidence.standard_error()),
@@ -66,7 +75,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
             1 => "\n1 row has a likelihood of 0, or one too small for the model's numbers".into(),
             k => format!("\n{k} rows have a likelihood of 0, or one too small for the model's numbers"),
         };
+        let lost = match (r.bits_per_dim, r.bits_lost_per_dim) {
+            (Some(bits), Some(lost)) => {
+                format!("\ncolours were lost: of the pictures themselves {bits:.4} to {:.4} bits/dim", bits + lost)
+            }
+            _ => String::new(),
+        };
         let (evidence, space) = (r.evidence, &r.space);
-        format!("{rows}: mean log-likelihood {mean:.4}{error} nats{bits} ({evidence}, {space}){interval}{impossible}")
+        let line = format!("{rows}: mean log-likelihood {mean:.4}{error} nats{bits} ({evidence}, {space})");
+        format!("{line}{interval}{lost}{impossible}")
     })
 }

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 /// A map of colours `(R, G, B)`, each `0..=255`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum Colour {
     /// YCoCg-R: brightness, and two differences of 512 categories. A bijection, so likelihoods stay what they are.
     ///
@@ -14,12 +13,14 @@ pub enum Colour {
     /// Co = R − B,  t = B + ⌊Co / 2⌋,  Cg = G − t,  Y = t + ⌊Cg / 2⌋      stored: Y, Co + 256, Cg + 256
     /// ```
     /// Source: Malvar and Sullivan 2003.
+    #[serde(rename = "ycocg-r")]
     YCoCgR,
     /// The same modulo 256, so that all three have 256 categories. A bijection.
     ///
     /// ```text
     /// lift(x, y) = ((x + ⌊d / 2⌋) mod 256, d),  d = (y − x) mod 256      (t, Co) = lift(R, B),  (Y, Cg) = lift(G, t)
     /// ```
+    #[serde(rename = "ycocg-modulo")]
     YCoCgModulo,
     /// The rounded YCbCr of the published LVD-PG code. It is **no** bijection: three colours of four are lost, and bits of what it
     /// gives are not bits of the pictures.
@@ -27,10 +28,20 @@ pub enum Colour {
     /// ```text
     /// Y  =  .2126 R + .7152 G + .0722 B,  Cb = −.1146 R − .3854 G + .5 B + 128,  Cr = .5 R − .4542 G − .0458 B + 128
     /// ```
+    #[serde(rename = "ycbcr-rounded")]
     YCbCrRounded,
 }
 
 impl Colour {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::YCoCgR => "YCoCg-R",
+            Self::YCoCgModulo => "YCoCg modulo 256",
+            Self::YCbCrRounded => "rounded YCbCr",
+        }
+    }
+
     /// Whether the picture can be had back.
     pub fn is_lossless(self) -> bool {
         self != Self::YCbCrRounded

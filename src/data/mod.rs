@@ -18,6 +18,7 @@ mod soft;
 mod spill;
 mod stream;
 pub mod uci;
+mod view;
 
 pub use batches::{Batches, Split};
 pub use colour::Colour;
@@ -36,3 +37,4 @@ pub use sets::{Continuous, Images, LabelMaps, Sound, Text, binned};
 pub use soft::Soft;
 pub use spill::Spilled;
 pub use stream::{NpyRows, open_for, open_rows};
+pub use view::{View, Viewed};

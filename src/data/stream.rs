@@ -2,20 +2,20 @@
 
 use super::{
     Coding, Dataset, MISSING, Reading, Rows, Schema, Unseen,
-    load::{Array, Values},
+    load::{Array, Element, Pictures, Values},
 };
-use crate::{Error, Result, data::load::Element};
+use crate::{Error, Result};
 use rayon::prelude::*;
 use std::{
     fs::File,
-    io::{self, Seek},
+    io::{self, Seek, Write},
     path::{Path, PathBuf},
 };
 
 /// The most categories that codes tell apart.
 const MOST: usize = MISSING as usize - 1;
 
-/// The rows of an uncompressed, row-major `.npy` array, never all in memory.
+/// The rows of an uncompressed, row-major `.npy` array, or pictures written to a temporary file, never all in memory.
 #[derive(Debug)]
 pub struct NpyRows {
     path: PathBuf,
@@ -54,6 +54,24 @@ impl NpyRows {
         let schema = Schema::uniform(row, categories);
         let (path, file, unseen) = (path.to_path_buf(), file, Unseen::Error);
         Ok(Self { path, file, start, element, rows: *rows, schema, unseen })
+    }
+
+    /// Pictures of `categories` levels, or of as many as they are found to have, decoded once into a temporary file without a name.
+    ///
+    /// # Errors
+    /// When one is damaged or of another size than the first, or the disk is full.
+    fn of_pictures(origin: &Path, pictures: &Pictures, categories: Option<usize>) -> Result<Self> {
+        let folder = std::env::temp_dir();
+        let mut file = tempfile::tempfile().map_err(Error::io(&folder))?;
+        let (mut bytes, mut largest) = (0, 0);
+        let shape = pictures.for_each(|pixels| {
+            bytes += pixels.len();
+            largest = pixels.iter().copied().fold(largest, u8::max);
+            file.write_all(&pixels).map_err(Error::io(&folder))
+        })?;
+        let schema = Schema::uniform(&shape, categories.unwrap_or(usize::from(largest) + 1));
+        let (path, rows) = (origin.to_path_buf(), bytes / schema.len());
+        Ok(Self { path, file, start: 0, element: Element::BYTE, rows, schema, unseen: Unseen::Error })
     }
 
     /// The bytes of these rows; consecutive ones are read together.
@@ -114,22 +132,17 @@ impl Rows for NpyRows {
 /// Files larger than this are read from disk batch by batch, bytes.
 const LARGE: u64 = 1 << 30;
 
-/// The rows of any file that [`load`](super::load()) reads, as categories: in memory, or from disk where an `.npy` is larger than 1 GiB.
+/// The rows of any file that [`load`](super::load()) reads, as categories: in memory; or from disk where an `.npy` is larger than
+/// 1 GiB, or pictures are, which are decoded into a temporary file then.
 ///
 /// # Errors
 /// As [`load`](super::load()) and [`Loaded::discrete`](super::Loaded::discrete).
 pub fn open_rows(path: impl AsRef<Path>, reading: &Reading, coding: Coding) -> Result<Box<dyn Rows>> {
     let path = path.as_ref();
-    if is_streamed(path) {
-        let categories = match coding {
-            Coding::Use(schema, _) => schema.variables.iter().map(|v| v.categories).max().unwrap_or(1),
-            Coding::Learn(Some(categories)) => categories,
-            Coding::Learn(None) => largest_category(path)?.saturating_add(1),
-        };
-        let unseen = if let Coding::Use(_, unseen) = coding { unseen } else { Unseen::Error };
-        return Ok(Box::new(NpyRows { unseen, ..NpyRows::open(path, categories)? }));
+    match streamed(path, coding, LARGE)? {
+        Some(rows) => Ok(Box::new(rows)),
+        None => Ok(Box::new(super::load_with(path, reading)?.discrete(coding)?)),
     }
-    Ok(Box::new(super::load_with(path, reading)?.discrete(coding)?))
 }
 
 /// The rows of any file as a model with these columns reads them, by their names where the file has names; with notes for the
@@ -139,16 +152,42 @@ pub fn open_rows(path: impl AsRef<Path>, reading: &Reading, coding: Coding) -> R
 /// As [`open_rows`] and [`Loaded::continuous`](super::Loaded::continuous).
 pub fn open_for(path: impl AsRef<Path>, reading: &Reading, schema: &Schema) -> Result<(Box<dyn Rows>, Vec<String>)> {
     let path = path.as_ref();
-    if !schema.is_continuous() && is_streamed(path) {
-        return Ok((open_rows(path, reading, Coding::Use(schema, reading.unseen))?, vec![]));
+    if !schema.is_continuous()
+        && let Some(rows) = streamed(path, Coding::Use(schema, reading.unseen), LARGE)?
+    {
+        return Ok((Box::new(rows), vec![]));
     }
     let (rows, notes) = Dataset::load(path, reading, schema)?;
     Ok((Box::new(rows), notes))
 }
 
-/// Whether a file is read batch by batch.
-fn is_streamed(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "npy") && path.metadata().is_ok_and(|m| m.is_file() && m.len() > LARGE)
+/// The rows of a file that is read batch by batch; none where it has no more than `large` bytes, or is of another kind.
+fn streamed(path: &Path, coding: Coding, large: u64) -> Result<Option<NpyRows>> {
+    let (known, unseen) = match coding {
+        Coding::Use(schema, unseen) => (Some(schema.variables.iter().map(|v| v.categories).max().unwrap_or(1)), unseen),
+        Coding::Learn(categories) => (categories, Unseen::Error),
+    };
+    let is_npy = path.extension().is_some_and(|e| e == "npy");
+    let rows = if is_npy && path.metadata().is_ok_and(|m| m.is_file() && m.len() > large) {
+        let categories = known.map_or_else(|| Ok(largest_category(path)?.saturating_add(1)), Ok)?;
+        NpyRows::open(path, categories)?
+    } else {
+        match (path.exists() && !is_npy).then(|| Pictures::at(path)).transpose()?.flatten() {
+            Some(pictures) if pictures.size()? > large => NpyRows::of_pictures(path, &pictures, known)?,
+            _ => return Ok(None),
+        }
+    };
+    // The columns of a model may differ in their categories.
+    let schema = match coding {
+        Coding::Use(schema, _) if schema.len() == rows.schema.len() => schema.clone(),
+        Coding::Use(schema, _) => {
+            let (expected, found, shape) = (schema.len(), rows.schema.len(), &rows.schema.shape);
+            let problem = format!("rows of {found} values (shape {shape:?}); the model has {expected}");
+            return Err(Error::file(path, problem));
+        }
+        Coding::Learn(_) => rows.schema.clone(),
+    };
+    Ok(Some(NpyRows { unseen, schema, ..rows }))
 }
 
 /// The largest value of an array, read block by block.
@@ -190,11 +229,41 @@ mod tests {
         for none in [0, usize::from(u16::MAX), 70_000] {
             assert!(NpyRows::open(&path, none).unwrap_err().to_string().contains("1 to 65534 are read"));
         }
+        // Whether in memory or not, they are the same rows.
+        let streamed = streamed(&path, Coding::Learn(None), 1).unwrap().unwrap();
+        assert_eq!((streamed.len(), streamed.schema()), (5, memory.schema()));
+        assert!(super::streamed(&path, Coding::Learn(None), LARGE).unwrap().is_none());
+        let other = Schema::uniform(&[4], 6);
+        let error = super::streamed(&path, Coding::Use(&other, Unseen::Error), 1).unwrap_err().to_string();
+        assert!(error.contains("rows of 3 values (shape [3]); the model has 4"), "{error}");
         let large = folder.path().join("large.npy");
         write_npy(&large, &[2, 1], &[3, 65_536]).unwrap();
         let error = NpyRows::open(&large, MOST).unwrap().read(&[0, 1], &mut codes).unwrap_err().to_string();
         assert!(error.contains("row 1") && error.contains("too large"), "{error}");
         std::fs::write(&path, &std::fs::read(&path).unwrap()[..150]).unwrap();
         assert!(NpyRows::open(&path, 6).unwrap_err().to_string().contains("22 are there"));
+    }
+
+    #[test]
+    fn pictures_on_disk_are_the_pictures_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let batch = |name: &str, first: u8| {
+            let record = |i: u8| (0..3073).map(move |k: u16| if k == 0 { i % 10 } else { (k as u8) / 2 + i });
+            std::fs::write(folder.path().join(name), (first..first + 3).flat_map(record).collect::<Vec<u8>>()).unwrap();
+        };
+        batch("data_batch_1.bin", 0);
+        batch("data_batch_2.bin", 3);
+        let memory = super::super::load(folder.path()).unwrap().discrete(Coding::Learn(None)).unwrap();
+        let disk = streamed(folder.path(), Coding::Learn(None), 1000).unwrap().unwrap();
+        assert_eq!((disk.len(), disk.schema()), (6, memory.schema()));
+        let mut codes = Vec::new();
+        disk.read(&[5, 0, 3], &mut codes).unwrap();
+        assert_eq!(codes, memory.select(&[5, 0, 3]).codes());
+        assert!(streamed(folder.path(), Coding::Learn(None), 1 << 20).unwrap().is_none());
+        let few = Schema::uniform(&[3, 32, 32], 100);
+        let disk = streamed(folder.path(), Coding::Use(&few, Unseen::Error), 1000).unwrap().unwrap();
+        assert!(disk.read(&[0], &mut codes).unwrap_err().to_string().contains("is outside 0..=99"));
+        std::fs::write(folder.path().join("data_batch_3.bin"), [0; 10]).unwrap();
+        assert!(streamed(folder.path(), Coding::Learn(None), 1000).unwrap_err().to_string().contains("truncated"));
     }
 }

@@ -1,6 +1,7 @@
 //! Evidence whose certainty is known at run time alone.
 
 use super::{Certainty, Estimate, Evidence, Exact, LowerBound, Space, Unnormalised};
+use crate::Result;
 
 /// Evidence of any kind, as a model gives it whose family is not known.
 #[derive(Clone, Debug)]
@@ -71,6 +72,14 @@ impl AnyEvidence {
             Self::Estimate(estimate) => estimate.bits(-estimate.log_probs.iter().sum::<f64>()).ok(),
             Self::Unnormalised(_) => None,
         }
+    }
+
+    /// As [`Evidence::of_mapped`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn of_mapped(self, space: Space) -> Result<Self> {
+        Ok(each!(self, e => e.of_mapped(space)?.any()))
     }
 
     /// The likelihood itself, where it is that.

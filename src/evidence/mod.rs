@@ -210,6 +210,17 @@ impl<K: Certainty> Evidence<K> {
         Err(Error::Incomparable { left: self.space.to_string(), right: "bits".into(), reason })
     }
 
+    /// The same in another space, where it is of rows that were mapped to that one before the model saw them.
+    ///
+    /// # Errors
+    /// When it is in a space of its own already.
+    pub fn of_mapped(self, space: Space) -> Result<Self> {
+        match self.space {
+            Space::Raw => Ok(Self { space, ..self }),
+            own => Err(Error::invalid(format!("evidence in the space {own} is of no rows in {space}"))),
+        }
+    }
+
     /// The same as one of any kind.
     pub fn any(self) -> AnyEvidence {
         K::any(self)

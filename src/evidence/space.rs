@@ -28,6 +28,8 @@ pub enum Space {
         /// Whether every image can be recovered from its transform.
         lossless: bool,
     },
+    /// Of the upper left quarter of pictures alone.
+    Quarter(Box<Space>),
 }
 
 impl fmt::Display for Space {
@@ -39,6 +41,7 @@ impl fmt::Display for Space {
             Self::Logit { lambda, levels } => write!(f, "logit (λ = {lambda}, {levels} levels)"),
             Self::Colours { transform, lossless: true } => write!(f, "{transform}"),
             Self::Colours { transform, lossless: false } => write!(f, "{transform} (lossy)"),
+            Self::Quarter(space) => write!(f, "{space}, upper left quarter"),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::Model;
 use crate::{
     Error, Result,
     archive::Archive,
-    data::{Rows, Schema, fingerprint},
+    data::{Rows, Schema, View, fingerprint},
     evidence::Fingerprint,
     random::Seed,
     train::History,
@@ -25,6 +25,8 @@ pub struct Origin {
     pub seed: Option<Seed>,
     /// Columns of whole numbers that had noise from `[0, 1)`.
     pub dequantised: Vec<String>,
+    /// What it sees of pictures.
+    pub view: View,
     /// What happened at each step, but for its time, so that a seed decides every byte; nothing where it is not known.
     pub history: History,
 }
@@ -42,6 +44,7 @@ impl Origin {
             settings: None,
             seed: None,
             dequantised: vec![],
+            view: View::default(),
             history: History::default(),
         })
     }
@@ -60,6 +63,9 @@ impl fmt::Display for Origin {
         }
         if !self.dequantised.is_empty() {
             write!(f, ", with noise from [0, 1) on {}", self.dequantised.join(", "))?;
+        }
+        if !self.view.is_plain() {
+            write!(f, ", pictures seen as {}", self.view.space())?;
         }
         if let Some(last) = self.history.last() {
             let epochs = self.history.epochs();
@@ -86,6 +92,8 @@ struct Header {
     settings: Option<toml::Table>,
     seed: Option<Seed>,
     dequantised: Vec<String>,
+    #[serde(default, skip_serializing_if = "View::is_plain")]
+    view: View,
     /// What the family needs beside the arrays.
     body: serde_json::Value,
 }
@@ -117,14 +125,14 @@ impl ModelFile {
             Ok(header) if header.get("run").is_some() => Error::file(path, "the checkpoint of a run, not a model"),
             _ => error,
         })?;
-        let Header { family, kind, schema, rows, data, settings, seed, dequantised, body, .. } = header;
+        let Header { family, kind, schema, rows, data, settings, seed, dequantised, view, body, .. } = header;
         schema.check().map_err(|e| Error::file(path, e))?;
         let history = History::load(&arrays)?;
         Ok(Self {
             family,
             kind,
             schema,
-            origin: Origin { rows, data, settings, seed, dequantised, history },
+            origin: Origin { rows, data, settings, seed, dequantised, view, history },
             arrays,
             body,
         })
@@ -156,6 +164,7 @@ pub(super) fn save(model: &dyn Model, path: &Path, origin: &Origin) -> Result<()
         settings: origin.settings.clone(),
         seed: origin.seed,
         dequantised: origin.dequantised.clone(),
+        view: origin.view,
         body,
     })?;
     arrays.save(path)

@@ -264,6 +264,18 @@ impl<T: Scalar> Leaves<T> {
         self.exact = Some(exact);
     }
 
+    /// The same in double precision.
+    pub(super) fn widened(&self) -> Leaves<f64> {
+        let wide = |values: &[T]| values.iter().map(|value| value.f64()).collect::<Vec<_>>();
+        let exact = self.exact.as_ref().map(|Exact { logs, scaled, powers }| Exact {
+            logs: logs.clone(),
+            scaled: wide(scaled),
+            powers: powers.clone(),
+        });
+        let (numbers, table) = (self.numbers.clone(), wide(&self.table));
+        Leaves { kind: self.kind, units: self.units, table, numbers, frame: self.frame, exact }
+    }
+
     /// Leaves whose units are these of the old ones.
     pub(super) fn of_units(&self, origins: impl Iterator<Item = usize> + Clone) -> Self {
         let (each, units) = (self.numbers.len() / self.units, origins.clone().count());

@@ -21,6 +21,8 @@ pub(crate) struct Flows<T> {
     pub(crate) rows: f64,
     /// Rows of probability zero, which have no flow.
     pub(crate) impossible: f64,
+    /// Of rows that were computed in double precision, while they are added.
+    pub(super) wide: Option<Box<Flows<f64>>>,
 }
 
 /// Sums of flows, an array for each array of parameters.
@@ -70,7 +72,7 @@ impl<T: Scalar> Flows<T> {
         let sums = Sums::new(circuit);
         let bytes = sums.arrays().map(|a| size_of_val(&a[..])).sum::<usize>();
         let lanes = if LANES * bytes <= LANE_BYTES { vec![sums.clone(); LANES] } else { vec![] };
-        Self { sums, lanes, rows: 0.0, impossible: 0.0 }
+        Self { sums, lanes, rows: 0.0, impossible: 0.0, wide: None }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -93,10 +95,11 @@ impl<T: Scalar> Flows<T> {
         }
         for tile in &*tiles {
             self.rows += tile.weights[..tile.n].iter().map(|w| w.f64()).sum::<f64>();
-            (0..tile.n).filter(|b| tile.underflowed[*b]).for_each(|b| {
+            (0..tile.n).filter(|b| tile.underflowed[*b] && !tile.is_wide(*b)).for_each(|b| {
                 self.add_in_log_space(circuit, &tile.row(b), &tile.row_heads(b), tile.weights[b].f64());
             });
         }
+        self.add_wide(tiles);
     }
 
     /// Adds the lanes in order, and empties them.
@@ -188,7 +191,7 @@ impl<T: Scalar> Circuit<T> {
     ///
     /// With `sums`, adds them up over the rows; without, turns the tile's sums into flows over them, `F / S`. With `only`, which
     /// holds all blocks above any that it holds, does neither, and leaves the others out.
-    /// Rows that were computed in log space get zero flow here.
+    /// Rows that were computed elsewhere get zero flow here.
     #[inline(always)]
     pub(crate) fn downward(&self, tile: &mut Tile<T>, mut sums: Option<&mut Sums<T>>, only: Option<&[bool]>) {
         let (n, root) = (tile.n, self.graph.root());

@@ -17,9 +17,9 @@ pub(crate) struct Inputs<T> {
     /// Categories, `(variables, TILE)`.
     pub(crate) codes: Vec<u16>,
     /// Real numbers, `(variables, TILE)`, NaN where one is missing; empty where all columns are categories.
-    reals: Vec<f64>,
+    pub(super) reals: Vec<f64>,
     /// Soft evidence: log-likelihoods of every category of every variable, `(Σ categories, TILE)`; empty where there is none.
-    log_soft: Vec<f32>,
+    pub(super) log_soft: Vec<f32>,
     /// The same, linear, each variable's largest 1.
     soft: Vec<T>,
     /// The logarithm of what `soft` has been divided by, of all variables together; `(TILE,)`.
@@ -72,16 +72,23 @@ impl<T: Scalar> Inputs<T> {
             self.reals.resize(vars * TILE, f64::NAN);
             transpose(&read.reals, first, n, vars, &mut self.reals);
         }
-        self.offset.fill(0.0);
         if read.soft.is_empty() {
             self.log_soft.clear();
-            self.soft.clear();
+        } else {
+            let width = read.soft.len() / all;
+            self.log_soft.resize(width * TILE, 0.0);
+            transpose(&read.soft, first, n, width, &mut self.log_soft);
+        }
+        self.soften(n);
+    }
+
+    /// Makes linear numbers of the logarithms of soft evidence.
+    pub(super) fn soften(&mut self, n: usize) {
+        self.offset.fill(0.0);
+        self.soft.resize(self.log_soft.len(), T::ZERO);
+        if self.log_soft.is_empty() {
             return;
         }
-        let width = read.soft.len() / all;
-        self.log_soft.resize(width * TILE, 0.0);
-        self.soft.resize(width * TILE, T::ZERO);
-        transpose(&read.soft, first, n, width, &mut self.log_soft);
         for ends in self.starts.windows(2) {
             let range = ends[0] * TILE..ends[1] * TILE;
             let (logs, soft) = (&self.log_soft[range.clone()], &mut self.soft[range]);

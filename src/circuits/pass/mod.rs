@@ -9,6 +9,7 @@ pub(super) mod plan;
 pub(super) mod scalar;
 pub(super) mod upward;
 pub(super) mod weights;
+mod wide;
 
 pub use heads::Heads;
 pub use scalar::Scalar;

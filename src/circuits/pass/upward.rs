@@ -9,13 +9,17 @@ use crate::{
         pass::inputs::{Inputs, Read, Row},
         pass::kernels::{TILE, Then, align, column_maxima, multiply, settle},
         pass::plan::{fused, two},
+        pass::wide::Wide,
     },
     data::{Rows, fingerprint},
     evidence::{Evidence, Exact, Space},
     simd::call_vectorised,
 };
 use rayon::prelude::*;
-use std::ops::Range;
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 /// The most memory that the tiles of one block of rows take where flows are summed, bytes. Independent of the number of
 /// threads, as results are.
@@ -26,6 +30,8 @@ const BLOCK_BYTES: usize = 192 << 20;
 pub(crate) enum Purpose {
     /// The likelihood of each row: no value outlives its last reader.
     Likelihoods,
+    /// The same under each head.
+    Heads,
     /// Draws, which go down by the values of each row.
     Draws,
     /// The flows of each row.
@@ -56,17 +62,19 @@ pub(crate) struct Tile<T> {
     pub(crate) weights: Vec<T>,
     /// Log-likelihood of each row, nats.
     pub(crate) log_probs: Vec<f64>,
-    /// Rows whose values here are not to be used: they were computed in log space.
+    /// Rows whose values here are not to be used: they were computed in double precision, or in log space.
     pub(crate) underflowed: Vec<bool>,
     pub(crate) scratch: Vec<T>,
     /// Whether a block's flows have been begun by a parent; where not, they are overwritten.
     pub(crate) begun: Vec<bool>,
+    /// Rows that were computed in double precision.
+    pub(super) wide: Option<Box<Wide>>,
 }
 
 impl<T: Scalar> Tile<T> {
     pub(crate) fn new(circuit: &Circuit<T>, purpose: Purpose) -> Self {
         let plan = &circuit.plan;
-        let keeps = purpose != Purpose::Likelihoods;
+        let keeps = !matches!(purpose, Purpose::Likelihoods | Purpose::Heads);
         let values = if keeps { plan.kept_len } else { plan.passing_len };
         let flows = if matches!(purpose, Purpose::Flows | Purpose::Sums) { plan.flow_len } else { 0 };
         Self {
@@ -82,6 +90,7 @@ impl<T: Scalar> Tile<T> {
             underflowed: vec![false; TILE],
             scratch: vec![T::ZERO; plan.scratch_len],
             begun: vec![false; circuit.graph.blocks().len()],
+            wide: None,
         }
     }
 
@@ -97,16 +106,27 @@ impl<T: Scalar> Tile<T> {
 
     /// The log-likelihood of row `b` of the tile under each head.
     pub(crate) fn log_probs_by_head(&self, circuit: &Circuit<T>, b: usize, into: &mut [f64]) {
-        let (plan, root) = (&circuit.plan, circuit.graph.root());
-        let place = if self.keeps { &plan.kept[root] } else { &plan.passing[root] };
-        let values = || self.values[place.clone()].iter().skip(b).step_by(TILE).map(|p| p.f64());
-        // One that is tiny beside another has lost its digits here.
-        if self.underflowed[b] || values().any(|p| p < T::UNDERFLOW.f64()) {
+        if self.wide_by_head(b, into) {
+            return;
+        }
+        let root = circuit.graph.root();
+        if self.underflowed[b] || self.has_tiny_head(circuit, b) {
             into.copy_from_slice(&circuit.log_values(&self.row(b)).blocks[root]);
             return;
         }
         let scale = f64::from(self.exponent(circuit, root, b)) * std::f64::consts::LN_2 + self.inputs.offset[b];
-        into.iter_mut().zip(values()).for_each(|(log, p)| *log = p.ln() + scale);
+        into.iter_mut().zip(self.root_values(circuit, b)).for_each(|(log, p)| *log = p.ln() + scale);
+    }
+
+    /// Whether a head is so tiny beside another, or as it is, that it has lost its digits here.
+    pub(super) fn has_tiny_head(&self, circuit: &Circuit<T>, b: usize) -> bool {
+        self.root_values(circuit, b).any(|p| p < T::UNDERFLOW.f64())
+    }
+
+    fn root_values(&self, circuit: &Circuit<T>, b: usize) -> impl Iterator<Item = f64> + '_ {
+        let (plan, root) = (&circuit.plan, circuit.graph.root());
+        let place = if self.keeps { &plan.kept[root] } else { &plan.passing[root] };
+        self.values[place.clone()].iter().skip(b).step_by(TILE).map(|p| p.f64())
     }
 
     /// The heads' weights for row `b` of the tile.
@@ -155,17 +175,19 @@ impl<T: Scalar> Workspace<T> {
         // What is found of a row does not depend on the others: as few tiles as keep the threads busy stay in the cache.
         let busy = rayon::current_num_threads().max(2);
         let most = match self.purpose {
-            Purpose::Likelihoods => busy,
+            Purpose::Likelihoods | Purpose::Heads => busy,
             Purpose::Draws | Purpose::Flows => busy.min(fit),
             Purpose::Sums => fit.min(32),
         };
+        // Made where a row asks for it.
+        let twin = OnceLock::new();
         for block in rows.chunks(most * TILE) {
             self.read.read(source, block)?;
             let needed = block.len().div_ceil(TILE);
             while self.tiles.len() < needed {
                 self.tiles.push(Tile::new(circuit, self.purpose));
             }
-            let (tiles, read) = (&mut self.tiles[..needed], &self.read);
+            let (tiles, read, purpose) = (&mut self.tiles[..needed], &self.read, self.purpose);
             tiles.par_iter_mut().zip(block.par_chunks(TILE)).enumerate().for_each(|(i, (tile, rows))| {
                 tile.n = rows.len();
                 tile.inputs.take(read, i * TILE, rows.len(), block.len());
@@ -173,7 +195,8 @@ impl<T: Scalar> Workspace<T> {
                     rows.iter().zip(&mut tile.weights).for_each(|(row, w)| *w = T::of(f64::from(weights[*row])));
                 }
                 row_weights.heads.fill(rows, circuit.graph.heads(), TILE, &mut tile.heads);
-                call_vectorised(Circuit::upward, (circuit, tile));
+                call_vectorised(Circuit::evaluate_all, (circuit, &mut *tile));
+                tile.reach_beyond(circuit, purpose, &|| twin.get_or_init(|| Arc::new(circuit.widened())).clone());
             });
             each(block, tiles)?;
         }
@@ -182,14 +205,11 @@ impl<T: Scalar> Workspace<T> {
 }
 
 impl<T: Scalar> Circuit<T> {
-    /// Fills values and log-likelihoods of a tile from its codes.
+    /// Fills values and log-likelihoods of a tile from what its rows say, and marks what underflowed.
     #[inline(always)]
-    pub(crate) fn upward(&self, tile: &mut Tile<T>) {
+    pub(crate) fn evaluate_all(&self, tile: &mut Tile<T>) {
         tile.underflowed.fill(false);
         self.evaluate(tile, None);
-        for b in (0..tile.n).filter(|b| tile.underflowed[*b]).collect::<Vec<_>>() {
-            tile.log_probs[b] = self.log_values(&tile.row(b)).log_prob(self, &tile.row_heads(b));
-        }
     }
 
     /// Fills the values of all blocks, or of those in `only` where the others are right, and marks what underflowed.

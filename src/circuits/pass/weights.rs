@@ -54,6 +54,12 @@ impl<T: Scalar> Matrix<T> {
         Self { rows, columns, pattern, values }
     }
 
+    /// The same in double precision.
+    pub(crate) fn widened(&self) -> Matrix<f64> {
+        let values = self.values.iter().map(|value| value.f64()).collect();
+        Matrix { rows: self.rows, columns: self.columns, pattern: self.pattern.clone(), values }
+    }
+
     /// The same matrix in the layout that its zeros ask for.
     pub(crate) fn packed(&self) -> Self {
         let all = (self.rows * self.columns) as f64;

@@ -124,7 +124,8 @@ impl<T: Scalar> Circuit<T> {
     }
 
     /// Goes through the values of a tile, one variable after another for all its rows: `value(row, variable, p)` is given the
-    /// distribution of the value given those before it, and says what it is.
+    /// distribution of the value given those before it, and says what it is. A row that single precision does not reach goes on in
+    /// double.
     fn walk(
         &self,
         order: &Order,
@@ -134,33 +135,76 @@ impl<T: Scalar> Circuit<T> {
     ) -> Result<()> {
         tile.n = n;
         tile.inputs.codes.fill(MISSING);
-        call_vectorised(Self::upward, (self, tile));
-        // Rows whose values so far are impossible: so is whatever comes after them, and every value has the same chance.
-        let mut lost = [false; TILE];
+        call_vectorised(Self::evaluate_all, (self, &mut *tile));
+        let mut wide: Option<(Circuit<f64>, Tile<f64>)> = None;
+        let (mut is_wide, mut lost) = ([false; TILE], [false; TILE]);
         for (v, leaves) in order.leaves.iter().enumerate() {
-            call_vectorised(Self::downward, (self, tile, None, Some(&order.above[v])));
-            let categories = self.schema.variables[v].categories;
-            let (mut p, mut column) = (vec![0.0; categories], Vec::new());
-            for (b, lost) in lost.iter_mut().enumerate().take(n) {
-                p.fill(0.0);
-                let mut exact = None;
-                if tile.underflowed[b] && !*lost {
-                    let values = self.log_values(&tile.row(b));
-                    *lost = values.log_prob(self, &[1.0]) == f64::NEG_INFINITY;
-                    exact = Some(self.row_flows(&values, &[1.0], |_, _| {}));
+            let more: Vec<usize> = (0..n).filter(|b| T::SINGLE && tile.underflowed[*b] && !is_wide[*b]).collect();
+            if !more.is_empty() {
+                let (circuit, wide) = wide.get_or_insert_with(|| {
+                    let circuit = self.widened();
+                    let tile = Tile::new(&circuit, Purpose::Flows);
+                    (circuit, tile)
+                });
+                for b in more {
+                    is_wide[b] = true;
+                    (b..tile.inputs.codes.len())
+                        .step_by(TILE)
+                        .for_each(|i| wide.inputs.codes[i] = tile.inputs.codes[i]);
                 }
-                for (set, block) in leaves.iter().filter(|_| !*lost) {
-                    self.column(tile, exact.as_deref(), *block, b, &mut column);
-                    self.add_expected((v, *set), &column, None, &mut p);
-                }
-                let total: f64 = p.iter().sum();
-                let share = if total > 0.0 && total.is_finite() { 1.0 / total } else { 0.0 };
-                p.iter_mut().for_each(|p| *p = *p * share + LEAST);
-                tile.inputs.codes[v * TILE + b] = value(b, v, &p)?;
+                wide.n = n;
+                call_vectorised(Circuit::evaluate_all, (&*circuit, wide));
             }
-            call_vectorised(Self::evaluate, (self, tile, Some(&order.again[v])));
+            call_vectorised(Self::downward, (self, &mut *tile, None, Some(&order.above[v])));
+            if let Some((circuit, wide)) = &mut wide {
+                call_vectorised(Circuit::downward, (&*circuit, wide, None, Some(&order.above[v])));
+            }
+            let mut p = vec![0.0; self.schema.variables[v].categories];
+            for b in 0..n {
+                match &wide {
+                    Some((circuit, wide)) if is_wide[b] => {
+                        circuit.next_value(wide, (v, leaves), b, &mut lost[b], &mut p)
+                    }
+                    _ => self.next_value(tile, (v, leaves), b, &mut lost[b], &mut p),
+                }
+                let code = value(b, v, &p)?;
+                tile.inputs.codes[v * TILE + b] = code;
+                if let Some((_, wide)) = wide.as_mut().filter(|_| is_wide[b]) {
+                    wide.inputs.codes[v * TILE + b] = code;
+                }
+            }
+            call_vectorised(Self::evaluate, (self, &mut *tile, Some(&order.again[v])));
+            if let Some((circuit, wide)) = &mut wide {
+                call_vectorised(Circuit::evaluate, (&*circuit, wide, Some(&order.again[v])));
+            }
         }
         Ok(())
+    }
+
+    /// The distribution of a variable of row `b`, given those before it. Where these are impossible the row is lost: so is whatever
+    /// comes after them, and every value has the same chance.
+    fn next_value(
+        &self,
+        tile: &Tile<T>,
+        (v, leaves): (usize, &[(usize, usize)]),
+        b: usize,
+        lost: &mut bool,
+        p: &mut [f64],
+    ) {
+        p.fill(0.0);
+        let (mut exact, mut column) = (None, Vec::new());
+        if tile.underflowed[b] && !*lost {
+            let values = self.log_values(&tile.row(b));
+            *lost = values.log_prob(self, &[1.0]) == f64::NEG_INFINITY;
+            exact = Some(self.row_flows(&values, &[1.0], |_, _| {}));
+        }
+        for (set, block) in leaves.iter().filter(|_| !*lost) {
+            self.column(tile, exact.as_deref(), *block, b, &mut column);
+            self.add_expected((v, *set), &column, None, p);
+        }
+        let total: f64 = p.iter().sum();
+        let share = if total > 0.0 && total.is_finite() { 1.0 / total } else { 0.0 };
+        p.iter_mut().for_each(|p| *p = *p * share + LEAST);
     }
 
     fn encode(

@@ -16,7 +16,7 @@ impl<T: Scalar> Circuit<T> {
         self.check(rows)?;
         let all: Vec<usize> = (0..rows.len()).collect();
         let mut logs = vec![0.0; self.graph.heads()];
-        let mut workspace = Workspace::new(Purpose::Likelihoods);
+        let mut workspace = Workspace::new(Purpose::Heads);
         workspace.for_each_block(self, rows, &all, RowWeights::default(), |block, tiles| {
             let mut block = block.iter();
             for tile in &*tiles {

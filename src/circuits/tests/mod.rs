@@ -9,9 +9,11 @@ mod reals;
 mod soft;
 
 use super::{
+    graph::Kind,
     pass::downward::Flows,
     pass::heads::RowWeights,
-    pass::upward::{Purpose, Workspace},
+    pass::inputs::Row,
+    pass::upward::{Purpose, Tile, Workspace},
     *,
 };
 use crate::{
@@ -226,6 +228,54 @@ fn columns_that_would_vanish_are_computed_exactly() {
     for leaf in &flows.sums.leaves {
         assert!((leaf.iter().map(|f| f.f64()).sum::<f64>() - 60.0).abs() < 1e-3);
     }
+}
+
+#[test]
+fn rows_beyond_single_precision_have_the_flows_and_heads_of_log_space() {
+    let (c, rows) = adversarial::<f32>();
+    let flows = flows_of(&c, &rows);
+    let mut want: Vec<Vec<f64>> = flows.sums.leaves.iter().map(|sums| vec![0.0; sums.len()]).collect();
+    let mut beyond = 0;
+    for row in 0..rows.len() {
+        let says: Row = rows.row(row).into();
+        let of_blocks = c.row_flows(&c.log_values(&says), &[1.0], |_, _| {});
+        for (b, block) in c.graph.blocks().iter().enumerate() {
+            if let Kind::Input { variable, leaf } = block.kind {
+                let code = usize::from(says.codes[variable]).min(3);
+                of_blocks[b].iter().enumerate().for_each(|(unit, f)| want[leaf][code * block.units + unit] += f);
+            }
+        }
+    }
+    for (found, want) in flows.sums.leaves.iter().zip(&want) {
+        assert!(found.iter().zip(want).all(|(found, want)| (found.f64() - want).abs() < 1e-3), "{found:?}\n{want:?}");
+    }
+    let all: Vec<usize> = (0..rows.len()).collect();
+    let mut workspace = Workspace::new(Purpose::Sums);
+    let mut count = |tiles: &mut [Tile<f32>]| {
+        tiles.iter().for_each(|tile| beyond += (0..tile.n).filter(|b| tile.underflowed[*b]).count());
+        Ok(())
+    };
+    workspace.for_each_block(&c, &rows, &all, RowWeights::default(), |_, tiles| count(tiles)).unwrap();
+    assert!(beyond > 5, "{beyond} rows are beyond single precision");
+
+    // Two heads, one of which is far less likely: both have their digits.
+    let graph = c.graph.clone().with_heads(2).unwrap();
+    let mut two =
+        Circuit::<f32>::randomised("two", graph, c.schema.clone(), &[Leaf::Categorical; 40], Seed(1)).unwrap();
+    two.leaves.clone_from(&c.leaves);
+    let mut found = 0;
+    two.for_each_by_head(&rows, |row, logs| {
+        let values = two.log_values(&rows.row(row).into());
+        let exact = &values.blocks[two.graph.root()];
+        found += 1;
+        for (log, exact) in logs.iter().zip(exact) {
+            assert!((log - exact).abs() <= 1e-5 * exact.abs(), "row {row}: {log} for {exact}");
+        }
+    })
+    .unwrap();
+    assert_eq!(found, 60);
+    let packed = c.compressed(&rows).unwrap();
+    assert_eq!(c.decompressed(&packed).unwrap(), rows);
 }
 
 #[test]

@@ -1,11 +1,8 @@
 //! The binary version of CIFAR-10: records of a label and a picture, red, green, blue.
 
-use super::{Array, Values, open};
+use super::open;
 use crate::{Error, Result, memory::afford};
-use std::{
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{io::Read, path::Path};
 
 const PIXELS: usize = 3 * 32 * 32;
 const RECORD: usize = 1 + PIXELS;
@@ -16,64 +13,36 @@ pub(super) fn recognises(path: &Path) -> Result<bool> {
     Ok(super::extension(&path.to_string_lossy()) == "bin" && !super::idx::is_certainly(path)?)
 }
 
-/// The files `data_batch_1.bin` and so on of a folder, perhaps compressed, in order; none where it has none.
-///
-/// # Errors
-/// When there are images beside them, as nobody could say which are meant.
-pub(super) fn batches(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).map_err(Error::io(folder))?;
-    let name = |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let is_batch = |file: &PathBuf| {
-        let name = name(file);
-        let number = name.strip_suffix(".gz").unwrap_or(&name).strip_prefix("data_batch_");
-        let number = number.and_then(|rest| rest.strip_suffix(".bin")).unwrap_or_default();
-        !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
-    };
-    let (mut batches, others): (Vec<PathBuf>, Vec<PathBuf>) =
-        entries.filter_map(|entry| entry.ok().map(|e| e.path())).partition(is_batch);
-    batches.sort();
-    match others.iter().find(|file| super::folder::is_image(file)) {
-        Some(image) if !batches.is_empty() => {
-            Err(Error::file(image, "an image beside CIFAR-10's batches: which are meant? Put one kind elsewhere"))
+/// The pictures of a batch: `(3, 32, 32)`, and their pixels.
+pub(super) fn read(path: &Path) -> Result<([usize; 3], Vec<u8>)> {
+    let (mut from, mut pixels) = (open(path)?, Vec::new());
+    let mut record = Vec::with_capacity(RECORD);
+    for number in 0.. {
+        if pixels.capacity() - pixels.len() < PIXELS {
+            // A compressed file does not say how much it holds.
+            let more = (2 * pixels.len()).max(RECORD << 6);
+            afford(Some(more), 3, "its pictures", "take fewer files").map_err(|e| Error::file(path, e))?;
+            pixels.reserve(more - pixels.len());
         }
-        _ => Ok(batches),
-    }
-}
-
-/// The pictures of some files, `(pictures, 3, 32, 32)`.
-pub(super) fn load(origin: &Path, files: &[PathBuf]) -> Result<Array> {
-    let mut pixels = Vec::new();
-    for path in files {
-        let (mut from, before) = (open(path)?, pixels.len());
-        let mut record = Vec::with_capacity(RECORD);
-        for number in 0.. {
-            if pixels.capacity() - pixels.len() < PIXELS {
-                // A compressed file does not say how much it holds.
-                let more = (2 * pixels.len()).max(RECORD << 6);
-                afford(Some(more), 3, "its pictures", "take fewer files").map_err(|e| Error::file(path, e))?;
-                pixels.reserve(more - pixels.len());
+        record.clear();
+        let found = from.by_ref().take(RECORD as u64).read_to_end(&mut record).map_err(|e| Error::file(path, e))?;
+        match (found, record.first()) {
+            (0, _) => break,
+            (RECORD, Some(label)) if *label < CLASSES => pixels.extend_from_slice(&record[1..]),
+            (RECORD, Some(label)) => {
+                let problem = format!("label {label}, where CIFAR-10 has classes 0 to 9");
+                return Err(Error::at(path, format!("record {number}"), problem));
             }
-            record.clear();
-            let found = from.by_ref().take(RECORD as u64).read_to_end(&mut record).map_err(|e| Error::file(path, e))?;
-            match (found, record.first()) {
-                (0, _) => break,
-                (RECORD, Some(label)) if *label < CLASSES => pixels.extend_from_slice(&record[1..]),
-                (RECORD, Some(label)) => {
-                    let problem = format!("label {label}, where CIFAR-10 has classes 0 to 9");
-                    return Err(Error::at(path, format!("record {number}"), problem));
-                }
-                _ => {
-                    let problem = format!("truncated: {found} bytes of a record of {RECORD}");
-                    return Err(Error::at(path, format!("record {number}"), problem));
-                }
+            _ => {
+                let problem = format!("truncated: {found} bytes of a record of {RECORD}");
+                return Err(Error::at(path, format!("record {number}"), problem));
             }
         }
-        if pixels.len() == before {
-            return Err(Error::file(path, "no picture"));
-        }
     }
-    let shape = vec![pixels.len() / PIXELS, 3, 32, 32];
-    Ok(Array { origin: origin.display().to_string(), shape, values: Values::Bytes(pixels) })
+    if pixels.is_empty() {
+        return Err(Error::file(path, "no picture"));
+    }
+    Ok(([3, 32, 32], pixels))
 }
 
 #[cfg(test)]
@@ -122,6 +91,8 @@ mod tests {
         let idx = [&[0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 3, 251][..], &[7; 3 * 1019]].concat();
         assert_eq!(pictures(load(write("idx.bin", idx)).unwrap()).0, [3, 1, 1019]);
         write("a.png", vec![]);
-        assert!(load(folder.path()).unwrap_err().to_string().contains("an image beside CIFAR-10's batches"));
+        assert!(
+            load(folder.path()).unwrap_err().to_string().contains("a.png: beside CIFAR-10's batches: which are meant?")
+        );
     }
 }

@@ -3,15 +3,17 @@
 mod cifar;
 mod code;
 mod csv;
-mod folder;
 mod idx;
+mod image;
 mod npy;
+mod pictures;
 mod reals;
 
 pub use csv::{Column, Frame};
-pub(crate) use folder::load_image;
+pub(crate) use image::load_image;
 pub(crate) use npy::{Element, read_header};
 pub use npy::{stream_npy, write_npy, write_npz};
+pub(in crate::data) use pictures::Pictures;
 
 use super::Unseen;
 use crate::{Error, Result};
@@ -42,7 +44,7 @@ pub struct Array {
 /// What a data file held.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Loaded {
-    /// An array: `.npy`, `.npz`, IDX, CIFAR-10, or a folder of images.
+    /// An array: `.npy`, `.npz`, IDX, CIFAR-10, ImageNet, or a folder of images.
     Array(Array),
     /// Named columns: CSV.
     Columns(Frame),
@@ -70,7 +72,8 @@ pub fn load(path: impl AsRef<Path>) -> Result<Loaded> {
 }
 
 /// Reads `.npy`, `.npz`, `.csv` (cells separated by commas, semicolons, tabs or bars), IDX, `.bin` of CIFAR-10 (each also `.gz`, but
-/// the archives); a folder of PNG or JPEG images of one size, or of CIFAR-10's training batches.
+/// the archives), `.npz` of down-sampled ImageNet; a folder of PNG or JPEG images of one size, or of the training batches of
+/// CIFAR-10 or of ImageNet.
 ///
 /// A missing value is NaN in a float array, −1 in an integer array, an empty cell in CSV.
 /// Of an `.npz` with several arrays, `path.npz:name` takes the one called `name`.
@@ -83,10 +86,8 @@ pub fn load_with(path: impl AsRef<Path>, reading: &Reading) -> Result<Loaded> {
     if let Some((file, member)) = text.rsplit_once(".npz:") {
         return npy::load_npz(Path::new(&format!("{file}.npz")), Some(member)).map(Loaded::Array);
     }
-    if path.is_dir() {
-        let batches = cifar::batches(path)?;
-        let array = if batches.is_empty() { folder::load(path) } else { cifar::load(path, &batches) };
-        return array.map(Loaded::Array);
+    if let Some(pictures) = Pictures::at(path)? {
+        return pictures.load().map(Loaded::Array);
     }
     let extension = extension(&text);
     let is_text = matches!(extension.as_str(), "csv" | "tsv");
@@ -105,7 +106,6 @@ pub fn load_with(path: impl AsRef<Path>, reading: &Reading) -> Result<Loaded> {
             path,
             "Parquet is not read here, as its reader would double the build: save it as .csv or .npy",
         )),
-        _ if cifar::recognises(path)? => cifar::load(path, &[path.to_path_buf()]).map(Loaded::Array),
         _ if idx::recognises(path)? => idx::load(path).map(Loaded::Array),
         _ => Err(Error::file(
             path,

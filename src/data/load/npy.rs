@@ -173,13 +173,22 @@ pub(super) fn load_npy(path: &Path) -> Result<Array> {
     read_array(path, BufReader::new(file), Some(length))
 }
 
-pub(super) fn load_npz(path: &Path, member: Option<&str>) -> Result<Array> {
+fn open_npz(path: &Path) -> Result<zip::ZipArchive<BufReader<File>>> {
     let file = File::open(path).map_err(Error::io(path))?;
-    let mut archive =
-        zip::ZipArchive::new(BufReader::new(file)).map_err(|e| Error::file(path, format!("not an .npz: {e}")))?;
+    zip::ZipArchive::new(BufReader::new(file)).map_err(|e| Error::file(path, format!("not an .npz: {e}")))
+}
+
+/// The names of the arrays of an `.npz`, in order.
+pub(super) fn members(path: &Path) -> Result<Vec<String>> {
+    let archive = open_npz(path)?;
     let mut names: Vec<String> =
         archive.file_names().map(|name| name.strip_suffix(".npy").unwrap_or(name).to_string()).collect();
     names.sort_unstable();
+    Ok(names)
+}
+
+pub(super) fn load_npz(path: &Path, member: Option<&str>) -> Result<Array> {
+    let (mut archive, names) = (open_npz(path)?, members(path)?);
     let wanted = match (member, names.as_slice()) {
         (Some(member), _) if names.iter().any(|n| n == member) => member.to_string(),
         (Some(member), _) => {

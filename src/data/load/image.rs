@@ -1,11 +1,10 @@
-//! A folder of PNG or JPEG images of one size.
+//! One PNG or JPEG image.
 
-use super::{Array, Values};
 use crate::{Error, Result};
 use image::{ColorType, DynamicImage, GenericImageView, ImageDecoder, ImageReader};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// The largest width or height that is read, and the most memory that one image may take, bytes.
@@ -46,42 +45,4 @@ pub(crate) fn load_image(path: &Path) -> Result<([usize; 3], Vec<u8>)> {
             Ok(([3, h, w], planes))
         }
     }
-}
-
-/// Whether a file is an image by its name.
-pub(super) fn is_image(file: &Path) -> bool {
-    let extension = file.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    matches!(extension.as_str(), "png" | "jpg" | "jpeg")
-}
-
-/// `(images, channels, height, width)` in the order of the file names.
-pub(super) fn load(path: &Path) -> Result<Array> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(path)
-        .map_err(Error::io(path))?
-        .filter_map(|entry| entry.ok().map(|e| e.path()))
-        .filter(|file| is_image(file))
-        .collect();
-    files.sort();
-    let (mut shape, mut pixels) = (None, Vec::new());
-    for file in &files {
-        let (found, bytes) = load_image(file)?;
-        match shape {
-            None => shape = Some(found),
-            Some(first) if first == found => {}
-            Some(first) => {
-                let problem = format!("{found:?} (channels, height, width) where the first image has {first:?}");
-                return Err(Error::file(file, problem));
-            }
-        }
-        if pixels.is_empty() {
-            let all = bytes.len().checked_mul(files.len());
-            let remedy = "take fewer or smaller images";
-            crate::memory::afford(all, 3, "its images", remedy).map_err(|e| Error::file(path, e))?;
-        }
-        pixels.extend(bytes);
-    }
-    let [c, h, w] = shape.ok_or_else(|| {
-        Error::file(path, "a folder without .png or .jpg images, or data_batch_1.bin and so on of CIFAR-10")
-    })?;
-    Ok(Array { origin: path.display().to_string(), shape: vec![files.len(), c, h, w], values: Values::Bytes(pixels) })
 }

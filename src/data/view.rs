@@ -1,0 +1,242 @@
+//! What a model sees of pictures: their colours in other coordinates, a quarter of them.
+
+use super::{Colour, Discrete, MISSING, Rows, Schema, Variable};
+use crate::{Error, Result, evidence::Space};
+use serde::{Deserialize, Serialize};
+
+/// What a model sees of pictures.
+///
+/// ```
+/// # use limbeck::{data::{Colour, View}, prelude::*};
+/// let pictures = shipped::photo_patches::<8>("chelsea")?.discrete();
+/// let view = View { colour: Some(Colour::YCoCgR), quarter: true };
+/// assert_eq!(view.of(Box::new(pictures))?.schema().shape, [3, 4, 4]);
+/// assert_eq!(view.space().to_string(), "YCoCg-R, upper left quarter");
+/// # Ok::<(), limbeck::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct View {
+    /// The coordinates of colours, where these are not red, green and blue.
+    pub colour: Option<Colour>,
+    /// Whether only the upper left quarter is seen.
+    pub quarter: bool,
+}
+
+impl View {
+    /// Whether pictures are seen as they are.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether the pictures can be had back.
+    pub fn is_lossless(&self) -> bool {
+        !self.quarter && self.colour.is_none_or(Colour::is_lossless)
+    }
+
+    /// The space of likelihoods of what is seen.
+    pub fn space(&self) -> Space {
+        let whole = match self.colour {
+            None => Space::Raw,
+            Some(colour) => Space::Colours { transform: colour.name(), lossless: colour.is_lossless() },
+        };
+        if self.quarter { Space::Quarter(Box::new(whole)) } else { whole }
+    }
+
+    /// By how much bits a dimension of the pictures may exceed those of what is seen of them; 0 where nothing of a colour is lost.
+    pub fn bits_lost_per_dim(&self) -> f64 {
+        self.colour.map_or(0.0, Colour::bits_lost_per_dim)
+    }
+
+    /// What the columns of pictures become.
+    ///
+    /// # Errors
+    /// When they are no pictures, of an odd number of rows or columns where a quarter is to be seen, or without three channels of
+    /// up to 256 levels where colours are to be.
+    pub fn schema(&self, pictures: &Schema) -> Result<Schema> {
+        let (channels, [height, width]) = self.sizes(pictures)?;
+        let pixels = height * width;
+        if self.colour.is_some() {
+            let seen = &pictures.variables;
+            if channels != 3 {
+                let shape = &pictures.shape;
+                return Err(Error::invalid(format!("rows of shape {shape:?} are no pictures of three channels")));
+            }
+            if let Some(v) = seen.iter().position(|v| !(1..=256).contains(&v.categories) || v.words.is_some()) {
+                let (channel, k) = (v / pixels, seen[v].categories);
+                return Err(Error::invalid(format!("channel {channel} has {k} levels, where 256 are expected")));
+            }
+        }
+        let categories = self.colour.map(Colour::categories);
+        let variable = |(i, place): (usize, usize)| Variable {
+            categories: categories
+                .map_or(pictures.variables[place].categories, |k| k[i / self.pixels_seen(height, width)]),
+            ..pictures.variables[place].clone()
+        };
+        let variables = self.places(channels, [height, width]).into_iter().enumerate().map(variable).collect();
+        let mut shape = pictures.shape.clone();
+        if self.quarter {
+            shape.iter_mut().rev().take(2).for_each(|side| *side /= 2);
+        }
+        Ok(Schema { variables, shape })
+    }
+
+    /// What the pictures were of which these are the columns that are seen.
+    pub(crate) fn before(&self, seen: &Schema) -> Schema {
+        let mut shape = seen.shape.clone();
+        if self.quarter {
+            shape.iter_mut().rev().take(2).for_each(|side| *side *= 2);
+        }
+        let levels = seen.variables.iter().map(|v| v.categories).max().unwrap_or(0);
+        Schema::uniform(&shape, if self.colour.is_some() { 256 } else { levels })
+    }
+
+    /// Pictures as they are seen, read as they are asked for. A pixel of which a channel is missing is missing, where colours are
+    /// in other coordinates.
+    ///
+    /// # Errors
+    /// As [`Self::schema`].
+    pub fn of<'a>(&self, pictures: Box<dyn Rows + 'a>) -> Result<Viewed<'a>> {
+        let schema = self.schema(pictures.schema())?;
+        let (channels, sides) = self.sizes(pictures.schema())?;
+        Ok(Viewed { places: self.places(channels, sides), schema, view: *self, pictures })
+    }
+
+    /// Colours as they were, of what is seen. Coordinates that are no colour's become missing.
+    ///
+    /// # Errors
+    /// When the rows are not seen like this, or the colours cannot be had back.
+    pub fn undo(&self, seen: &Discrete) -> Result<Discrete> {
+        self.colour.map_or_else(|| Ok(seen.clone()), |colour| colour.undo(seen))
+    }
+
+    fn sizes(&self, pictures: &Schema) -> Result<(usize, [usize; 2])> {
+        let (channels, height, width) = match pictures.shape[..] {
+            [height, width] => (1, height, width),
+            [channels, height, width] => (channels, height, width),
+            ref other => return Err(Error::invalid(format!("rows of shape {other:?} are not pictures"))),
+        };
+        if self.quarter && !(height.is_multiple_of(2) && width.is_multiple_of(2)) {
+            return Err(Error::invalid(format!("pictures of {height} × {width} have no quarter: both must be even")));
+        }
+        Ok((channels, [height, width]))
+    }
+
+    fn pixels_seen(&self, height: usize, width: usize) -> usize {
+        if self.quarter { height * width / 4 } else { height * width }
+    }
+
+    /// Where the values that are seen lie in a picture, channel after channel.
+    fn places(&self, channels: usize, [height, width]: [usize; 2]) -> Vec<usize> {
+        let [rows, columns] = if self.quarter { [height / 2, width / 2] } else { [height, width] };
+        let row = |c: usize, y: usize| (0..columns).map(move |x| (c * height + y) * width + x);
+        (0..channels).flat_map(|c| (0..rows).flat_map(move |y| row(c, y))).collect()
+    }
+}
+
+/// Pictures as a model sees them.
+pub struct Viewed<'a> {
+    pictures: Box<dyn Rows + 'a>,
+    view: View,
+    schema: Schema,
+    places: Vec<usize>,
+}
+
+impl Rows for Viewed<'_> {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn len(&self) -> usize {
+        self.pictures.len()
+    }
+
+    fn number_of(&self, row: usize) -> usize {
+        self.pictures.number_of(row)
+    }
+
+    fn read(&self, rows: &[usize], into: &mut Vec<u16>) -> Result<()> {
+        let (mut read, width, seen) = (Vec::new(), self.pictures.schema().len(), self.places.len());
+        self.pictures.read(rows, &mut read)?;
+        into.clear();
+        into.extend(read.chunks_exact(width).flat_map(|picture| self.places.iter().map(|place| picture[*place])));
+        let Some(colour) = self.view.colour else { return Ok(()) };
+        let pixels = seen / 3;
+        for picture in into.chunks_exact_mut(seen) {
+            for pixel in 0..pixels {
+                let places = [0, 1, 2].map(|channel| channel * pixels + pixel);
+                let mapped = colour.map_codes(places.map(|place| picture[place]));
+                places.iter().zip(mapped).for_each(|(place, code)| picture[*place] = code);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Viewed<'_> {
+    /// All rows in memory.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn collect(&self) -> Result<Discrete> {
+        let mut codes = Vec::new();
+        self.read(&(0..self.len()).collect::<Vec<_>>(), &mut codes)?;
+        Discrete::new(self.schema.clone(), codes)
+    }
+}
+
+impl Colour {
+    /// The colour in these coordinates; missing where a channel is.
+    fn map_codes(self, codes: [u16; 3]) -> [u16; 3] {
+        match codes.map(|code| u8::try_from(code).ok()) {
+            [Some(r), Some(g), Some(b)] => self.map([r, g, b]),
+            _ => [MISSING; 3],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_seen_is_a_quarter_in_other_colours() {
+        let codes = (0..2 * 48).map(|i| if i == 5 { MISSING } else { (i * 37 % 256) as u16 }).collect();
+        let pictures = Discrete::new(Schema::uniform(&[3, 4, 4], 256), codes).unwrap();
+        let whole = View { colour: Some(Colour::YCoCgR), quarter: false };
+        let seen = whole.of(Box::new(pictures.clone())).unwrap().collect().unwrap();
+        assert_eq!(seen, Colour::YCoCgR.apply(&pictures).unwrap());
+        assert_eq!(whole.before(seen.schema()), *pictures.schema());
+        let quarter = View { quarter: true, ..whole };
+        let part = quarter.of(Box::new(pictures.clone())).unwrap();
+        assert_eq!((&part.schema().shape[..], part.schema().variables[4].categories), (&[3, 2, 2][..], 512));
+        assert_eq!(quarter.before(part.schema()), *pictures.schema());
+        let mut read = Vec::new();
+        part.read(&[1, 0], &mut read).unwrap();
+        for (row, found) in [1, 0].into_iter().zip(read.chunks_exact(12)) {
+            let want: Vec<u16> = [0, 1, 4, 5, 16, 17, 20, 21, 32, 33, 36, 37].map(|v| seen.row(row)[v]).to_vec();
+            assert_eq!(found, want);
+        }
+        let plain = View { colour: None, quarter: true };
+        assert_eq!(plain.of(Box::new(pictures.clone())).unwrap().collect().unwrap().row(0)[..3], [0, 37, 148]);
+        assert_eq!([whole, quarter, plain].map(|view| view.is_lossless()), [true, false, false]);
+        assert_eq!(plain.space().to_string(), "raw, upper left quarter");
+        let rounded = View { colour: Some(Colour::YCbCrRounded), quarter: false };
+        assert_eq!(rounded.space().to_string(), "rounded YCbCr (lossy)");
+        assert!(rounded.bits_lost_per_dim() > 0.6 && !rounded.is_lossless());
+    }
+
+    #[test]
+    fn what_cannot_be_seen_like_that_is_refused() {
+        let says = |view: View, shape: &[usize], levels: usize, what: &str| {
+            let error = view.schema(&Schema::uniform(shape, levels)).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+        };
+        let colours = View { colour: Some(Colour::YCoCgModulo), quarter: false };
+        let quarter = View { colour: None, quarter: true };
+        says(colours, &[4, 4], 256, "no pictures of three channels");
+        says(colours, &[3, 2, 2], 300, "channel 0 has 300 levels");
+        says(quarter, &[3, 2, 3], 256, "both must be even");
+        says(quarter, &[12], 256, "are not pictures");
+    }
+}
