@@ -1,7 +1,7 @@
 //! The registry of models: every family with what it can fit and read. To add a family is to add a line.
 
 use crate::{
-    Error, Result, circuits, distill, flows,
+    Error, Result, circuits, distill, flows, growth,
     model::{Entry, Family, Model, ModelFile, Origin},
 };
 use std::path::Path;
@@ -11,7 +11,7 @@ pub const FAMILIES: [Family; 2] = [circuits::FAMILY, flows::FAMILY];
 
 /// Every model that `limbeck fit` knows: those of the families, and what is made by way of others.
 pub fn entries() -> Vec<Entry> {
-    FAMILIES.iter().flat_map(|family| (family.entries)()).chain(distill::entries()).collect()
+    FAMILIES.iter().flat_map(|family| (family.entries)()).chain(growth::entries()).chain(distill::entries()).collect()
 }
 
 /// Reads a model and where it comes from, whatever its family.

@@ -20,6 +20,13 @@ fn json(folder: &Path, line: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// What a command that succeeds prints.
+fn text(folder: &Path, line: &str) -> String {
+    let output = limbeck(folder, line);
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// The message of a command that fails with this status, in one line.
 fn failure(folder: &Path, line: &str, status: i32) -> String {
     let output = limbeck(folder, line);
@@ -863,4 +870,94 @@ fn a_circuit_grows_from_a_teacher_and_goes_on_after_it_was_killed() {
     write_table(folder, 30);
     assert!(failure(folder, "fit lvd-pg --data table.csv --out x", 1).contains("are not pictures"));
     assert!(failure(folder, "fit lvd-pg --data data_batch_1.bin --out x --heads 0", 2).contains("heads"));
+}
+
+#[test]
+fn colours_and_quarters_are_seen_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let picture = |(i, c, y, x): (usize, usize, usize, usize)| ((i * 37 + c * 80 + y * 5 + x * 3) % 256) as u8;
+    let pictures = ndarray::Array4::from_shape_fn((30, 3, 4, 4), picture);
+    ndarray_npy::write_npy(folder.join("pictures.npy"), &pictures).unwrap();
+    let fit = "fit mixture --data pictures.npy --components 2 --epochs 5 --json";
+    json(folder, &format!("{fit} --colour ycocg-r --out lossless"));
+    let score = json(folder, "score lossless --data pictures.npy --json");
+    assert_eq!((score["space"].as_str(), score.get("bits_lost_per_dim")), (Some("YCoCg-R"), None));
+    json(folder, "sample lossless --n 3 --out drawn.npy --json");
+    json(folder, "compress lossless --data pictures.npy --out small --json");
+    json(folder, "decompress lossless --data small --out again.npy --json");
+    let bytes = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    assert!(bytes("again.npy") == bytes("pictures.npy"));
+    let mut holes = pictures.mapv(i32::from);
+    holes.slice_mut(ndarray::s![.., .., .., 2..]).fill(-1);
+    ndarray_npy::write_npy(folder.join("holes.npy"), &holes).unwrap();
+    json(folder, "query lossless inpaint --data holes.npy --out filled.npy --json");
+    json(folder, "query lossless map --data holes.npy --out best.npy --json");
+    for name in ["filled.npy", "best.npy"] {
+        let bytes = bytes(name);
+        let loaded = limbeck::data::load(folder.join(name)).unwrap().discrete(limbeck::data::Coding::Learn(Some(256)));
+        let filled = loaded.unwrap_or_else(|e| panic!("{name} of {} bytes: {e}", bytes.len()));
+        for (i, code) in filled.codes().iter().enumerate().filter(|(i, _)| i % 4 < 2) {
+            assert_eq!(*code as i32, holes.as_slice().unwrap()[i], "{name}: what was known stays");
+        }
+    }
+
+    json(folder, &format!("{fit} --colour ycbcr-rounded --quarter --out lossy"));
+    let score = json(folder, "score lossy --data pictures.npy --json");
+    assert_eq!(score["space"], "rounded YCbCr (lossy), upper left quarter");
+    assert!((score["bits_lost_per_dim"].as_f64().unwrap() - 0.677).abs() < 1e-3);
+    assert!(failure(folder, "compress lossy --data pictures.npy --out x", 2).contains("would be lost"));
+    json(folder, "sample lossy --n 2 --out drawn.npy --json");
+    let drawn: ndarray::Array4<u8> = ndarray_npy::read_npy(folder.join("drawn.npy")).unwrap();
+    assert_eq!(drawn.shape(), [2, 3, 2, 2]);
+    let shown = text(folder, "show lossy");
+    assert!(shown.contains("pictures seen as rounded YCbCr (lossy), upper left quarter"), "{shown}");
+
+    write_table(folder, 30);
+    assert!(failure(folder, "fit mixture --data table.csv --colour ycocg-r --out x", 1).contains("are not pictures"));
+    assert!(failure(folder, "fit maf --data table.csv --quarter --out x", 2).contains("leave out --colour"));
+    assert!(failure(folder, "fit mixture --data pictures.npy --colour red --out x", 2).contains("ycocg-r"));
+}
+
+#[test]
+fn a_circuit_of_a_table_grows_by_features_that_the_user_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_table(folder, 300);
+    // The weather, as if another model had seen it.
+    let features = ndarray::Array2::from_shape_fn((300, 2), |(row, i)| (row % 3) as f32 + 0.1 * i as f32);
+    ndarray_npy::write_npy(folder.join("features.npy"), &features).unwrap();
+    let fit = "fit grown --data table.csv --features features.npy --heads 3 --states 2 --epochs 10 --tune-epochs 20";
+    let whole = json(folder, &format!("{fit} --out whole --json"));
+    assert_eq!(whole["model"], "grown");
+    // Three kinds of weather, four seasons: no less than their entropy.
+    let nats = whole["valid_log_prob"].as_f64().unwrap();
+    assert!((-2.9..-2.2).contains(&nats), "{nats}");
+    assert!(whole["warnings"].as_array().unwrap().iter().any(|note| note.as_str().unwrap().contains("heads")));
+    let line = format!("{fit} --out part --checkpoint point --checkpoint-every 0 --resume");
+    kill_once(folder, &line, "point.heads.round-1", Duration::ZERO);
+    json(folder, &format!("{line} --json"));
+    assert!(std::fs::read(folder.join("whole")).unwrap() == std::fs::read(folder.join("part")).unwrap());
+    json(folder, "fit grown --data table.csv --heads 2 --epochs 2 --tune-epochs 0 --out plain --json");
+    json(folder, "score plain --data table.csv --json");
+    let few = features.slice(ndarray::s![..100, ..]).to_owned();
+    ndarray_npy::write_npy(folder.join("few.npy"), &few).unwrap();
+    let error = failure(folder, "fit grown --data table.csv --features few.npy --out x", 1);
+    assert!(error.contains("features of 100 rows"), "{error}");
+    let mut holes = features.clone();
+    holes[[7, 1]] = f32::NAN;
+    ndarray_npy::write_npy(folder.join("holes.npy"), &holes).unwrap();
+    let error = failure(folder, "fit grown --data table.csv --features holes.npy --valid 0 --out x", 1);
+    assert!(error.contains("row 7 (from 0): a missing value"), "{error}");
+    assert!(failure(folder, "fit grown --data table.csv --start-heads 9 --out x", 2).contains("start_heads"));
+}
+
+#[test]
+fn settings_of_the_published_runs_are_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["cifar10", "imagenet32", "imagenet64"] {
+        let path = root.join(format!("datasets/settings/lvd-pg-{name}.toml"));
+        let printed = text(root, &format!("fit lvd-pg --config {} --print-config", path.display()));
+        assert!(printed.contains("levels = 2") && printed.contains("logistics = 10"), "{printed}");
+    }
 }

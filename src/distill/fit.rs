@@ -41,7 +41,8 @@ impl FitStudent {
             let own = &members[i].1;
             let own_squares = Subset::new(&squares, own.clone());
             let heads = self.start_heads.min(own.len());
-            let start = FitCircuit::new(Structure::hclt(self.states)).start_heads(&own_squares, heads, run.seed)?;
+            let structure = Structure::Hclt { states: self.states, joined: false, shared: self.shared };
+            let start = FitCircuit::new(structure).start_heads(&own_squares, heads, run.seed)?;
             self.growing().run(start, (&own_squares, &Subset::new(&features, own.clone())), None, run)
         })?;
         let (mut parts, mut labels, mut heads) = (Vec::new(), vec![0; squares.len()], 0);

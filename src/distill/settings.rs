@@ -41,7 +41,7 @@ pub struct FitStudent {
     pub teacher_epochs: u64,
     /// Pictures in a batch of the teacher.
     pub teacher_batch: usize,
-    /// The teacher's rate of Adam at the start.
+    /// The teacher's rate of Adam, once it is warm.
     pub teacher_rate: f64,
     /// Clusters of squares, each of which grows a circuit of its own.
     pub clusters: usize,
@@ -53,6 +53,8 @@ pub struct FitStudent {
     pub heads: usize,
     /// States of a latent of a square's circuit before it grows.
     pub states: usize,
+    /// Distributions of a value that the states of all pixels of a square mix, before it grows; 0: each state has its own.
+    pub shared: usize,
     /// Passes over the squares, in each round.
     pub epochs: u64,
     /// Squares in a batch.
@@ -94,12 +96,13 @@ impl Default for FitStudent {
             logistics: 5,
             teacher_epochs: teaching.epochs,
             teacher_batch: teaching.batch,
-            teacher_rate: teaching.rate,
+            teacher_rate: 1e-3,
             clusters: 1,
             kmeans_batch: 0,
             start_heads: 1,
             heads: 16,
             states: 8,
+            shared: 0,
             epochs: 20,
             batch: 256,
             pseudocount,
@@ -131,13 +134,14 @@ const SETTINGS: &[Setting] = &[
     Setting { key: "teacher_batch", help: "pictures in a batch of the teacher" },
     Setting {
         key: "teacher_rate",
-        help: "the teacher's rate of Adam at the start; it falls along a cosine to a twentieth",
+        help: "the teacher's rate of Adam, once it is warm; it falls along a cosine to a twentieth",
     },
     Setting { key: "clusters", help: "clusters of squares, each of which grows a circuit of its own" },
     Setting { key: "kmeans_batch", help: "squares a round of K-means into these clusters; 0: all" },
     Setting { key: "start_heads", help: "heads that each of them begins with" },
     Setting { key: "heads", help: "heads that each of them grows" },
     Setting { key: "states", help: "states of a latent of a square's circuit before it grows" },
+    Setting { key: "shared", help: "distributions of a value that the states of all pixels mix; 0: each its own" },
     Setting { key: "epochs", help: "passes over the squares, in each round of growing" },
     Setting { key: "batch", help: "squares in a batch" },
     Setting { key: "pseudocount", help: "what EM adds to the flow of every node in all, in rows" },

@@ -14,6 +14,7 @@
 
 mod clusters;
 mod expand;
+mod fit;
 mod growing;
 mod learn;
 mod select;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use clusters::{Cluster, Clusters, relabel};
 pub use expand::Expand;
+pub use fit::{FitGrown, entries};
 pub use growing::{Growing, Grown, Round};
 pub use learn::Learn;
 pub use select::{More, Select};

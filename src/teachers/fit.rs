@@ -86,7 +86,7 @@ pub struct Teaching {
     pub epochs: u64,
     /// Pictures in a batch.
     pub batch: usize,
-    /// The rate of Adam at the start; it falls along a cosine to a twentieth.
+    /// The rate of Adam after a twentieth of all steps, in which it rises; then it falls along a cosine to a twentieth.
     pub rate: f64,
 }
 
@@ -100,7 +100,7 @@ impl Teaching {
     fn adam(&self, rows: &dyn Rows) -> AdamConfig {
         let steps = self.epochs * rows.len().div_ceil(self.batch.max(1)) as u64;
         AdamConfig {
-            rate: Schedule::constant(self.rate).cosine(steps, 0.05),
+            rate: Schedule::constant(self.rate).warmed_up(steps.div_ceil(20)).cosine(steps, 0.05),
             clip: Some(100.0),
             ..AdamConfig::default()
         }

@@ -94,6 +94,16 @@ impl Likelihood for Grey {
     }
 }
 
+/// Below this the difference of an exponential from 1 is taken from its series.
+const NARROW: f64 = 1e-3;
+
+/// `(e^x − 1) / x` near zero.
+#[inline(always)]
+fn series<E: Real>(x: E) -> E {
+    let [third, quarter] = [1.0 / 3.0, 0.25].map(E::of);
+    E::ONE + x * E::of(0.5) * (E::ONE + x * third * (E::ONE + x * quarter))
+}
+
 /// A logistic distribution of whole numbers up to `last`, with a middle and the logarithm of a scale.
 #[derive(Clone, Copy)]
 struct Logistic<E> {
@@ -115,15 +125,16 @@ impl<E: Real> Logistic<E> {
 
     #[inline(always)]
     fn log_prob(&self, x: E) -> E {
-        let (low, high, _) = self.edges(x);
+        let (low, high, scale) = self.edges(x);
         if x <= E::default() {
             -(-high).softplus()
         } else if x >= self.last {
             -low.softplus()
         } else {
             // log (σ(b) − σ(a)) = b + log(1 − e^(a − b)) − softplus(a) − softplus(b), without a difference of nearly equal numbers.
-            let gap = high - low;
-            high + (-(-gap).exp()).ln_1p() - low.softplus() - high.softplus()
+            let gap = E::ONE / scale;
+            let log = if gap < E::of(NARROW) { (gap * series(-gap)).ln() } else { (-(-gap).exp()).ln_1p() };
+            high + log - low.softplus() - high.softplus()
         }
     }
 
@@ -131,17 +142,22 @@ impl<E: Real> Logistic<E> {
     #[inline(always)]
     fn slopes(&self, x: E) -> [E; 2] {
         let (low, high, scale) = self.edges(x);
-        // Along the two edges.
-        let (a, b) = if x <= E::default() {
-            (E::default(), (-high).sigmoid())
+        // Along a shift of both edges, and along their distances from the middle.
+        let (shift, spread) = if x <= E::default() {
+            let b = (-high).sigmoid();
+            (b, b * high)
         } else if x >= self.last {
-            (-low.sigmoid(), E::default())
+            let a = -low.sigmoid();
+            (a, a * low)
         } else {
-            let ratio = E::ONE / ((high - low).exp() - E::ONE);
-            (-ratio - low.sigmoid(), E::ONE + ratio - high.sigmoid())
+            // The slope of log(1 − e^−gap) along the gap, times the gap; along a shift there is none.
+            let gap = E::ONE / scale;
+            let of_gap = if gap < E::of(NARROW) { E::ONE / series(gap) } else { gap / (gap.exp() - E::ONE) };
+            let [a, b] = [low, high].map(|edge| edge.sigmoid());
+            (E::ONE - a - b, of_gap + high - a * low - b * high)
         };
-        let along_scale = if self.log_scale > E::of(LEAST_SCALE) { -(a * low + b * high) } else { E::default() };
-        [-((a + b) * (self.last * E::of(0.5)) / scale), along_scale]
+        let along_scale = if self.log_scale > E::of(LEAST_SCALE) { -spread } else { E::default() };
+        [-(shift * (self.last * E::of(0.5)) / scale), along_scale]
     }
 }
 
@@ -298,7 +314,7 @@ mod tests {
     #[test]
     fn probabilities_add_up_to_one_and_slopes_are_right() {
         let (plain, mixture) = (DiscretisedLogistic::<17>, MixtureOfLogistics::new(&[17], 2).unwrap());
-        for p in [[0.0, 0.0], [0.3, -1.0], [-2.0, 0.5], [0.9, -3.0]] {
+        for p in [[0.0, 0.0], [0.3, -1.0], [-2.0, 0.5], [0.9, -3.0], [0.4, 6.0]] {
             let total: f64 = (0..17).map(|x| plain.log_prob(&[f64::from(x)], &p).exp()).sum();
             assert!((total - 1.0).abs() < 1e-12, "{total}");
             for x in [0.0, 1.0, 8.0, 15.0, 16.0] {
@@ -353,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_scale_that_vanishes_leaves_numbers_in_single_precision() {
-        for (middle, log_scale) in [(0.1, -200.0), (-3.0, -1e30), (0.9, -7.0)] {
+        for (middle, log_scale) in [(0.1, -200.0), (-3.0, -1e30), (0.9, -7.0), (0.0, 15.0), (-20.0, 20.0), (1e6, 3.0)] {
             let (p, mut total) = ([middle, log_scale], 0.0);
             for x in 0..256 {
                 let log = DiscretisedLogistic::<256>.log_prob(&[x as f32], &p);

@@ -63,8 +63,8 @@ impl<T: Scalar> Circuit<T> {
             let (name, k) = (&latent.name, latent.categories);
             return Err(Error::invalid(format!("latent {name} has {k} values for {heads} heads")));
         }
-        if self.leaf_kinds().iter().any(|kind| *kind != Leaf::Categorical) {
-            return Err(Error::invalid("the leaves of a circuit over latents are categorical"));
+        if !self.leaf_kinds().iter().all(|kind| matches!(kind, Leaf::Categorical | Leaf::Indicator)) {
+            return Err(Error::invalid("the leaves of a circuit over latents are categorical, or indicators"));
         }
         for (latent, places) in places.iter().enumerate() {
             for part in parts {
@@ -178,7 +178,7 @@ impl Circuit {
     /// ```
     ///
     /// # Errors
-    /// When a latent has another number of values than there are heads, or its leaves are not categorical; when places and
+    /// When a latent has another number of values than there are heads, or its leaves are neither categorical nor indicators; when places and
     /// variables do not match, or a variable is at no place or at two.
     pub fn composed(&self, parts: &[&Self], places: &[Vec<usize>], schema: &Schema) -> Result<Self> {
         self.compose(parts, places, schema)

@@ -114,7 +114,11 @@ impl FitCircuit {
         self.em.check()
     }
 
-    fn train(
+    /// Learns on from a circuit that is there, by these settings but for those of how one begins.
+    ///
+    /// # Errors
+    /// As [`Fit::fit_with`].
+    pub fn go_on(
         &self,
         circuit: Circuit,
         rows: &dyn Rows,
@@ -169,7 +173,7 @@ impl Fit for FitCircuit {
 
     fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, run: Run) -> Result<(Circuit, History)> {
         self.check()?;
-        let (circuit, mut history) = self.train(self.start_circuit(rows, run.seed)?, rows, valid, run)?;
+        let (circuit, mut history) = self.go_on(self.start_circuit(rows, run.seed)?, rows, valid, run)?;
         for name in blank_columns(rows)? {
             history
                 .note(format!("column {name} has no value at all: nothing is learned of it (`--drop` leaves it out)"));
@@ -223,7 +227,7 @@ impl Fit for FitReals {
         let graph = self.0.structure.graph(&binned(rows, BINS)?, run.seed)?;
         let kinds = vec![Leaf::Gaussian; rows.schema().len()];
         let circuit = self.0.begin(graph, rows, &kinds, run.seed)?;
-        let (circuit, mut history) = self.0.train(circuit, rows, valid, run)?;
+        let (circuit, mut history) = self.0.go_on(circuit, rows, valid, run)?;
         columns.iter().filter_map(ColumnSummary::warning).for_each(|warning| history.note(warning));
         Ok((RealCircuit(circuit), history))
     }

@@ -3,34 +3,47 @@
 //! The latents of the test rows are the teacher's: its codes, or the clusters of what it sees. Those of a student that grows are its
 //! own, the likeliest head of each square, so that its gaps are not those of the teacher's `q`.
 
-use super::pipeline::{Latents, Pictures, Pipeline};
+use super::pipeline::{Latents, Pictures, Pipeline, unwatched};
 use crate::{
     Result,
-    circuits::{Circuit, FitCircuit, Structure},
+    circuits::{Circuit, Em, FitCircuit, Structure},
+    data::{Discrete, Rows},
     distill::{Accounting, Student},
     evidence::{Evidence, LowerBound},
     experiments::{Claim, Lab, published},
+    growth::Learn,
     math::mean_and_deviation,
     plot::{Dots, Table},
     random::Seed,
     teachers::{Coded, Decoder},
-    train::Fit,
+    train::{Fit, quiet},
 };
 
 const SEEDS: u64 = 5;
 /// Of a picture.
 const PIXELS: usize = 64;
 
-/// A way from a teacher to a student.
-type Way = (Decoder, Option<Latents>);
+/// What a student is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    /// The teacher itself, made tractable: its own decoder and codes, and the prior that its bound has.
+    Itself,
+    /// Its codes, counted: how often a code has a value of a pixel, and a tree of how often codes go together. No EM.
+    Counted,
+    /// A circuit that learns.
+    Learned(Latents),
+}
 
-/// The first is the teacher itself, made tractable: its own decoder and codes, and the prior that its bound has.
-const WAYS: [Way; 5] = [
-    (Decoder::Independent, None),
-    (Decoder::Independent, Some(Latents::OneShot)),
-    (Decoder::Independent, Some(Latents::Growing)),
-    (Decoder::Convolutional, Some(Latents::OneShot)),
-    (Decoder::Convolutional, Some(Latents::Growing)),
+/// A way from a teacher to a student.
+type Way = (Decoder, Made);
+
+const WAYS: [Way; 6] = [
+    (Decoder::Independent, Made::Itself),
+    (Decoder::Independent, Made::Counted),
+    (Decoder::Independent, Made::Learned(Latents::OneShot)),
+    (Decoder::Independent, Made::Learned(Latents::Growing)),
+    (Decoder::Convolutional, Made::Learned(Latents::OneShot)),
+    (Decoder::Convolutional, Made::Learned(Latents::Growing)),
 ];
 
 fn name((decoder, latents): Way) -> String {
@@ -39,9 +52,10 @@ fn name((decoder, latents): Way) -> String {
         Decoder::Convolutional => "convolutional",
     };
     let latents = match latents {
-        None => "its own codes",
-        Some(Latents::OneShot) => "one-shot",
-        Some(Latents::Growing) => "growing, own labels",
+        Made::Itself => "its own codes",
+        Made::Counted => "its codes, counted",
+        Made::Learned(Latents::OneShot) => "one-shot",
+        Made::Learned(Latents::Growing) => "growing, own labels",
     };
     format!("{decoder}, {latents}")
 }
@@ -79,11 +93,12 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
             let (prior, bound) = bound(&pipeline, teacher.as_ref(), &rows, seed)?;
             for way in WAYS.into_iter().filter(|way| way.0 == decoder) {
                 let (student, latents) = match way.1 {
-                    None => {
+                    Made::Itself => {
                         let own = Student::new(teacher.patches().clone(), vec![teacher.heads()?], prior.clone())?;
                         (own, teacher.encode(&rows.test)?)
                     }
-                    Some(by) => pipeline.student(&rows, (teacher.as_ref(), by), seed)?,
+                    Made::Counted => (counted(teacher.as_ref(), &rows.train, seed)?, teacher.encode(&rows.test)?),
+                    Made::Learned(by) => pipeline.student(&rows, (teacher.as_ref(), by), seed)?,
                 };
                 let (lvd, circuit) = (student.lvd_of(&rows.test, &latents)?, student.circuit()?);
                 let account = Accounting::new(bound.clone(), lvd, circuit.evidence(&rows.test)?)?;
@@ -101,6 +116,19 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     figure(lab, &seeds)?;
     claims(lab, &seeds, &pipeline);
     Ok(())
+}
+
+/// A student of a teacher's own codes by counting alone: a product of categorical pixels for each code, and a Chow-Liu tree of the
+/// codes of a picture's squares.
+fn counted(teacher: &dyn Coded, rows: &Discrete, seed: Seed) -> Result<Student> {
+    let patches = teacher.patches().clone();
+    let (codes, squares) = (teacher.encode(rows)?, patches.of(rows)?);
+    let labels: Vec<u32> = codes.codes().iter().map(|code| u32::from(*code)).collect();
+    // The graph of its heads: with labels every flow is known, and one exact step counts.
+    let count = Learn { epochs: 1, batch: squares.len(), em: Em { pseudocount: 0.1, ..Em::exact() }, unused: 0.0 };
+    let heads = count.run(teacher.heads()?, &squares, &labels, unwatched(seed, &mut quiet))?.0;
+    let tree = FitCircuit { em: Em { pseudocount: 0.1, ..Em::exact() }, ..FitCircuit::new(Structure::ChowLiu) };
+    Student::new(patches, vec![heads], tree.fit(&codes, None, seed)?.0)
 }
 
 /// A prior over the codes of a teacher, and the bound under it.
@@ -136,9 +164,9 @@ fn table(lab: &mut Lab, seeds: &[Vec<Line>]) -> Result<()> {
 /// not of one size: `students-sizes` compares those that are.
 fn ablation(lab: &mut Lab, seeds: &[Vec<Line>]) -> Result<()> {
     const ROWS: [(&str, Way); 3] = [
-        ("full method", (Decoder::Independent, Some(Latents::Growing))),
-        ("without progressive growing", (Decoder::Independent, Some(Latents::OneShot))),
-        ("with a convolutional decoder", (Decoder::Convolutional, Some(Latents::Growing))),
+        ("full method", (Decoder::Independent, Made::Learned(Latents::Growing))),
+        ("without progressive growing", (Decoder::Independent, Made::Learned(Latents::OneShot))),
+        ("with a convolutional decoder", (Decoder::Convolutional, Made::Learned(Latents::Growing))),
     ];
     let bits = |way, what: fn(&Line) -> f64| {
         let (mean, deviation) = mean_and_deviation(&of(seeds, way, what));
@@ -195,7 +223,7 @@ fn claims(lab: &mut Lab, seeds: &[Vec<Line>], pipeline: &Pipeline) {
         pipeline.taught, pipeline.heads, pipeline.learned, pipeline.prior, pipeline.tuned
     );
     let [independent, convolutional] =
-        [Decoder::Independent, Decoder::Convolutional].map(|decoder| (decoder, Some(Latents::OneShot)));
+        [Decoder::Independent, Decoder::Convolutional].map(|decoder| (decoder, Made::Learned(Latents::OneShot)));
     let ahead = of(seeds, independent, |l| l.student - l.teacher);
     let gap = |way| of(seeds, way, |l| l.teacher - l.lvd);
     let pairs = |a: Vec<f64>, b: Vec<f64>| a.into_iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();

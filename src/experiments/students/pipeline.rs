@@ -62,7 +62,8 @@ pub(super) enum Latents {
     Growing,
 }
 
-fn unwatched(seed: Seed, watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Run<'_> {
+/// A run that nobody hears of.
+pub(super) fn unwatched(seed: Seed, watch: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Run<'_> {
     Run::new(seed, watch)
 }
 

@@ -9,7 +9,10 @@ use crate::{
     data::Patches,
     flows::{Batch, PerRow},
     memory::afford,
-    nn::{Dense, Device, Grid, Identity, Perceptron, Real, Relu, ResidualNet, Stack, any_shape, fields, ops::columns},
+    nn::{
+        Dense, Device, Grid, Identity, Perceptron, Real, Relu, ResidualNet, Stack, any_shape, fields,
+        ops::{columns, pointwise},
+    },
 };
 use dfdx::{
     dtypes::Dtype,
@@ -88,12 +91,13 @@ impl<E: Real, Dev: Device<E>> Codebook<E, Dev> {
         }
     }
 
-    /// The codes nearest to rows, in whose place they are.
+    /// The codes nearest to rows, in whose place they are; what is said in these stays within bounds.
     fn of<T: Tape<E, Dev>>(
         &self,
         rows: Batch<usize, E, Dev, T>,
         commitment: E,
     ) -> (Batch<usize, E, Dev, T>, Level<E, Dev, T>) {
+        let rows = bounded(rows);
         let said = rows.as_vec();
         let found = nearest(&said, &self.codes.as_vec(), self.codes.shape().1);
         let Quantised { codes, commit, follow } = quantised(rows, &self.codes, &found, commitment);
@@ -249,6 +253,22 @@ impl<E: Real, Dev: Device<E>> Above<E, Dev> {
             (0..channels).flat_map(|c| (0..squares).map(move |i| (c, i))).map(|(c, i)| place(c, i)).collect();
         columns(h, all.into())
     }
+}
+
+/// What an encoder may say at most: without a bound a step too long takes it ever farther from its codes, which follow slowly.
+const FARTHEST: f64 = 8.0;
+
+/// `8 tanh(h / 8)`.
+fn bounded<E: Real, Dev: Device<E>, T: Tape<E, Dev>>(h: Batch<usize, E, Dev, T>) -> Batch<usize, E, Dev, T> {
+    let (most, share) = (E::of(FARTHEST), E::of(1.0 / FARTHEST));
+    pointwise(
+        h,
+        move |h| most * (h * share).tanh(),
+        move |h| {
+            let bent = (h * share).tanh();
+            E::ONE - bent * bent
+        },
+    )
 }
 
 /// From channel after channel of a picture to a row for every square.

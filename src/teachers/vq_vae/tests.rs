@@ -127,14 +127,14 @@ fn two_levels_of_codes_see_a_square_and_the_four_around_it() {
     };
     let codes = (0..24).flat_map(|row| (0..48).map(move |place| code(row % 3, place) as u16)).collect();
     let rows = Discrete::new(schema.clone(), codes).unwrap();
-    let config = VqVaeConfig { side: 1, levels: 2, codes: 8, width: 4, hidden: 12, blocks: 1, ..Default::default() };
+    let config = VqVaeConfig { side: 1, levels: 2, codes: 8, width: 4, hidden: 24, blocks: 1, ..Default::default() };
     let colours = MixtureOfLogistics::new(&[4, 3, 5], 2).unwrap();
     let model = VqVae::new(&Cpu::seed_from_u64(3), &schema, colours.clone(), &config).unwrap();
-    let adam = AdamConfig { rate: Schedule::constant(5e-3), clip: Some(100.0), ..Default::default() };
+    let adam = AdamConfig { rate: Schedule::constant(3e-3), clip: Some(100.0), ..Default::default() };
     let mut learner = VqVaeLearner::new(model, &rows, None, adam, Seed(1)).unwrap();
     let mean = |model: &VqVae<_>| model.log_prob_given_codes(&rows).unwrap().iter().sum::<f64>() / 24.0;
     let before = mean(learner.model());
-    train(&mut learner, &Plan::new(150, 12, Seed(0)), &mut quiet).unwrap();
+    train(&mut learner, &Plan::new(200, 12, Seed(0)), &mut quiet).unwrap();
     let model = learner.into_model();
     assert!(mean(&model) > before + 30.0, "{before} before, {} after", mean(&model));
     // A code for each square, then one for every four.
