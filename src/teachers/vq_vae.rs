@@ -291,8 +291,8 @@ impl<L: Likelihood, Dev: Device<f32>> VqVae<L, Dev> {
         Ok(circuit)
     }
 
-    /// The most likely value of every pixel under codes, which are rows as of [`Self::encode`]; by trying each value, channel after
-    /// channel, where those before are given.
+    /// The mean of every pixel under codes, which are rows as of [`Self::encode`], rounded to a level; channel after channel, where
+    /// those before are as they have been rounded.
     ///
     /// # Errors
     /// When the codes are of other squares, or one is missing.
@@ -319,17 +319,16 @@ impl<L: Likelihood, Dev: Device<f32>> VqVae<L, Dev> {
             for (values, p) in by_pixel.chunks_exact(pixel).zip(outputs.chunks_exact(of_pixel)) {
                 let mut x = Vec::with_capacity(pixel);
                 for place in values.iter().map(|value| square[*value]) {
-                    let (channel, mut best) = (x.len(), (f32::NEG_INFINITY, 0));
+                    let (channel, before) = (x.len(), if x.is_empty() { 0.0 } else { self.likelihood.log_prob(&x, p) });
                     x.push(0.0);
+                    let (mut total, mut mean) = (0.0, 0.0);
                     for a in 0..whole.variables[place].categories as u16 {
                         x[channel] = f32::from(a);
-                        let log_prob = self.likelihood.log_prob(&x, p);
-                        if log_prob > best.0 {
-                            best = (log_prob, a);
-                        }
+                        let share = (self.likelihood.log_prob(&x, p) - before).exp();
+                        (total, mean) = (total + share, mean + share * f32::from(a));
                     }
-                    x[channel] = f32::from(best.1);
-                    pictures[picture * whole.len() + place] = best.1;
+                    x[channel] = (mean / total).round();
+                    pictures[picture * whole.len() + place] = x[channel] as u16;
                 }
             }
         }

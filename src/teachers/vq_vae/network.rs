@@ -71,6 +71,9 @@ pub(super) struct Seen<E: Real, Dev: Device<E>, T: Tape<E, Dev>> {
     pub(super) levels: Vec<Level<E, Dev, T>>,
 }
 
+/// Codes in the place of rows, and what was seen there.
+type Coded<E, Dev, T> = (Batch<usize, E, Dev, T>, Level<E, Dev, T>);
+
 /// What is seen at one level.
 pub(super) struct Level<E: Real, Dev: Device<E>, T: Tape<E, Dev>> {
     /// Before codes took its place.
@@ -92,11 +95,7 @@ impl<E: Real, Dev: Device<E>> Codebook<E, Dev> {
     }
 
     /// The codes nearest to rows, in whose place they are; what is said in these stays within bounds.
-    fn of<T: Tape<E, Dev>>(
-        &self,
-        rows: Batch<usize, E, Dev, T>,
-        commitment: E,
-    ) -> (Batch<usize, E, Dev, T>, Level<E, Dev, T>) {
+    fn of<T: Tape<E, Dev>>(&self, rows: Batch<usize, E, Dev, T>, commitment: E) -> Coded<E, Dev, T> {
         let rows = bounded(rows);
         let said = rows.as_vec();
         let found = nearest(&said, &self.codes.as_vec(), self.codes.shape().1);
