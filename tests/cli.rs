@@ -913,6 +913,11 @@ fn colours_and_quarters_are_seen_and_said() {
     let shown = text(folder, "show lossy");
     assert!(shown.contains("pictures seen as rounded YCbCr (lossy), upper left quarter"), "{shown}");
 
+    let mut half = pictures.mapv(i32::from);
+    half[[3, 1, 0, 2]] = -1;
+    ndarray_npy::write_npy(folder.join("half.npy"), &half).unwrap();
+    let error = failure(folder, "query lossless inpaint --data half.npy --out x.npy", 1);
+    assert!(error.contains("row 3, pixel 2: 1 of 3 channels missing"), "{error}");
     write_table(folder, 30);
     assert!(failure(folder, "fit mixture --data table.csv --colour ycocg-r --out x", 1).contains("are not pictures"));
     assert!(failure(folder, "fit maf --data table.csv --quarter --out x", 2).contains("leave out --colour"));
@@ -940,6 +945,8 @@ fn a_circuit_of_a_table_grows_by_features_that_the_user_gives() {
     assert!(std::fs::read(folder.join("whole")).unwrap() == std::fs::read(folder.join("part")).unwrap());
     json(folder, "fit grown --data table.csv --heads 2 --epochs 2 --tune-epochs 0 --out plain --json");
     json(folder, "score plain --data table.csv --json");
+    let lost = failure(folder, "fit grown --data table.csv --features features.npy --out features.npy", 1);
+    assert!(lost.contains("would overwrite --features"), "{lost}");
     let few = features.slice(ndarray::s![..100, ..]).to_owned();
     ndarray_npy::write_npy(folder.join("few.npy"), &few).unwrap();
     let error = failure(folder, "fit grown --data table.csv --features few.npy --out x", 1);
@@ -950,6 +957,40 @@ fn a_circuit_of_a_table_grows_by_features_that_the_user_gives() {
     let error = failure(folder, "fit grown --data table.csv --features holes.npy --valid 0 --out x", 1);
     assert!(error.contains("row 7 (from 0): a missing value"), "{error}");
     assert!(failure(folder, "fit grown --data table.csv --start-heads 9 --out x", 2).contains("start_heads"));
+}
+
+#[test]
+fn clusters_grow_side_by_side_whatever_the_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let picture = |(i, y, x): (usize, usize, usize)| ((i * 7 + y * x + i % 3 * y) % 5) as u8;
+    ndarray_npy::write_npy(folder.join("pictures.npy"), &ndarray::Array3::from_shape_fn((40, 4, 4), picture)).unwrap();
+    let sizes =
+        "--side 2 --codes 4 --code-width 2 --hidden 4 --blocks 0 --logistics 1 --clusters 3 --heads 2 --states 2";
+    let lengths = "--teacher-epochs 1 --epochs 2 --prior-states 2 --prior-epochs 1 --tune-epochs 1";
+    let mut models = Vec::new();
+    for (threads, jobs) in [(1, 1), (1, 3), (2, 2), (4, 3)] {
+        let line = format!("fit lvd-pg --data pictures.npy --out model {sizes} {lengths} --jobs {jobs}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_limbeck"));
+        command.args(line.split_whitespace()).current_dir(folder).env("RAYON_NUM_THREADS", threads.to_string());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let began = Instant::now();
+        let status = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if began.elapsed() > Duration::from_secs(120) => {
+                    child.kill().unwrap();
+                    panic!("{threads} threads, {jobs} jobs: no end");
+                }
+                None => sleep(Duration::from_millis(5)),
+            }
+        };
+        assert!(status.success());
+        models.push(std::fs::read(folder.join("model")).unwrap());
+    }
+    assert!(models.windows(2).all(|pair| pair[0] == pair[1]));
+    let taken = failure(folder, "fit lvd-pg --data pictures.npy --out point.teacher --checkpoint point", 1);
+    assert!(taken.contains("a part of the checkpoint"), "{taken}");
 }
 
 #[test]

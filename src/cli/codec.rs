@@ -77,7 +77,7 @@ pub(super) fn compress(args: &CompressArgs, context: &Context) -> Result<()> {
     };
     let envelope = if args.values { None } else { Some(Envelope::of(&args.data, before.discrete()?)?) };
     // What cannot be read back is not written.
-    if as_they_were(queries.decompress(&packed)?, &origin)? != before {
+    if as_they_were(queries.decompress(&packed)?, &origin, context)? != before {
         return Err(Error::file(&args.data, "does not come back as it went in; nothing is written"));
     }
     let envelope = serde_json::to_vec(&envelope).map_err(Error::invalid)?;
@@ -123,7 +123,7 @@ pub(super) fn decompress(args: &DecompressArgs, context: &Context) -> Result<()>
     let (envelope, packed) =
         rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(|| ours("it begins otherwise"))?;
     let envelope: Option<Envelope> = serde_json::from_slice(envelope).map_err(|_| ours("it begins otherwise"))?;
-    let rows = queries.decompress(packed).and_then(|rows| as_they_were(rows, &origin));
+    let rows = queries.decompress(packed).and_then(|rows| as_they_were(rows, &origin, context));
     let rows = rows.map_err(|e| Error::file(&args.data, e))?;
     match envelope {
         None => rows.save(&args.out)?,

@@ -230,6 +230,16 @@ impl Report {
     }
 }
 
+/// Refuses a model's file that has the name of a part of the checkpoint.
+fn is_no_part(out: Option<&Path>, checkpoint: Option<&Path>) -> Result<()> {
+    let (Some(out), Some(checkpoint)) = (out, checkpoint) else { return Ok(()) };
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if out.parent() == checkpoint.parent() && name(out).starts_with(&format!("{}.", name(checkpoint))) {
+        return Err(Error::file(out, "has the name of a part of the checkpoint: give it another"));
+    }
+    Ok(())
+}
+
 /// What `--dry-run` prints.
 #[derive(serde::Serialize)]
 struct DryRun {
@@ -278,6 +288,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         .map_err(|_| Error::out_of_range("--checkpoint-every", common.checkpoint_every, "0 ≤ seconds"))?;
     let mut read = vec![("--data", data.as_path())];
     read.extend(common.config.as_deref().map(|path| ("--config", path)));
+    let files = fit.reads_files();
+    read.extend(files.iter().map(|(option, path)| (*option, path.as_path())));
+    is_no_part(common.out.as_deref(), common.checkpoint.as_deref())?;
     keep_apart(&read, &[("--out", common.out.as_deref()), ("--checkpoint", common.checkpoint.as_deref())])?;
     let checkpoint = common.checkpoint.as_deref().filter(|_| !common.dry_run);
     if let Some(path) = checkpoint.filter(|path| path.exists() && !common.resume) {

@@ -116,18 +116,23 @@ pub(super) fn sample(args: &SampleArgs, context: &Context) -> Result<()> {
     keep_apart(&[("MODEL", &args.model.path)], &[("--out", Some(&args.out))])?;
     let (model, origin) = args.model.load()?;
     let n = fitting(args.n, 1, model.schema().len(), "--n")?;
-    as_they_were(model.sample(n, context.seed)?, &origin)?.save(&args.out)?;
+    as_they_were(model.sample(n, context.seed)?, &origin, context)?.save(&args.out)?;
     say_what_is_seen(&origin, context);
     Written::print(n, &args.out, context)
 }
 
 /// Rows as those that the model was fitted to, before they had noise or their colours other coordinates; these stay where several
 /// colours became one.
-pub(super) fn as_they_were(rows: Dataset, origin: &Origin) -> Result<Dataset> {
+pub(super) fn as_they_were(rows: Dataset, origin: &Origin, context: &Context) -> Result<Dataset> {
     Ok(match rows {
         Dataset::Continuous(rows) => rows.floored_in(&origin.dequantised).into(),
         Dataset::Discrete(rows) if origin.view.colour.is_some_and(Colour::is_lossless) => {
-            origin.view.undo(&rows)?.into()
+            let (back, moved) = origin.view.undo(&rows)?;
+            if moved > 0 {
+                let pixels = counted(moved, "pixel");
+                context.note(&format!("{pixels} beyond the colours that there are went to their edge"));
+            }
+            back.into()
         }
         rows @ Dataset::Discrete(_) => rows,
     })
@@ -152,6 +157,12 @@ pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
     keep_apart(&read, &[("--out", out)])?;
     let (model, origin) = args.model.load()?;
     let (queries, schema) = (args.model.queries(&*model)?, model.schema());
+    if let Some(colour) = origin.view.colour {
+        let name = colour.name();
+        context.note(&format!(
+            "variables are coordinates of {name} colours, also in --given; --data has red, green and blue"
+        ));
+    }
     match &args.question {
         Question::Conditional { known, variable, out } => {
             let chosen = variable.as_ref().map(|name| schema.index(name)).transpose()?;
@@ -161,7 +172,7 @@ pub(super) fn run(args: &QueryArgs, context: &Context) -> Result<()> {
             let rows = known.rows(&*model, &origin, context)?;
             fitting(*draws, rows.len(), schema.len(), "--draws")?;
             let repeated: Vec<usize> = (0..rows.len()).flat_map(|row| std::iter::repeat_n(row, *draws)).collect();
-            as_they_were(queries.complete(&rows.select(&repeated), context.seed)?, &origin)?.save(out)?;
+            as_they_were(queries.complete(&rows.select(&repeated), context.seed)?, &origin, context)?.save(out)?;
             say_what_is_seen(&origin, context);
             Written::print(repeated.len(), out, context)
         }
@@ -215,7 +226,7 @@ struct Completed {
 
 fn map((queries, origin): (&dyn Queries, &Origin), rows: &Dataset, out: &Path, context: &Context) -> Result<()> {
     let (best, evidence) = queries.map(rows)?;
-    let best = as_they_were(best, origin)?;
+    let best = as_they_were(best, origin, context)?;
     best.save(out)?;
     say_what_is_seen(origin, context);
     let (mean_log_prob, evidence) = (evidence.mean(), evidence.certainty());

@@ -25,7 +25,7 @@ struct Report {
     mean_log_prob: f64,
     /// Where the likelihood is a code length, and some value is known; null where a row is impossible.
     bits_per_dim: Option<f64>,
-    /// By how much those of the pictures themselves may be more, where colours were lost.
+    /// By about how much those of the pictures themselves are more, where colours were lost: as if they were spread evenly.
     #[serde(skip_serializing_if = "Option::is_none")]
     bits_lost_per_dim: Option<f64>,
     evidence: &'static str,
@@ -77,7 +77,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         };
         let lost = match (r.bits_per_dim, r.bits_lost_per_dim) {
             (Some(bits), Some(lost)) => {
-                format!("\ncolours were lost: of the pictures themselves {bits:.4} to {:.4} bits/dim", bits + lost)
+                let whole = bits + lost;
+                format!("\ncolours were lost: pictures themselves cost about {lost:.3} more, {whole:.4} bits/dim, if spread evenly")
             }
             _ => String::new(),
         };

@@ -105,6 +105,17 @@ impl Colour {
         }
     }
 
+    /// The colour in these coordinates, or where there is none the one at the edge of all colours; `None` where the map is no bijection.
+    pub(crate) fn nearest(self, codes: [u16; 3]) -> Option<[u8; 3]> {
+        let [y, co, cg] = codes.map(i32::from);
+        self.inverse(codes).or_else(|| {
+            let (co, cg) = (co - 256, cg - 256);
+            let t = y - (cg >> 1);
+            let b = t - (co >> 1);
+            (self == Self::YCoCgR).then(|| [b + co, cg + t, b].map(|x| x.clamp(0, 255) as u8))
+        })
+    }
+
     /// Pictures of three channels with 256 levels in these coordinates. A pixel of which a channel is missing is missing.
     ///
     /// # Errors

@@ -91,23 +91,46 @@ impl View {
         Schema::uniform(&shape, if self.colour.is_some() { 256 } else { levels })
     }
 
-    /// Pictures as they are seen, read as they are asked for. A pixel of which a channel is missing is missing, where colours are
-    /// in other coordinates.
+    /// Pictures as they are seen, read as they are asked for.
     ///
     /// # Errors
-    /// As [`Self::schema`].
+    /// As [`Self::schema`]. To read a pixel of which some channels are missing and others known is an error, where colours are in
+    /// other coordinates: these are of all or none.
     pub fn of<'a>(&self, pictures: Box<dyn Rows + 'a>) -> Result<Viewed<'a>> {
         let schema = self.schema(pictures.schema())?;
         let (channels, sides) = self.sizes(pictures.schema())?;
         Ok(Viewed { places: self.places(channels, sides), schema, view: *self, pictures })
     }
 
-    /// Colours as they were, of what is seen. Coordinates that are no colour's become missing.
+    /// Colours as they were, of what is seen; and how many pixels had coordinates that are no colour's, which go to the edge of the
+    /// colours.
     ///
     /// # Errors
     /// When the rows are not seen like this, or the colours cannot be had back.
-    pub fn undo(&self, seen: &Discrete) -> Result<Discrete> {
-        self.colour.map_or_else(|| Ok(seen.clone()), |colour| colour.undo(seen))
+    pub fn undo(&self, seen: &Discrete) -> Result<(Discrete, usize)> {
+        let Some(colour) = self.colour else { return Ok((seen.clone(), 0)) };
+        let (mut back, pixels) = (colour.undo(seen)?.codes().to_vec(), seen.schema().len() / 3);
+        let mut moved = 0;
+        for (row, picture) in back.chunks_exact_mut(3 * pixels).enumerate() {
+            for pixel in 0..pixels {
+                let places = [0, 1, 2].map(|channel| channel * pixels + pixel);
+                let codes = places.map(|place| seen.row(row)[place]);
+                if picture[pixel] == MISSING
+                    && !codes.contains(&MISSING)
+                    && let Some(edge) = colour.nearest(codes)
+                {
+                    moved += 1;
+                    places.iter().zip(edge).for_each(|(place, level)| picture[*place] = level.into());
+                }
+            }
+        }
+        Ok((Discrete::new(self.before_colours(seen.schema()), back)?, moved))
+    }
+
+    /// The columns of what is seen, with colours as they were.
+    fn before_colours(&self, seen: &Schema) -> Schema {
+        let variable = |v: &Variable| Variable { categories: 256, ..v.clone() };
+        Schema { variables: seen.variables.iter().map(variable).collect(), shape: seen.shape.clone() }
     }
 
     fn sizes(&self, pictures: &Schema) -> Result<(usize, [usize; 2])> {
@@ -162,10 +185,17 @@ impl Rows for Viewed<'_> {
         into.extend(read.chunks_exact(width).flat_map(|picture| self.places.iter().map(|place| picture[*place])));
         let Some(colour) = self.view.colour else { return Ok(()) };
         let pixels = seen / 3;
-        for picture in into.chunks_exact_mut(seen) {
+        for (i, picture) in into.chunks_exact_mut(seen).enumerate() {
             for pixel in 0..pixels {
                 let places = [0, 1, 2].map(|channel| channel * pixels + pixel);
-                let mapped = colour.map_codes(places.map(|place| picture[place]));
+                let codes = places.map(|place| picture[place]);
+                let missing = codes.iter().filter(|code| **code == MISSING).count();
+                if !(missing == 0 || missing == 3) {
+                    let row = self.pictures.number_of(rows[i]);
+                    let what = format!("row {row}, pixel {pixel}: {missing} of 3 channels missing");
+                    return Err(Error::invalid(format!("{what}; in {} colours all are, or none", colour.name())));
+                }
+                let mapped = colour.map_codes(codes);
                 places.iter().zip(mapped).for_each(|(place, code)| picture[*place] = code);
             }
         }
@@ -201,11 +231,23 @@ mod tests {
 
     #[test]
     fn what_is_seen_is_a_quarter_in_other_colours() {
-        let codes = (0..2 * 48).map(|i| if i == 5 { MISSING } else { (i * 37 % 256) as u16 }).collect();
+        let codes = (0..2 * 48).map(|i| if i < 48 && i % 16 == 5 { MISSING } else { (i * 37 % 256) as u16 }).collect();
         let pictures = Discrete::new(Schema::uniform(&[3, 4, 4], 256), codes).unwrap();
         let whole = View { colour: Some(Colour::YCoCgR), quarter: false };
         let seen = whole.of(Box::new(pictures.clone())).unwrap().collect().unwrap();
         assert_eq!(seen, Colour::YCoCgR.apply(&pictures).unwrap());
+        assert_eq!(whole.undo(&seen).unwrap(), (pictures.clone(), 0));
+        // Bright, and redder than red can be.
+        let mut codes = seen.codes().to_vec();
+        [0, 16, 32].into_iter().zip([255, 511, 256]).for_each(|(place, code)| codes[place] = code);
+        let (edge, moved) = whole.undo(&Discrete::new(seen.schema().clone(), codes).unwrap()).unwrap();
+        assert_eq!((moved, edge.row(0)[0], edge.row(0)[1]), (1, 255, 37));
+        let holed = pictures.mask(|row, v| row == 1 && v == 20);
+        let error = whole.of(Box::new(holed)).unwrap().collect().unwrap_err().to_string();
+        assert!(
+            error.contains("row 1, pixel 4: 1 of 3 channels missing; in YCoCg-R colours all are, or none"),
+            "{error}"
+        );
         assert_eq!(whole.before(seen.schema()), *pictures.schema());
         let quarter = View { quarter: true, ..whole };
         let part = quarter.of(Box::new(pictures.clone())).unwrap();

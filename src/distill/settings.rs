@@ -190,6 +190,9 @@ impl FitStudent {
                 return Err(Error::out_of_range(name, value, "1 ≤ value"));
             }
         }
+        if !(1..=16).contains(&self.logistics) {
+            return Err(Error::out_of_range("logistics", self.logistics, "1 ≤ logistics ≤ 16"));
+        }
         if self.start_heads > self.heads {
             return Err(Error::out_of_range("start_heads", self.start_heads, "start_heads ≤ heads"));
         }

@@ -9,6 +9,7 @@ use crate::{
     train::{Fit, History, Plan, Reads, Run, train},
 };
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// A circuit over rows of any kind that grows a head for each cluster of features that the user gives: what another model, whichever
 /// it is, has to say of them.
@@ -88,8 +89,8 @@ pub fn entries() -> Vec<Entry> {
     vec![Entry::new(NAME, about, &FitGrown::default(), SETTINGS, parse)]
 }
 
-/// Features of some rows, by the numbers that these have in the user's file.
-fn features_of(path: &str, rows: &dyn Rows) -> Result<Spilled> {
+/// Features of some rows, by the numbers that these have in the user's file; and how many rows have some.
+fn features_of(path: &str, rows: &dyn Rows) -> Result<(Spilled, usize)> {
     const BLOCK: usize = 4096;
     let all: Vec<usize> = (0..rows.len()).collect();
     let width = rows.schema().len();
@@ -105,10 +106,11 @@ fn features_of(path: &str, rows: &dyn Rows) -> Result<Spilled> {
             };
             spilled.push(&codes.iter().enumerate().map(within).collect::<Vec<_>>())?;
         }
-        return Ok(spilled);
+        return Ok((spilled, 0));
     }
     let given = load(path)?.continuous(None)?;
     let numbers: Vec<usize> = all.iter().map(|row| rows.number_of(*row)).collect();
+    // Those of the validation rows are not asked for.
     if let Some(row) = numbers.iter().find(|row| **row >= given.len()) {
         let there = given.len();
         return Err(Error::file(path, format!("features of {there} rows, and the data has a row {row} (from 0)")));
@@ -117,13 +119,19 @@ fn features_of(path: &str, rows: &dyn Rows) -> Result<Spilled> {
     let mut spilled = Spilled::new(given.schema().clone())?;
     for block in all.chunks(BLOCK) {
         chosen.read_reals(block, &mut reals)?;
-        if let Some(i) = reals.iter().position(|x| !x.is_finite()) {
-            let row = rows.number_of(block[i / given.schema().len()]);
-            return Err(Error::at(path, format!("row {row} (from 0)"), "a missing value; features need all of them"));
+        if let Some(i) = reals.iter().position(|x| !(*x as f32).is_finite()) {
+            let row = format!("row {} (from 0)", rows.number_of(block[i / given.schema().len()]));
+            let missing = "a missing value (NaN, −1 among whole numbers): features need all of them";
+            let problem = if reals[i].is_nan() {
+                missing.into()
+            } else {
+                format!("{}: features are in single precision", reals[i])
+            };
+            return Err(Error::at(path, row, problem));
         }
         spilled.push(&reals.iter().map(|x| *x as f32).collect::<Vec<_>>())?;
     }
-    Ok(spilled)
+    Ok((spilled, given.len()))
 }
 
 impl Fit for FitGrown {
@@ -163,13 +171,18 @@ impl Fit for FitGrown {
         Reads::Categories
     }
 
+    fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        if self.features.is_empty() { vec![] } else { vec![("--features", PathBuf::from(&self.features))] }
+    }
+
     fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, mut run: Run) -> Result<(Circuit, History)> {
         self.check()?;
         run.on_cpu("a circuit that grows")?;
         if let Some(checkpoint) = &run.checkpoint {
             checkpoint.refuse_parts(&["heads", "whole"])?;
         }
-        let features = features_of(&self.features, rows)?;
+        let (features, there) = features_of(&self.features, rows)?;
+        let all = rows.len() + valid.map_or(0, Rows::len);
         let valid = valid.filter(|valid| !valid.is_empty());
         let growing = Growing {
             clusters: self.heads,
@@ -201,6 +214,12 @@ impl Fit for FitGrown {
             let valid = round.valid.map(|valid| format!(", {valid:.3} on the validation rows")).unwrap_or_default();
             let (heads, relabelled) = (round.heads, round.relabelled);
             history.note(format!("round {i}: {heads} heads, {relabelled:.3} nats a row under its own{valid}"));
+        }
+        if there > all {
+            history.note(format!(
+                "{} has features of {there} rows, and there are {all}: are they of these?",
+                self.features
+            ));
         }
         Ok((circuit.named(NAME), history))
     }

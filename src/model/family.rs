@@ -6,6 +6,7 @@ use crate::{
     data::Rows,
     train::{Estimate, Fit, History, Run},
 };
+use std::path::PathBuf;
 
 pub use crate::train::Reads;
 
@@ -235,6 +236,9 @@ pub trait AnyFit {
     /// When they have no form in TOML.
     fn table(&self) -> Result<toml::Table>;
 
+    /// As [`Fit::files`].
+    fn reads_files(&self) -> Vec<(&'static str, PathBuf)>;
+
     /// As [`Fit::estimate`].
     ///
     /// # Errors
@@ -259,6 +263,10 @@ impl<F: Fit<Model: Model>> AnyFit for F {
 
     fn table(&self) -> Result<toml::Table> {
         toml::Table::try_from(self).map_err(Error::invalid)
+    }
+
+    fn reads_files(&self) -> Vec<(&'static str, PathBuf)> {
+        self.files()
     }
 
     fn estimated(&self, rows: &dyn Rows, jobs: usize) -> Result<Option<Estimate>> {

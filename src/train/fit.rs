@@ -3,7 +3,7 @@
 use super::{Checkpoint, Estimate, History, Progress, watch};
 use crate::{Error, Result, data::Rows, notebook::Job, random::Seed};
 use serde::{Serialize, de::DeserializeOwned};
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, path::PathBuf};
 
 /// What a run is told beside its settings and its rows.
 pub struct Run<'a> {
@@ -91,6 +91,11 @@ pub trait Fit: Serialize + DeserializeOwned + Clone + Send + 'static {
 
     /// What kind of columns the model is of.
     fn reads(&self) -> Reads;
+
+    /// Files that are read beside the rows, each with the setting that names it.
+    fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        vec![]
+    }
 
     /// What a run on such rows with so many [`Run::jobs`] will take, where that can be said before.
     ///

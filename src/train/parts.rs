@@ -9,7 +9,11 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
+    time::Duration,
 };
+
+/// How long a thread without work waits before it looks for some.
+const PAUSE: Duration = Duration::from_micros(200);
 
 impl Run<'_> {
     /// Does parts that know nothing of each other, [`Self::jobs`] at a time, and gives what they make in their order. Each has a seed
@@ -51,10 +55,19 @@ impl Run<'_> {
                 });
             }
             drop(say);
-            for progress in said {
-                if (self.watch)(&progress).is_break() {
-                    stop.store(true, Ordering::Relaxed);
-                }
+            loop {
+                match said.try_recv() {
+                    Ok(progress) => stop.fetch_or((self.watch)(&progress).is_break(), Ordering::Relaxed),
+                    Err(mpsc::TryRecvError::Disconnected) => break,
+                    // This thread may be one of the pool, or all of it: it does its share of the work.
+                    Err(mpsc::TryRecvError::Empty) => match rayon::yield_now() {
+                        Some(rayon::Yield::Executed) => continue,
+                        _ => {
+                            std::thread::sleep(PAUSE);
+                            continue;
+                        }
+                    },
+                };
             }
         });
         let made = made.into_iter().map(|made| made.into_inner().unwrap_or_else(PoisonError::into_inner));

@@ -129,7 +129,8 @@ impl<E: Real, Dev: Device<E>> Network<E, Dev> {
             let books = codes.checked_mul(numbers)?.checked_mul(levels)?;
             let [said, coded] = [numbers.checked_add(hidden)?, numbers.checked_mul(4)?];
             let ends = net([values, said])?.checked_add(net([coded, outputs])?)?.checked_add(books)?;
-            ends.checked_add(net([hidden.checked_mul(4)?, numbers])?.checked_add(net([numbers, coded])?)?)
+            let above = || net([hidden.checked_mul(4)?, numbers])?.checked_add(net([numbers, coded])?);
+            ends.checked_add(if levels == 2 { above()? } else { 0 })
         };
         let remedy = "fewer channels, blocks or numbers of a code";
         afford(all(), 4 * size_of::<E>(), "the parameters of the autoencoder", remedy)?;
