@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     circuits::Em,
-    growth::{Expand, Growing, Learn, More, Select},
+    growth::{Expand, Growing, Learn, More, Select, check_growth},
     linalg::KMeans,
     model::{AnyFit, Entry, Setting},
     teachers::{Decoder, Teaching, VqVaeConfig},
@@ -193,17 +193,7 @@ impl FitStudent {
         if !(1..=16).contains(&self.logistics) {
             return Err(Error::out_of_range("logistics", self.logistics, "1 ≤ logistics ≤ 16"));
         }
-        if self.start_heads > self.heads {
-            return Err(Error::out_of_range("start_heads", self.start_heads, "start_heads ≤ heads"));
-        }
-        for (name, value) in [("unused", self.unused), ("reluctance", self.reluctance)] {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(Error::out_of_range(name, value, "0 ≤ value"));
-            }
-        }
-        if !(0.0..=1.0).contains(&self.share) {
-            return Err(Error::out_of_range("share", self.share, "0 ≤ share ≤ 1"));
-        }
+        check_growth([self.start_heads, self.heads], self.unused, self.reluctance, self.share)?;
         if !(self.teacher_rate > 0.0 && self.teacher_rate.is_finite()) {
             return Err(Error::out_of_range("teacher_rate", self.teacher_rate, "0 < rate"));
         }

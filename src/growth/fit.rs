@@ -134,6 +134,22 @@ fn features_of(path: &str, rows: &dyn Rows) -> Result<(Spilled, usize)> {
     Ok((spilled, given.len()))
 }
 
+/// Refuses settings of growth that are out of range.
+pub(crate) fn check_growth([start, heads]: [usize; 2], unused: f64, reluctance: f64, share: f64) -> Result<()> {
+    if start > heads {
+        return Err(Error::out_of_range("start_heads", start, "start_heads ≤ heads"));
+    }
+    for (name, value) in [("unused", unused), ("reluctance", reluctance)] {
+        if !(value >= 0.0 && value.is_finite()) {
+            return Err(Error::out_of_range(name, value, "0 ≤ value"));
+        }
+    }
+    match (0.0..=1.0).contains(&share) {
+        true => Ok(()),
+        false => Err(Error::out_of_range("share", share, "0 ≤ share ≤ 1")),
+    }
+}
+
 impl Fit for FitGrown {
     type Model = Circuit;
 
@@ -153,18 +169,7 @@ impl Fit for FitGrown {
                 return Err(Error::out_of_range(name, value, "1 ≤ value"));
             }
         }
-        if self.start_heads > self.heads {
-            return Err(Error::out_of_range("start_heads", self.start_heads, "start_heads ≤ heads"));
-        }
-        for (name, value) in [("unused", self.unused), ("reluctance", self.reluctance)] {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(Error::out_of_range(name, value, "0 ≤ value"));
-            }
-        }
-        if !(0.0..=1.0).contains(&self.share) {
-            return Err(Error::out_of_range("share", self.share, "0 ≤ share ≤ 1"));
-        }
-        Ok(())
+        check_growth([self.start_heads, self.heads], self.unused, self.reluctance, self.share)
     }
 
     fn reads(&self) -> Reads {

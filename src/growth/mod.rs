@@ -23,6 +23,7 @@ mod tests;
 
 pub use clusters::{Cluster, Clusters, relabel};
 pub use expand::Expand;
+pub(crate) use fit::check_growth;
 pub use fit::{FitGrown, entries};
 pub use growing::{Growing, Grown, Round};
 pub use learn::Learn;
