@@ -106,7 +106,7 @@ impl Colour {
     }
 
     /// The colour in these coordinates, or where there is none the one at the edge of all colours; `None` where the map is no bijection.
-    pub(crate) fn nearest(self, codes: [u16; 3]) -> Option<[u8; 3]> {
+    fn nearest(self, codes: [u16; 3]) -> Option<[u8; 3]> {
         let [y, co, cg] = codes.map(i32::from);
         self.inverse(codes).or_else(|| {
             let (co, cg) = (co - 256, cg - 256);
@@ -116,30 +116,21 @@ impl Colour {
         })
     }
 
-    /// Pictures of three channels with 256 levels in these coordinates. A pixel of which a channel is missing is missing.
-    ///
-    /// # Errors
-    /// When the rows are no such pictures.
-    pub fn apply(self, pictures: &Discrete) -> Result<Discrete> {
-        let codes = pictures.codes().iter().map(|code| if *code == MISSING { None } else { u8::try_from(*code).ok() });
-        let codes: Vec<Option<u8>> = codes.collect();
-        let map = |colour: [Option<u8>; 3]| match colour {
-            [Some(r), Some(g), Some(b)] => self.map([r, g, b]),
-            _ => [MISSING; 3],
-        };
-        by_pixel(pictures.schema(), [256; 3], self.categories(), &codes, map)
-    }
-
-    /// Pictures back from these coordinates. Coordinates that are no colour's become missing.
+    /// Pictures back from these coordinates; and how many pixels had some that are no colour's, which go to the edge of the colours.
     ///
     /// # Errors
     /// When the rows are not in such coordinates, or the map is no bijection.
-    pub fn undo(self, pictures: &Discrete) -> Result<Discrete> {
+    pub fn undo(self, pictures: &Discrete) -> Result<(Discrete, usize)> {
         if !self.is_lossless() {
             return Err(Error::invalid("rounded YCbCr: several colours became one, so that none comes back"));
         }
-        let back = |codes: [u16; 3]| self.inverse(codes).map_or([MISSING; 3], |colour| colour.map(u16::from));
-        by_pixel(pictures.schema(), self.categories(), [256; 3], pictures.codes(), back)
+        let mut moved = 0;
+        let back = |codes: [u16; 3]| {
+            moved += usize::from(!codes.contains(&MISSING) && self.inverse(codes).is_none());
+            let colour = (!codes.contains(&MISSING)).then(|| self.nearest(codes)).flatten();
+            colour.map_or([MISSING; 3], |colour| colour.map(u16::from))
+        };
+        Ok((by_pixel(pictures, self.categories(), [256; 3], back)?, moved))
     }
 }
 
@@ -154,13 +145,13 @@ fn unlift(a: u8, d: u8) -> (u8, u8) {
 }
 
 /// Pictures whose every pixel is mapped by itself.
-fn by_pixel<T: Copy>(
-    schema: &Schema,
+fn by_pixel(
+    pictures: &Discrete,
     from: [usize; 3],
     to: [usize; 3],
-    codes: &[T],
-    map: impl Fn([T; 3]) -> [u16; 3],
+    mut map: impl FnMut([u16; 3]) -> [u16; 3],
 ) -> Result<Discrete> {
+    let (schema, codes) = (pictures.schema(), pictures.codes());
     let [3, height, width] = schema.shape[..] else {
         return Err(Error::invalid(format!("rows of shape {:?} are no pictures of three channels", schema.shape)));
     };
@@ -222,20 +213,20 @@ mod tests {
     }
 
     #[test]
-    fn pictures_come_back_with_what_is_missing() {
-        let codes = (0..2 * 12).map(|i| if i == 5 { MISSING } else { (i * 37 % 256) as u16 }).collect();
-        let pictures = Discrete::new(Schema::uniform(&[3, 2, 2], 256), codes).unwrap();
-        for map in LOSSLESS {
-            let mapped = map.apply(&pictures).unwrap();
-            assert_eq!(mapped.schema().variables[4].categories, map.categories()[1]);
-            // Of pixel 1 of the first picture one channel is missing, so all of it.
-            let back = map.undo(&mapped).unwrap();
-            assert_eq!(back, pictures.mask(|row, v| row == 0 && v % 4 == 1));
-        }
-        assert!(Colour::YCbCrRounded.undo(&Colour::YCbCrRounded.apply(&pictures).unwrap()).is_err());
-        let grey = Discrete::all_missing(Schema::uniform(&[2, 2], 256), 1);
-        assert!(Colour::YCoCgR.apply(&grey).unwrap_err().to_string().contains("three channels"));
-        let few = Discrete::all_missing(Schema::uniform(&[3, 2, 2], 17), 1);
-        assert!(Colour::YCoCgR.apply(&few).unwrap_err().to_string().contains("17 levels"));
+    fn what_is_no_colour_goes_to_the_edge_and_what_is_missing_stays() {
+        let mut schema = Schema::uniform(&[3, 1, 3], 512);
+        schema.variables[..3].iter_mut().for_each(|v| v.categories = 256);
+        // (200, 100, 50); a red beyond red; a pixel that is missing.
+        let codes = vec![112, 255, MISSING, 406, 511, MISSING, 231, 256, MISSING];
+        let (back, moved) = Colour::YCoCgR.undo(&Discrete::new(schema.clone(), codes).unwrap()).unwrap();
+        assert_eq!(back.codes(), [200, 255, MISSING, 100, 255, MISSING, 50, 128, MISSING]);
+        assert_eq!(moved, 1);
+        let says = |map: Colour, schema: &Schema, what: &str| {
+            let error = map.undo(&Discrete::all_missing(schema.clone(), 1)).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+        };
+        says(Colour::YCbCrRounded, &Schema::uniform(&[3, 1, 3], 256), "none comes back");
+        says(Colour::YCoCgR, &Schema::uniform(&[2, 2], 256), "three channels");
+        says(Colour::YCoCgModulo, &schema, "512 levels");
     }
 }

@@ -108,29 +108,7 @@ impl View {
     /// # Errors
     /// When the rows are not seen like this, or the colours cannot be had back.
     pub fn undo(&self, seen: &Discrete) -> Result<(Discrete, usize)> {
-        let Some(colour) = self.colour else { return Ok((seen.clone(), 0)) };
-        let (mut back, pixels) = (colour.undo(seen)?.codes().to_vec(), seen.schema().len() / 3);
-        let mut moved = 0;
-        for (row, picture) in back.chunks_exact_mut(3 * pixels).enumerate() {
-            for pixel in 0..pixels {
-                let places = [0, 1, 2].map(|channel| channel * pixels + pixel);
-                let codes = places.map(|place| seen.row(row)[place]);
-                if picture[pixel] == MISSING
-                    && !codes.contains(&MISSING)
-                    && let Some(edge) = colour.nearest(codes)
-                {
-                    moved += 1;
-                    places.iter().zip(edge).for_each(|(place, level)| picture[*place] = level.into());
-                }
-            }
-        }
-        Ok((Discrete::new(self.before_colours(seen.schema()), back)?, moved))
-    }
-
-    /// The columns of what is seen, with colours as they were.
-    fn before_colours(&self, seen: &Schema) -> Schema {
-        let variable = |v: &Variable| Variable { categories: 256, ..v.clone() };
-        Schema { variables: seen.variables.iter().map(variable).collect(), shape: seen.shape.clone() }
+        self.colour.map_or_else(|| Ok((seen.clone(), 0)), |colour| colour.undo(seen))
     }
 
     fn sizes(&self, pictures: &Schema) -> Result<(usize, [usize; 2])> {
@@ -235,7 +213,8 @@ mod tests {
         let pictures = Discrete::new(Schema::uniform(&[3, 4, 4], 256), codes).unwrap();
         let whole = View { colour: Some(Colour::YCoCgR), quarter: false };
         let seen = whole.of(Box::new(pictures.clone())).unwrap().collect().unwrap();
-        assert_eq!(seen, Colour::YCoCgR.apply(&pictures).unwrap());
+        let colour = |v: usize| Colour::YCoCgR.map([0, 16, 32].map(|channel| pictures.row(1)[channel + v] as u8));
+        assert!((0..16).all(|v| colour(v) == [0, 16, 32].map(|channel| seen.row(1)[channel + v])));
         assert_eq!(whole.undo(&seen).unwrap(), (pictures.clone(), 0));
         // Bright, and redder than red can be.
         let mut codes = seen.codes().to_vec();

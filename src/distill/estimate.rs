@@ -26,7 +26,7 @@ pub(super) fn of(settings: &FitStudent, rows: &dyn Rows, jobs: usize) -> Result<
     let (positions, values, pictures) = (patches.positions() as f64, patches.values() as f64, rows.len() as f64);
     let squares = pictures * positions;
     let s = settings;
-    let [hidden, width, levels_of_codes] = [s.hidden, s.code_width, s.levels].map(|n| n as f64);
+    let [hidden, width, levels_of_codes, shared] = [s.hidden, s.code_width, s.levels, s.shared].map(|n| n as f64);
 
     // Of a square, in additions and multiplications.
     let net = |inputs: f64, outputs: f64| 18.0 * hidden * (inputs + outputs + 2.0 * hidden * s.blocks as f64);
@@ -74,8 +74,14 @@ pub(super) fn of(settings: &FitStudent, rows: &dyn Rows, jobs: usize) -> Result<
     // A circuit of squares: leaves, a tree of latents, and heads. Copies share what is below, and edges are pruned.
     let circuit = |heads: f64| {
         let states = s.states as f64 * (heads / s.start_heads as f64).sqrt();
-        let edges = (values - 1.0) * states * states + heads * states;
-        (values * states * levels + edges, EM * 2.0 * edges + 8.0 * values * states)
+        let tree = (values - 1.0) * states * states + heads * states;
+        // Leaves of each state's own, or edges to those that are shared.
+        let (leaves, edges) = if shared > 0.0 {
+            (shared * levels, tree + values * states * shared)
+        } else {
+            (values * states * levels, tree)
+        };
+        (leaves + edges, EM * 2.0 * edges + 8.0 * values * if shared > 0.0 { shared } else { states })
     };
     let growing = rounds.iter().map(|heads| circuit(*heads).1).sum::<f64>() * s.epochs as f64 * squares;
     let (grown, of_square) = circuit(s.heads as f64);

@@ -3,10 +3,10 @@
 use super::{FitStudent, Student, estimate, latents, settings::NAME};
 use crate::{
     Error, Result,
-    circuits::{Circuit, EmLearner, FitCircuit, Structure},
+    circuits::{Circuit, FitCircuit, Structure},
     data::{MISSING, Patches, Rows, Subset},
     random::Seed,
-    train::{Estimate, Fit, History, Plan, Reads, Run, train},
+    train::{Estimate, Fit, History, Reads, Run},
 };
 
 /// Pictures in a batch of the whole and of the circuit over heads.
@@ -122,13 +122,8 @@ impl Fit for FitStudent {
         let mut circuit = student.circuit()?;
         drop(student);
         if self.tune_epochs > 0 {
-            let mut learner = EmLearner::new(circuit, rows, valid, self.em())?;
-            let patience = (self.patience > 0 && valid.is_some_and(|valid| !valid.is_empty())).then_some(self.patience);
-            history = of(&mut run, "whole", |Run { seed, checkpoint, watch, .. }| {
-                let plan = Plan { patience, checkpoint, ..Plan::new(self.tune_epochs, PICTURES, seed) };
-                train(&mut learner, &plan, watch)
-            })?;
-            circuit = learner.into_circuit();
+            let tuning = FitCircuit { epochs: self.tune_epochs, patience: self.patience, ..settings };
+            (circuit, history) = of(&mut run, "whole", |run| tuning.go_on(circuit, rows, valid, run))?;
         }
         history.note(format!("{heads} heads of squares, {} parameters", circuit.parameters()));
         Ok((circuit.named(NAME), history))

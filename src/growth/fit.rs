@@ -3,10 +3,10 @@
 use super::{Expand, Growing, Learn, More, Select};
 use crate::{
     Error, Result,
-    circuits::{Circuit, Em, EmLearner, FitCircuit, Structure},
+    circuits::{Circuit, Em, FitCircuit, Structure},
     data::{Rows, Schema, Spilled, Subset, load},
     model::{AnyFit, Entry, Setting},
-    train::{Fit, History, Plan, Reads, Run, train},
+    train::{Fit, History, Reads, Run},
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -200,20 +200,16 @@ impl Fit for FitGrown {
             ..Growing::default()
         };
         let seed = run.seed;
-        let start = FitCircuit::new(Structure::hclt(self.states)).start_heads(rows, self.start_heads, seed)?;
+        let settings = FitCircuit { batch: self.batch, ..FitCircuit::new(Structure::hclt(self.states)) };
+        let start = settings.start_heads(rows, self.start_heads, seed)?;
         let grow = |run: Run| growing.run(start, (rows, &features), valid, run);
         let grown = run.part("heads", seed.child("heads", 0), grow)?;
         let mut circuit = grown.mixed()?;
         let mut history = History::default();
         if self.tune_epochs > 0 {
-            let mut learner = EmLearner::new(circuit, rows, valid, Em::default())?;
-            let patience = (self.patience > 0 && valid.is_some()).then_some(self.patience);
-            let tune = |Run { seed, checkpoint, watch, .. }: Run| {
-                let plan = Plan { patience, checkpoint, ..Plan::new(self.tune_epochs, self.batch, seed) };
-                train(&mut learner, &plan, watch)
-            };
-            history = run.part("whole", seed.child("whole", 0), tune)?;
-            circuit = learner.into_circuit();
+            let tuning = FitCircuit { epochs: self.tune_epochs, patience: self.patience, ..settings };
+            let tune = |run: Run| tuning.go_on(circuit, rows, valid, run);
+            (circuit, history) = run.part("whole", seed.child("whole", 0), tune)?;
         }
         for (i, round) in grown.rounds.iter().enumerate() {
             let valid = round.valid.map(|valid| format!(", {valid:.3} on the validation rows")).unwrap_or_default();

@@ -61,6 +61,9 @@ impl Dots {
     }
 }
 
+/// Between two dots of a row, in rows.
+const APART: f64 = 0.16;
+
 impl Draw for Dots {
     fn size(&self) -> (u32, u32) {
         let legend = if self.legend().is_empty() { 0 } else { 22 };
@@ -101,15 +104,17 @@ impl Draw for Dots {
             .x_label_formatter(&|v| number(*v))
             .draw()?;
         for (i, (name, dots)) in self.rows.iter().enumerate() {
-            let y = i as f64 + 0.5;
-            for Dot { of, value, error } in dots {
+            let middle = i as f64 + 0.5;
+            for (k, Dot { of, value, error }) in dots.iter().enumerate() {
+                // Beside each other, so that no bar hides another.
+                let y = middle + APART * (k as f64 - (dots.len() - 1) as f64 / 2.0);
                 let own = legend.iter().find(|(name, _)| name == of).map(|(_, colour)| *colour);
                 let (ends, colour) = ([(value - error, y), (value + error, y)], own.unwrap_or(colour(name, i)));
                 chart.draw_series([PathElement::new(ends, sizes.stroke(colour, 2.0))])?;
                 chart.draw_series([Circle::new((*value, y), sizes.px(5.0), colour.filled())])?;
             }
             let (width, height) = area.estimate_text_size(name, &style)?;
-            let (_, at) = chart.backend_coord(&(low, y));
+            let (_, at) = chart.backend_coord(&(low, middle));
             let (_, top) = area.get_base_pixel();
             let left = widest + sizes.px(10.0) - width as i32;
             area.draw(&Text::new(name.clone(), (left, at - top - height as i32 / 2), style.clone()))?;

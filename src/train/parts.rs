@@ -57,17 +57,17 @@ impl Run<'_> {
             drop(say);
             loop {
                 match said.try_recv() {
-                    Ok(progress) => stop.fetch_or((self.watch)(&progress).is_break(), Ordering::Relaxed),
+                    Ok(progress) => {
+                        stop.fetch_or((self.watch)(&progress).is_break(), Ordering::Relaxed);
+                    }
                     Err(mpsc::TryRecvError::Disconnected) => break,
                     // This thread may be one of the pool, or all of it: it does its share of the work.
-                    Err(mpsc::TryRecvError::Empty) => match rayon::yield_now() {
-                        Some(rayon::Yield::Executed) => continue,
-                        _ => {
+                    Err(mpsc::TryRecvError::Empty) => {
+                        if rayon::yield_now() != Some(rayon::Yield::Executed) {
                             std::thread::sleep(PAUSE);
-                            continue;
                         }
-                    },
-                };
+                    }
+                }
             }
         });
         let made = made.into_iter().map(|made| made.into_inner().unwrap_or_else(PoisonError::into_inner));

@@ -1,4 +1,4 @@
-//! Rows that single precision does not reach, in double: most of what would be left to log space, at a hundredth of its time.
+//! Rows that single precision does not reach, in double: by tiles, as the others, most of what would be left to log space row by row.
 
 use super::{
     downward::Flows,

@@ -71,17 +71,7 @@ struct Line {
 }
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let pipeline = Pipeline {
-        side: 4,
-        codes: 32,
-        taught: lab.budget.pick(40, 200),
-        heads: 16,
-        states: 8,
-        learned: lab.budget.pick(20, 50),
-        prunes: true,
-        prior: 8,
-        tuned: lab.budget.pick(30, 200),
-    };
+    let pipeline = Pipeline { tuned: lab.budget.pick(30, 200), ..Pipeline::usual(lab.budget) };
     let mut seeds: Vec<Vec<Line>> = Vec::new();
     for i in 0..SEEDS {
         lab.say(format!("two teachers and their students, seed {i}"));

@@ -2,14 +2,15 @@
 
 use crate::{
     Result,
-    circuits::{Circuit, Em, EmLearner, FitCircuit, Structure},
+    circuits::{Circuit, Em, FitCircuit, Structure},
     data::{Discrete, Patches, Rows, Split, shipped},
     distill::{Student, latents},
     growth::{Growing, Learn, More, relabel},
     linalg::KMeans,
+    notebook::Budget,
     random::Seed,
     teachers::{Coded, Decoder, MaskedConfig, Teacher, Teaching, VqVaeConfig},
-    train::{Fit, Plan, Progress, Run, quiet, train},
+    train::{Fit, Progress, Run, quiet},
 };
 use std::ops::ControlFlow;
 
@@ -68,6 +69,21 @@ pub(super) fn unwatched(seed: Seed, watch: &mut dyn FnMut(&Progress) -> ControlF
 }
 
 impl Pipeline {
+    /// For digits.
+    pub(super) fn usual(budget: Budget) -> Self {
+        Self {
+            side: 4,
+            codes: 32,
+            taught: budget.pick(40, 200),
+            heads: 16,
+            states: 8,
+            learned: budget.pick(20, 50),
+            prunes: true,
+            prior: 8,
+            tuned: budget.pick(40, 200),
+        }
+    }
+
     fn teaching(&self) -> Teaching {
         Teaching { epochs: self.taught, ..Teaching::default() }
     }
@@ -145,9 +161,13 @@ impl Pipeline {
 
     /// A circuit that learns on from pictures, as a whole.
     pub(super) fn tune(&self, circuit: Circuit, rows: &Pictures, seed: Seed) -> Result<Circuit> {
-        let mut learner = EmLearner::new(circuit, &rows.train, Some(&rows.valid), self.em())?;
-        let plan = Plan { patience: Some(10), ..Plan::new(self.tuned, 128, seed) };
-        train(&mut learner, &plan, &mut quiet)?;
-        Ok(learner.into_circuit())
+        let settings = FitCircuit {
+            epochs: self.tuned,
+            batch: 128,
+            patience: 10,
+            em: self.em(),
+            ..FitCircuit::new(Structure::hclt(1))
+        };
+        Ok(settings.go_on(circuit, &rows.train, Some(&rows.valid), unwatched(seed, &mut quiet))?.0)
     }
 }

@@ -45,17 +45,7 @@ struct Point {
 }
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let pipeline = Pipeline {
-        side: 4,
-        codes: 32,
-        taught: lab.budget.pick(40, 200),
-        heads: 0,
-        states: 8,
-        learned: lab.budget.pick(20, 50),
-        prunes: true,
-        prior: 8,
-        tuned: lab.budget.pick(40, 200),
-    };
+    let pipeline = Pipeline::usual(lab.budget);
     let mut points: Vec<Point> = Vec::new();
     for i in 0..SEEDS {
         lab.say(format!("circuits with and without a teacher, seed {i}"));

@@ -39,17 +39,7 @@ struct Line {
 }
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let pipeline = Pipeline {
-        side: 4,
-        codes: 32,
-        taught: lab.budget.pick(40, 200),
-        heads: HEADS,
-        states: STATES,
-        learned: lab.budget.pick(20, 50),
-        prunes: true,
-        prior: 8,
-        tuned: lab.budget.pick(40, 200),
-    };
+    let pipeline = Pipeline { heads: HEADS, states: STATES, ..Pipeline::usual(lab.budget) };
     let mut lines = Vec::new();
     for i in 0..SEEDS {
         lab.say(format!("teachers of different families, seed {i}"));
