@@ -45,12 +45,12 @@ fn rounds(lab: &mut Lab) -> Result<()> {
     const HEADS: usize = 4;
     const SHOWN: usize = 16;
     let photo = shipped::photo_patches::<32>("chelsea")?.discrete();
-    let view = View { colour: Some(Colour::YCoCgModulo), quarter: false };
+    let view = View { colour: Some(Colour::YCoCgR), quarter: false };
     let pictures = view.of(Box::new(photo.clone()))?.collect()?;
     let patches = Patches::new(pictures.schema(), 8)?;
     let squares = patches.of(&pictures)?;
     lab.say(format!("{} squares of a photograph in {HEADS} clusters", squares.len()));
-    let teaching = Teaching { epochs: lab.budget.pick(30, 200), batch: 16, ..Teaching::default() };
+    let teaching = Teaching { epochs: lab.budget.pick(120, 400), batch: 16, ..Teaching::default() };
     let config = VqVaeConfig { side: 8, codes: 32, width: 8, hidden: 32, blocks: 1, ..VqVaeConfig::default() };
     let teacher = teaching.vq_vae(&config, &pictures, unwatched(lab.seed, &mut quiet))?.0;
     let features = teacher.features(&pictures)?;
@@ -76,7 +76,8 @@ fn rounds(lab: &mut Lab) -> Result<()> {
         let [before, after] = relabel(&circuit, &squares, &labels, 0.0)?;
         let heads = circuit.graph().heads();
         for (head, cluster) in after.each.iter().enumerate().filter(|(_, cluster)| cluster.rows > 0) {
-            let title = format!("round {round}, head {head}: {} squares, {:.0} nats", cluster.rows, cluster.log_prob);
+            let title =
+                format!("round {round}, head {head}: {} squares, {:.0} nats each", cluster.rows, cluster.log_prob);
             tiles = tiles.with(&title, &some(&after.rows_of(&[head]))?)?;
         }
         let parameters = circuit.parameters();

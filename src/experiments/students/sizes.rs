@@ -140,7 +140,8 @@ fn claims(lab: &mut Lab, points: &[Point], pipeline: &Pipeline) {
         pipeline.tuned,
         pipeline.learned + pipeline.tuned
     );
-    let measure = |a: &str, b: &str| format!("log-likelihood, {a} − {b}, nats a test picture");
+    let measure =
+        |a: &str, b: &str| format!("log-likelihood, {a} − {b}, at the largest of three sizes, nats a test picture");
     for (sentence, section, measure, values) in [
         (
             "Progressive growing beats one-shot discretisation at equal size",
