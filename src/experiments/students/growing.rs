@@ -1,11 +1,11 @@
-//! Figures 4 and 5 of the source, measured: what flows over a circuit before and after it grows, and clusters of squares of a
-//! photograph, round after round.
+//! Figures 4 and 5 of the source, measured: what flows over a circuit before and after it grows, and clusters of squares of
+//! pictures of clothes, round after round.
 
 use super::pipeline::unwatched;
 use crate::{
     Result,
     circuits::{Circuit, Em, FitCircuit, Grow, Heads, Structure},
-    data::{Colour, Discrete, Patches, Rows, Schema, View, shipped},
+    data::{Discrete, Patches, Rows, Schema, shipped},
     experiments::Lab,
     growth::{Expand, Learn, Select, relabel},
     plot::{Table, Tiles},
@@ -40,35 +40,32 @@ fn flows(lab: &mut Lab) -> Result<()> {
     )
 }
 
-/// Squares of a photograph: one head becomes four, by the four steps.
+/// Squares of pictures of clothes: one head becomes four, by the four steps.
 fn rounds(lab: &mut Lab) -> Result<()> {
     const HEADS: usize = 4;
     const SHOWN: usize = 16;
-    let photo = shipped::photo_patches::<32>("chelsea")?.discrete();
-    let view = View { colour: Some(Colour::YCoCgR), quarter: false };
-    let pictures = view.of(Box::new(photo.clone()))?.collect()?;
-    let patches = Patches::new(pictures.schema(), 8)?;
+    let (all, _) = shipped::fashion_mnist()?;
+    let pictures = all.discrete().select(&(0..lab.budget.pick(500, 2700)).collect::<Vec<_>>());
+    let patches = Patches::new(pictures.schema(), 7)?;
     let squares = patches.of(&pictures)?;
-    lab.say(format!("{} squares of a photograph in {HEADS} clusters", squares.len()));
-    let teaching = Teaching { epochs: lab.budget.pick(120, 400), batch: 16, ..Teaching::default() };
-    let config = VqVaeConfig { side: 8, codes: 32, width: 8, hidden: 32, blocks: 1, ..VqVaeConfig::default() };
+    lab.say(format!("{} squares of pictures of clothes in {HEADS} clusters", squares.len()));
+    let teaching = Teaching { epochs: lab.budget.pick(10, 40), batch: 16, rate: 2e-3 };
+    let config = VqVaeConfig { side: 7, width: 8, hidden: 32, blocks: 1, ..VqVaeConfig::default() };
     let teacher = teaching.vq_vae(&config, &pictures, unwatched(lab.seed, &mut quiet))?.0;
     let features = teacher.features(&pictures)?;
     let em = Em { pseudocount: 0.1, ..Em::default() };
     let learn = Learn { epochs: lab.budget.pick(10, 50), batch: 128, em, ..Learn::default() };
-    let mut circuit: Circuit = FitCircuit::new(Structure::hclt(4)).start_circuit(&squares, lab.seed)?;
+    let structure = Structure::Hclt { states: 4, joined: false, shared: 16 };
+    let mut circuit: Circuit = FitCircuit::new(structure).start_circuit(&squares, lab.seed)?;
     let mut labels = vec![0; squares.len()];
 
-    // As they are, to be looked at.
-    let to_see = Patches::new(photo.schema(), 8)?;
-    let seen = to_see.of(&photo)?;
     let some = |of: &[usize]| -> Result<Discrete> {
         let shown: Vec<usize> = (0..SHOWN.min(of.len())).map(|i| of[i * of.len() / SHOWN.min(of.len())]).collect();
         let mut codes = Vec::new();
-        seen.read(&shown, &mut codes)?;
-        Discrete::new(to_see.schema(), codes)
+        squares.read(&shown, &mut codes)?;
+        Discrete::new(patches.schema(), codes)
     };
-    let mut tiles = Tiles::new("Squares of a photograph, cluster by cluster, as a circuit grows", SHOWN, 40);
+    let mut tiles = Tiles::new("Squares of clothes, cluster by cluster, as a circuit grows", SHOWN, 40);
     let mut lines: Vec<(usize, usize, usize, f64, f64, usize)> = Vec::new();
     for round in 0.. {
         let seed = lab.seed.child("round", round);
@@ -77,7 +74,7 @@ fn rounds(lab: &mut Lab) -> Result<()> {
         let heads = circuit.graph().heads();
         for (head, cluster) in after.each.iter().enumerate().filter(|(_, cluster)| cluster.rows > 0) {
             let title =
-                format!("round {round}, head {head}: {} squares, {:.0} nats each", cluster.rows, cluster.log_prob);
+                format!("round {round}, head {head}: {} squares, {:.0} nats a square", cluster.rows, cluster.log_prob);
             tiles = tiles.with(&title, &some(&after.rows_of(&[head]))?)?;
         }
         let parameters = circuit.parameters();
