@@ -40,6 +40,7 @@ pub mod archive;
 pub mod circuits;
 pub mod cli;
 pub mod data;
+pub mod diffusion;
 pub mod distill;
 pub mod error;
 pub mod evidence;
