@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    data::{Coding, ColumnSummary, Rows, Split, Subset, load_with, open_rows},
+    data::{Coding, ColumnSummary, Reading, Rows, Split, Subset, load_with, open_rows},
     evidence::AnyEvidence,
     model::{AnyFit, Entry, Model, Origin, Reads, Setting, wanted},
     models,
@@ -60,6 +60,9 @@ struct Common {
     /// Categories of every variable; found in the data where not given.
     #[arg(long, value_parser = super::positive)]
     categories: Option<usize>,
+    /// Characters of a row, where the data is a text [default: 64].
+    #[arg(long, value_parser = super::positive)]
+    length: Option<usize>,
     /// The part of the rows that decides when to stop, 0 for none.
     #[arg(long, default_value_t = 0.1, allow_negative_numbers = true)]
     valid: f64,
@@ -300,12 +303,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let checkpoint = common.checkpoint.clone().map(|path| Checkpoint { path, every, resume: common.resume });
 
     let (mut dequantised, view): (Vec<String>, _) = (Vec::new(), common.seen.view());
+    let reading = Reading { length: common.length, ..common.text.reading() };
     let rows: Box<dyn Rows> = match (fit.columns(), common.categories) {
         (Reads::Categories, _) if common.dequantise => {
             return Err(Error::Usage(format!("{} reads categories here: leave out --dequantise", entry.name)));
         }
         (Reads::Categories, categories) => {
-            let rows = open_rows(data, &common.text.reading(), Coding::Learn(categories))?;
+            let rows = open_rows(data, &reading, Coding::Learn(categories))?;
             let seen = |rows| view.of(rows).map_err(|e| Error::file(data, e));
             if view.is_plain() { rows } else { Box::new(seen(rows)?) }
         }
@@ -314,7 +318,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
             return Err(Error::Usage(format!("{} reads real numbers here: {remedy}", entry.name)));
         }
         (Reads::Reals, None) => {
-            let rows = load_with(data, &common.text.reading())?.continuous(None)?;
+            let rows = load_with(data, &reading)?.continuous(None)?;
             if common.dequantise {
                 let whole = ColumnSummary::of(&rows)?.into_iter().filter(|column| column.whole);
                 dequantised = whole.map(|column| column.name).collect();

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::{
     Error, Result,
-    data::{Colour, Dataset, Reading, Rows, Schema, Unseen, View, open_for},
+    data::{Colour, Dataset, Reading, Rows, Schema, TextForm, Unseen, View, open_for},
     model::{Model, Origin},
 };
 use std::path::Path;
@@ -20,12 +20,21 @@ pub(super) struct Text {
     /// The columns of a text file to leave out.
     #[arg(long, value_parser = names, value_name = "NAME,…", allow_hyphen_values = true)]
     drop: Vec<Names>,
+    /// What a text is read as: "as-is" (.txt where not given), "plain" (a to z and single spaces), "bytes".
+    #[arg(long, value_parser = form, value_name = "FORM")]
+    text: Option<TextForm>,
 }
 
 impl Text {
     pub(super) fn reading(&self) -> Reading {
-        let Self { delimiter, columns, drop } = self;
-        Reading { delimiter: *delimiter, columns: columns.concat(), drop: drop.concat(), unseen: Unseen::Error }
+        let Self { delimiter, columns, drop, text } = self;
+        Reading {
+            delimiter: *delimiter,
+            columns: columns.concat(),
+            drop: drop.concat(),
+            text: *text,
+            ..Reading::default()
+        }
     }
 }
 
@@ -70,6 +79,10 @@ impl Seen {
     pub(super) fn view(&self) -> View {
         View { colour: self.colour, quarter: self.quarter }
     }
+}
+
+fn form(text: &str) -> std::result::Result<TextForm, String> {
+    toml::Value::String(text.into()).try_into().map_err(|_| "as-is, plain or bytes is expected".into())
 }
 
 fn colour(text: &str) -> std::result::Result<Colour, String> {

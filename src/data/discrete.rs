@@ -76,6 +76,17 @@ impl Schema {
         self.variables.iter().any(|v| v.categories == 0)
     }
 
+    /// The characters that categories stand for, where rows are text: one axis, and the same characters in every column.
+    pub fn alphabet(&self) -> Option<Vec<char>> {
+        let first = self.variables.first()?.words.as_ref().filter(|_| self.shape.len() == 1)?;
+        let one = |word: &String| {
+            let mut characters = word.chars();
+            characters.next().filter(|_| characters.next().is_none())
+        };
+        let alphabet = first.iter().map(one).collect::<Option<Vec<char>>>()?;
+        self.variables.iter().all(|v| v.words.as_ref() == Some(first)).then_some(alphabet)
+    }
+
     /// The columns in a line, the first ones by name.
     pub(crate) fn brief(&self) -> String {
         let of = |v: &Variable| match v.categories {
@@ -231,6 +242,14 @@ impl Discrete {
     /// All codes, row after row.
     pub fn codes(&self) -> &[u16] {
         &self.codes
+    }
+
+    /// The text of a row, where rows are text; what is missing at its end is left out, elsewhere it is the replacement character.
+    pub fn text(&self, row: usize) -> Option<String> {
+        let alphabet = self.schema.alphabet()?;
+        let row = self.row(row);
+        let end = row.iter().rposition(|code| *code != MISSING).map_or(0, |last| last + 1);
+        Some(row[..end].iter().map(|code| alphabet.get(*code as usize).copied().unwrap_or('\u{fffd}')).collect())
     }
 
     /// The rows with these indices, in this order.

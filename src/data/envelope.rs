@@ -1,6 +1,6 @@
 //! What a file of rows is besides its values, so that it can be made again byte for byte.
 
-use super::{Discrete, MISSING, load::Element, save::csv_bytes};
+use super::{Discrete, MISSING, Rows, load::Element, save::csv_bytes};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -18,6 +18,8 @@ pub(crate) enum Envelope {
     },
     /// CSV as this library writes it.
     Csv,
+    /// The text of all rows, one after the other.
+    Text,
 }
 
 impl Envelope {
@@ -36,7 +38,8 @@ impl Envelope {
             let begin = bytes.len().checked_sub(rows.codes().len() * element.size)?;
             Some(Self::Elements { prefix: bytes[..begin].to_vec(), element })
         });
-        let envelope = envelope.unwrap_or(Self::Csv);
+        let is_text = || rows.schema().alphabet().is_some() && Self::Text.open(rows) == bytes;
+        let envelope = envelope.unwrap_or_else(|| if is_text() { Self::Text } else { Self::Csv });
         if envelope.open(rows) == bytes {
             return Ok(envelope);
         }
@@ -51,6 +54,7 @@ impl Envelope {
     pub(crate) fn open(&self, rows: &Discrete) -> Vec<u8> {
         match self {
             Self::Csv => csv_bytes(rows),
+            Self::Text => (0..rows.len()).filter_map(|row| rows.text(row)).collect::<String>().into_bytes(),
             Self::Elements { prefix, element } => {
                 let mut bytes = prefix.clone();
                 for code in rows.codes() {

@@ -47,7 +47,7 @@ pub fn fetch_fashion_mnist(from: Option<&Path>) -> Result<PathBuf> {
             Loaded::Array(array) => {
                 return Err(Error::file(path, format!("shape {:?}; Fashion-MNIST has {shape:?}", array.shape)));
             }
-            Loaded::Columns(_) => return Err(Error::file(path, "not an IDX file")),
+            Loaded::Columns(_) | Loaded::Text(_) => return Err(Error::file(path, "not an IDX file")),
         }
     }
     let target = data_home()?.join("fashion-mnist");

@@ -4,7 +4,8 @@ use super::{Discrete, MISSING, Rows, load::write_npy};
 use crate::{Error, Result, archive::write_atomically};
 use std::{io, path::Path};
 
-/// Writes rows as `.npy` (`uint8`, or `int32` where a value is missing or above 255) or as `.csv` with names and words.
+/// Writes rows as `.npy` (`uint8`, or `int32` where a value is missing or above 255) or as `.csv` with names and words; of text as
+/// `.txt`, a row a line.
 ///
 /// # Errors
 /// When the extension is another, or the file cannot be written.
@@ -22,8 +23,16 @@ pub fn save_discrete(path: impl AsRef<Path>, rows: &Discrete) -> Result<()> {
                 }
             }
         }
+        Some("txt") if rows.schema().alphabet().is_some() => {
+            let lines = (0..rows.len()).map(|row| rows.text(row).unwrap_or_default() + "\n");
+            let text: String = lines.collect();
+            write_atomically(path, |file| io::Write::write_all(file, text.as_bytes()))
+        }
         Some("csv") => write_atomically(path, |file| io::Write::write_all(file, &csv_bytes(rows))),
-        _ => Err(Error::file(path, "rows are written as .npy or .csv: give one of these extensions")),
+        _ => {
+            let text = if rows.schema().alphabet().is_some() { ", .txt" } else { "" };
+            Err(Error::file(path, format!("rows are written as .npy or .csv{text}: give one of these extensions")))
+        }
     }
 }
 

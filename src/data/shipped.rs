@@ -28,7 +28,7 @@ fn array(name: &str) -> Result<(Array, PathBuf)> {
     let path = folder()?.join(name);
     match load(&path)? {
         Loaded::Array(array) => Ok((array, path)),
-        Loaded::Columns(_) => Err(Error::file(path, "an array is expected")),
+        Loaded::Columns(_) | Loaded::Text(_) => Err(Error::file(path, "an array is expected")),
     }
 }
 

@@ -2,21 +2,23 @@
 //! numbers whose largest coordinate is the category.
 
 mod denoiser;
+mod objective;
 mod order;
 mod process;
 mod proof;
 mod sampler;
 mod steps;
 
-pub use denoiser::{Denoiser, Formula};
+pub use denoiser::{Denoiser, Formula, Logits, Mlp, Network, Noisy, Transformer, TransformerConfig};
+pub use objective::{Bound, DiffusionLearner, DiffusionLoss, Endless, Objectives, Times};
 pub use order::Order;
 pub use process::{Absorbing, Chain, Continuous, Fall, Level, Process, Schedule, Uniform};
 pub use proof::Proof;
 pub use sampler::{Allowed, Ancestral, Corrected, Ddim, Drawing, Remask, Sampler};
 pub use steps::{Decoder, Steps};
 
-use dfdx::shapes::Dim;
 use crate::{Error, Result, data::Rows};
+use dfdx::shapes::Dim;
 
 /// A noise process and a denoiser of the same categories and states: a model of rows.
 ///
@@ -55,8 +57,9 @@ impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Di
         &self.denoiser
     }
 
-    /// Refuses rows of other categories.
+    /// Refuses rows of other categories, or of a length that the denoiser does not read.
     fn check_rows(&self, rows: &dyn Rows) -> Result<()> {
+        self.denoiser.check_length(rows.schema().len())?;
         let k = self.process.categories().size();
         match rows.schema().variables.iter().find(|v| v.categories != k) {
             None => Ok(()),

@@ -43,7 +43,10 @@ impl Order {
         sorted.sort_unstable();
         match sorted.iter().enumerate().find(|(i, d)| i != *d) {
             None => Ok(Self(positions)),
-            Some((i, _)) => Err(Error::invalid(format!("an order of {} positions in which {i} does not come once", positions.len()))),
+            Some((i, _)) => Err(Error::invalid(format!(
+                "an order of {} positions in which {i} does not come once",
+                positions.len()
+            ))),
         }
     }
 
@@ -65,7 +68,9 @@ impl<K: Size, S: Size, N: Denoiser<Categories = K, States = S>> Diffusion<Absorb
     pub fn in_order(&self, rows: &Discrete, order: &Order) -> Result<Evidence<Exact>> {
         let log_probs = self.log_probs_in(rows, order)?;
         let known = rows.codes().iter().filter(|code| **code != MISSING).count();
-        Evidence::new(log_probs, Space::Raw, rows.schema().len())?.of_known(known).map(|e| Ok(e.of_rows(fingerprint(rows)?)))?
+        Evidence::new(log_probs, Space::Raw, rows.schema().len())?
+            .of_known(known)
+            .map(|e| Ok(e.of_rows(fingerprint(rows)?)))?
     }
 
     /// The likelihood of rows under a model that draws one of these orders, each as often, and keeps to it: exact as well, and never
@@ -93,7 +98,9 @@ impl<K: Size, S: Size, N: Denoiser<Categories = K, States = S>> Diffusion<Absorb
     pub fn over_all_orders(&self, rows: &Discrete) -> Result<Evidence<LowerBound>> {
         let length = rows.schema().len();
         if length > 8 {
-            return Err(Error::invalid(format!("rows of {length} positions have too many orders; 8 positions at most")));
+            return Err(Error::invalid(format!(
+                "rows of {length} positions have too many orders; 8 positions at most"
+            )));
         }
         let mut orders = vec![vec![]];
         for _ in 0..length {
@@ -101,7 +108,8 @@ impl<K: Size, S: Size, N: Denoiser<Categories = K, States = S>> Diffusion<Absorb
                 let order = order.clone();
                 (0..length).filter(move |d| !order.contains(d)).collect::<Vec<_>>()
             };
-            orders = orders.iter().flat_map(|o| longer(o).into_iter().map(move |d| [o.as_slice(), &[d]].concat())).collect();
+            orders =
+                orders.iter().flat_map(|o| longer(o).into_iter().map(move |d| [o.as_slice(), &[d]].concat())).collect();
         }
         let mut mean = vec![0.0; rows.len()];
         for order in &orders {
@@ -228,7 +236,10 @@ mod tests {
             let sum: f64 = whole.log_probs()[3 * row..3 * row + 3].iter().map(|p| p.exp()).sum();
             assert!((sum.ln() - part.log_probs()[3 * row]).abs() < 1e-13);
         }
-        assert_eq!(part.bits_per_dim().unwrap(), crate::evidence::bits_per_dim(-part.log_probs().iter().sum::<f64>(), 54));
+        assert_eq!(
+            part.bits_per_dim().unwrap(),
+            crate::evidence::bits_per_dim(-part.log_probs().iter().sum::<f64>(), 54)
+        );
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! Everything by enumeration: what a small model's likelihood is, and where its bound loses.
 
-use dfdx::shapes::Dim;
 use super::{Denoiser, Diffusion, Process, Steps, process::normalise};
 use crate::{
     Error, Result,
     data::{Discrete, Schema},
     evidence::{Evidence, Exact, LowerBound, Space},
-
 };
+use dfdx::shapes::Dim;
 
 /// The likelihood of every row that a model can make, and its bound term by term, without sampling.
 #[derive(Clone, Debug)]
@@ -36,7 +35,9 @@ impl Proof {
         let work = noisy * noisy.max(rows) * (steps.len() * length) as f64;
         if length == 0 || work > MOST {
             let found = format!("rows of {length} positions with {s} states each, in {} steps", steps.len());
-            return Err(Error::invalid(format!("{found}: {work:.1e} multiplications, and {MOST:.0e} are made at most")));
+            return Err(Error::invalid(format!(
+                "{found}: {work:.1e} multiplications, and {MOST:.0e} are made at most"
+            )));
         }
         let (rows, noisy) = (rows as usize, noisy as usize);
         let digits = |row: usize, base: usize| -> Vec<u16> {

@@ -56,10 +56,11 @@ impl AnyEvidence {
         each!(self, e => e.standard_error())
     }
 
-    /// The least and the largest that [`Self::mean`] may be, where it is an estimate.
+    /// The least and the largest that [`Self::mean`] may be, where it is an estimate, or a bound that was drawn.
     pub fn interval(&self) -> Option<(f64, f64)> {
         match self {
             Self::Estimate(estimate) => Some(estimate.interval()),
+            Self::LowerBound(bound) => Some(bound.interval()).filter(|(low, high)| low < high),
             _ => None,
         }
     }

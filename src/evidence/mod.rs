@@ -75,7 +75,7 @@ pub struct Evidence<K: Certainty> {
     dims: usize,
     known: usize,
     rows: Option<Fingerprint>,
-    /// By how much the mean may be too high, and too low, nats. Zero but for an [`Estimate`].
+    /// By how much the mean may be too high, and too low, nats. Zero where nothing was drawn.
     interval: (f64, f64),
     certainty: PhantomData<K>,
 }
@@ -289,8 +289,14 @@ impl Evidence<Exact> {
     }
 }
 
-impl Evidence<Estimate> {
-    /// The same, whose mean may be too high by `above` and too low by `below`, nats a sample: the interval of what was estimated.
+/// A certainty whose numbers may have been estimated from draws, and then come with an interval.
+pub trait Drawn: Certainty {}
+impl Drawn for LowerBound {}
+impl Drawn for Estimate {}
+
+impl<K: Drawn> Evidence<K> {
+    /// The same, whose mean may be too high by `above` and too low by `below`, nats a sample: the interval of what was estimated. Of
+    /// a lower bound that was drawn, it is where the bound itself lies.
     ///
     /// # Errors
     /// When either is negative or NaN.

@@ -3,12 +3,15 @@
 use dfdx::{
     dtypes::Dtype,
     nn::{BuildOnDevice, Module, NonMutableModule},
-    shapes::{Axes2, Axes4, Axis, Const, Dim, HasShape},
+    shapes::{Const, Dim, HasShape},
     tensor::{Cpu, Storage, Tape, Tensor, WithEmptyTape},
-    tensor_ops::{BroadcastTo, Device as Plain, PermuteTo, ReshapeTo, TryAdd, TryMatMul, TryMul},
+    tensor_ops::{Device as Plain, ReshapeTo},
 };
 
-use super::{Dense, Device, Identity, Real, Size, fields};
+use super::{
+    Dense, Device, Identity, Real, Size, fields,
+    ops::{Heads, Positions},
+};
 use crate::{Error, Result};
 
 /// Multi-head self-attention over a sequence.
@@ -94,28 +97,27 @@ impl<M: Size, const HEADS: usize, const CAUSAL: bool, B: Dim, L: Dim, E: Real, D
     type Error = D::Err;
 
     fn try_forward(&self, x: Tensor<(B, L, M), E, D, T>) -> Result<Self::Output, D::Err> {
+        let shape = *x.shape();
+        let (batch, length, size) = shape;
+        let rows = x.try_reshape_like(&(batch.size() * length.size(), size))?;
+        let mixed = self.mixed(rows, length.size())?;
+        self.out.try_forward(mixed)?.try_reshape_like(&shape)
+    }
+}
+
+impl<M: Size, const HEADS: usize, const CAUSAL: bool, E: Real, D: Device<E>> Attention<M, HEADS, CAUSAL, E, D> {
+    /// What every position gathers, before it leaves by `Wo`: of positions one after the other, in sequences of that length.
+    pub(crate) fn mixed<T: Tape<E, D>>(
+        &self,
+        x: Positions<M, E, D, T>,
+        length: usize,
+    ) -> Result<Positions<M, E, D, T>, D::Err> {
         const { Self::DIVIDES };
-        let device = x.device().clone();
-        let (batch, length, size) = *x.shape();
-        let head = size.size() / HEADS;
-        let split = (batch.size(), length.size(), HEADS, head);
-        // The tape goes with the query; the products below merge the others' into it.
-        let key = self.key.try_forward(x.with_empty_tape())?.try_reshape_like(&split)?;
-        let value = self.value.try_forward(x.with_empty_tape())?.try_reshape_like(&split)?;
-        let query = self.query.try_forward(x)?.try_reshape_like(&split)?;
-        let query = query.try_permute::<_, Axes4<0, 2, 1, 3>>()?;
-        let key = key.try_permute::<_, Axes4<0, 2, 3, 1>>()?;
-        let value = value.try_permute::<_, Axes4<0, 2, 1, 3>>()?;
-        let mut scores = query.try_matmul(key)?.try_mul(E::of(1.0 / (head as f64).sqrt()))?;
-        if CAUSAL {
-            let square = (length.size(), length.size());
-            let mask = device.try_upper_tri_like(&square, E::of(f64::NEG_INFINITY), 1)?;
-            let mask = mask.retaped::<T>().try_broadcast_like::<_, Axes2<0, 1>>(scores.shape())?;
-            scores = scores.try_add(mask)?;
-        }
-        let mixed = scores.try_softmax::<Axis<3>>()?.try_matmul(value)?;
-        let joined = mixed.try_permute::<_, Axes4<0, 2, 1, 3>>()?.try_reshape_like(&(batch, length, size))?;
-        self.out.try_forward(joined)
+        // The tape goes with the query; the op merges the others' into it.
+        let key = self.key.try_forward(x.with_empty_tape())?;
+        let value = self.value.try_forward(x.with_empty_tape())?;
+        let query = self.query.try_forward(x)?;
+        D::try_attend(query, key, value, Heads { length, heads: HEADS, causal: CAUSAL })
     }
 }
 

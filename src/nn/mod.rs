@@ -13,6 +13,7 @@ pub mod device;
 mod fields;
 mod grid;
 mod init;
+mod layer_norm;
 pub mod ops;
 pub mod optim;
 mod params;
@@ -28,6 +29,7 @@ pub use conv::{Conv2d, ConvTranspose2d, Filters, Padding, Sliding, Stride, Windo
 pub use dense::Dense;
 pub use dfdx::nn::modules::{Dropout, Embedding, LayerNorm1D, Repeated, Residual, SplitInto};
 pub use grid::{Grid, Image, ImageSize};
+pub use layer_norm::LayerNorm;
 pub use ops::Real;
 pub use params::{NamedArray, fresh_copy, load_params, params};
 pub use perceptron::Perceptron;
@@ -38,15 +40,27 @@ pub use wave_net::WaveNet;
 
 pub(crate) use fields::fields;
 pub(crate) use init::any_shape;
-use ops::{BufferKernel, Conv2dKernel, DenseKernel, PerceptronKernel};
+use ops::{AttendKernel, BufferKernel, Conv2dKernel, DenseKernel, LayerNormKernel, PerceptronKernel};
 
 /// A device that runs every layer of this module: [`Cpu`](dfdx::tensor::Cpu), and `Cuda` with the feature `cuda`.
 pub trait Device<E: Real>:
-    dfdx::tensor_ops::Device<E> + DenseKernel<E> + PerceptronKernel<E> + Conv2dKernel<E> + BufferKernel<E>
+    dfdx::tensor_ops::Device<E>
+    + AttendKernel<E>
+    + BufferKernel<E>
+    + Conv2dKernel<E>
+    + DenseKernel<E>
+    + LayerNormKernel<E>
+    + PerceptronKernel<E>
 {
 }
 
 impl<E: Real, D> Device<E> for D where
-    D: dfdx::tensor_ops::Device<E> + DenseKernel<E> + PerceptronKernel<E> + Conv2dKernel<E> + BufferKernel<E>
+    D: dfdx::tensor_ops::Device<E>
+        + AttendKernel<E>
+        + BufferKernel<E>
+        + Conv2dKernel<E>
+        + DenseKernel<E>
+        + LayerNormKernel<E>
+        + PerceptronKernel<E>
 {
 }

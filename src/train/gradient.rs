@@ -107,6 +107,17 @@ pub trait Objective<Dev: Device<f32> = Cpu> {
         Ok(())
     }
 
+    /// Puts what its next loss depends on, beside the model, into a checkpoint. Nothing in most.
+    fn save(&self, _archive: &mut Archive) {}
+
+    /// Takes it back.
+    ///
+    /// # Errors
+    /// When an array is missing or of another shape.
+    fn load(&self, _archive: &Archive) -> Result<()> {
+        Ok(())
+    }
+
     /// Sets what is learned from data otherwise than by gradients.
     ///
     /// # Errors
@@ -207,6 +218,7 @@ impl<O: Objective<Dev>, Dev: Device<f32>> Learner for GradientLearner<O, Dev> {
     }
 
     fn save(&self, archive: &mut Archive) {
+        self.objective.save(archive);
         let module = self.model.module();
         for (prefix, arrays) in [("module", params(module)), ("adam", self.adam.borrow_mut().state(module))] {
             for (array, shape, values) in arrays {
@@ -225,6 +237,7 @@ impl<O: Objective<Dev>, Dev: Device<f32>> Learner for GradientLearner<O, Dev> {
         let module = read("module", params(self.model.module()))?;
         load_params(self.model.module_mut(), &module)?;
         self.objective.check(&self.model)?;
+        self.objective.load(archive)?;
         let adam = self.adam.get_mut();
         let state = read("adam", adam.state(self.model.module()))?;
         adam.load_state(self.model.module(), &state)?;

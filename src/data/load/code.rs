@@ -27,6 +27,7 @@ impl Loaded {
         match self {
             Self::Array(array) => array.discrete(coding),
             Self::Columns(frame) => frame.discrete(coding),
+            Self::Text(passage) => passage.discrete(coding),
         }
     }
 
@@ -43,6 +44,7 @@ impl Loaded {
         match self {
             Self::Array(array) => &array.origin,
             Self::Columns(frame) => &frame.origin,
+            Self::Text(passage) => &passage.origin,
         }
     }
 }

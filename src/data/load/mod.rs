@@ -8,12 +8,14 @@ mod image;
 mod npy;
 mod pictures;
 mod reals;
+mod text;
 
 pub use csv::{Column, Frame};
 pub(crate) use image::load_image;
 pub(crate) use npy::{Element, read_header};
 pub use npy::{stream_npy, write_npy, write_npz};
 pub(in crate::data) use pictures::Pictures;
+pub use text::{LENGTH, Passage, TextForm};
 
 use super::Unseen;
 use crate::{Error, Result};
@@ -48,6 +50,8 @@ pub enum Loaded {
     Array(Array),
     /// Named columns: CSV.
     Columns(Frame),
+    /// Text, to be cut into rows.
+    Text(Passage),
 }
 
 /// How a file is read where it can be read in more than one way.
@@ -61,6 +65,10 @@ pub struct Reading {
     pub drop: Vec<String>,
     /// What becomes of a category that a model does not know.
     pub unseen: Unseen,
+    /// What a text is read as; where not given, `.txt` as it is, and other files are no text.
+    pub text: Option<TextForm>,
+    /// Characters of a row of a text, [`LENGTH`] where not given.
+    pub length: Option<usize>,
 }
 
 /// As [`load_with`], in the usual way.
@@ -72,7 +80,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<Loaded> {
 }
 
 /// Reads `.npy`, `.npz`, `.csv` (cells separated by commas, semicolons, tabs or bars), IDX, `.bin` of CIFAR-10 (each also `.gz`, but
-/// the archives), `.npz` of down-sampled ImageNet; a folder of PNG or JPEG images of one size, or of the training batches of
+/// the archives), `.npz` of down-sampled ImageNet; `.txt`, or any file as text where that is asked for; a folder of PNG or JPEG images of one size, or of the training batches of
 /// CIFAR-10 or of ImageNet.
 ///
 /// A missing value is NaN in a float array, −1 in an integer array, an empty cell in CSV.
@@ -86,10 +94,19 @@ pub fn load_with(path: impl AsRef<Path>, reading: &Reading) -> Result<Loaded> {
     if let Some((file, member)) = text.rsplit_once(".npz:") {
         return npy::load_npz(Path::new(&format!("{file}.npz")), Some(member)).map(Loaded::Array);
     }
-    if let Some(pictures) = Pictures::at(path)? {
+    let extension = extension(&text);
+    let form = reading.text.or((extension == "txt").then_some(TextForm::AsIs));
+    if let (None, Some(_)) = (form, reading.length) {
+        return Err(Error::file(
+            path,
+            "not text, of which rows have a length: leave out --length, or say what it is with --text",
+        ));
+    }
+    if form.is_none()
+        && let Some(pictures) = Pictures::at(path)?
+    {
         return pictures.load().map(Loaded::Array);
     }
-    let extension = extension(&text);
     let is_text = matches!(extension.as_str(), "csv" | "tsv");
     let chooses = !reading.columns.is_empty() || !reading.drop.is_empty();
     if chooses && !is_text {
@@ -97,6 +114,9 @@ pub fn load_with(path: impl AsRef<Path>, reading: &Reading) -> Result<Loaded> {
     }
     if reading.delimiter.is_some() && !is_text {
         return Err(Error::file(path, "no cells are separated there: a delimiter is for text files"));
+    }
+    if let Some(form) = form {
+        return text::load(path, form, reading);
     }
     match extension.as_str() {
         "npy" => npy::load_npy(path).map(Loaded::Array),
@@ -109,7 +129,7 @@ pub fn load_with(path: impl AsRef<Path>, reading: &Reading) -> Result<Loaded> {
         _ if idx::recognises(path)? => idx::load(path).map(Loaded::Array),
         _ => Err(Error::file(
             path,
-            "not a format that is read here: .npy, .npz, .csv, IDX, CIFAR-10's .bin, or a folder of images",
+            "not a format that is read here: .npy, .npz, .csv, .txt, IDX, CIFAR-10's .bin, or a folder of images",
         )),
     }
 }

@@ -15,6 +15,7 @@ impl Loaded {
         match self {
             Self::Array(array) => array.continuous(columns),
             Self::Columns(frame) => frame.continuous(columns),
+            Self::Text(passage) => Err(Error::file(&passage.origin, "a text, and no columns of real numbers")),
         }
     }
 }

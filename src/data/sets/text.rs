@@ -56,6 +56,11 @@ impl<const K: usize> Text<K> {
         symbols.iter().map(|s| self.alphabet.get(*s as usize).copied().unwrap_or('?')).collect()
     }
 
+    /// The whole text.
+    pub fn spelled(&self) -> String {
+        self.spell(&self.symbols)
+    }
+
     /// Windows of `length` characters one after the other, a last shorter one left out.
     ///
     /// # Errors

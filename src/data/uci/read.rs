@@ -20,7 +20,7 @@ pub(super) fn array(path: &Path) -> Result<Matrix> {
         Loaded::Array(array) => {
             Err(Error::file(path, format!("shape {:?}; rows of numbers are expected", array.shape)))
         }
-        Loaded::Columns(_) => Err(Error::file(path, "an array is expected")),
+        Loaded::Columns(_) | Loaded::Text(_) => Err(Error::file(path, "an array is expected")),
     }
 }
 

@@ -1,6 +1,17 @@
 //! What says which category each noisy position was.
 
-use crate::nn::Size;
+mod mlp;
+mod network;
+#[cfg(test)]
+mod tests;
+mod transformer;
+
+pub use mlp::Mlp;
+pub(crate) use network::history;
+pub use network::{Logits, Network, Noisy};
+pub use transformer::{Transformer, TransformerConfig};
+
+use crate::{Result, nn::Size};
 
 /// Says, of rows of noisy states, what each position may have been.
 ///
@@ -17,6 +28,14 @@ pub trait Denoiser {
 
     /// `S`
     fn states(&self) -> Self::States;
+
+    /// Refuses rows of a length that it does not read.
+    ///
+    /// # Errors
+    /// Which lengths it reads.
+    fn check_length(&self, _length: usize) -> Result<()> {
+        Ok(())
+    }
 
     /// Logits `(rows, length, K)` of `noisy` rows `(rows, length)`, each with its time from 0 to 1.
     fn logits(&self, noisy: &[u16], length: usize, times: &[f64]) -> Vec<f64>;

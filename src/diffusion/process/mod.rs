@@ -15,12 +15,12 @@ pub use continuous::Continuous;
 pub use schedule::{Fall, Level, Schedule};
 pub use uniform::Uniform;
 
-use dfdx::shapes::Dim;
 use crate::{
     nn::Size,
     random::{Stream, categorical},
     simd,
 };
+use dfdx::shapes::Dim;
 
 /// How a category is lost in `T` steps, each position by itself.
 ///
@@ -37,7 +37,7 @@ use crate::{
 ///
 /// Sizes are each a [`Const`](dfdx::shapes::Const) or a `usize`; a denoiser of other categories or states does not compile.
 /// Sources: Hoogeboom et al. 2021, eqs 11-15; Austin et al. 2021 (D3PM).
-pub trait Process: Clone + Send + Sync {
+pub trait Process: Clone + Send + Sync + 'static {
     /// `K`: the categories that data have.
     type Categories: Size;
     /// `S`: what noise makes of them; the mask of an absorbing process is one more.

@@ -141,7 +141,8 @@ impl Schedule {
     /// # Errors
     /// As [`Self::new`]; also when the shares of the steps were given one by one.
     pub fn in_steps(&self, steps: usize) -> Result<Self> {
-        let fall = self.fall.ok_or_else(|| Error::invalid("a schedule given step by step has no other number of steps"))?;
+        let fall =
+            self.fall.ok_or_else(|| Error::invalid("a schedule given step by step has no other number of steps"))?;
         Self::new(fall, steps)
     }
 }

@@ -1,12 +1,12 @@
 //! Processes against their definition by matrices, and small models against the numbers of the reference.
 
-use dfdx::shapes::Dim;
 use super::*;
 use crate::{
     diffusion::{Decoder, Diffusion, Formula, Proof, Steps},
     random::Seed,
 };
 use dfdx::shapes::Const;
+use dfdx::shapes::Dim;
 use rand::RngExt;
 
 fn close(found: f64, want: f64, tolerance: f64) {
@@ -185,7 +185,8 @@ fn a_whole_chain_is_that_of_the_reference() {
         ),
     ];
     for (row, [exact, bound, exact_code, bound_code, first, first_code], terms) in table {
-        for (proof, exact, bound, first) in [(&direct, exact, bound, first), (&posterior, exact_code, bound_code, first_code)]
+        for (proof, exact, bound, first) in
+            [(&direct, exact, bound, first), (&posterior, exact_code, bound_code, first_code)]
         {
             close(proof.log_probs().unwrap().log_probs()[row], exact, 1e-11);
             close(proof.bound().unwrap().log_probs()[row], bound, 1e-11);

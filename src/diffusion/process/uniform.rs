@@ -171,9 +171,22 @@ impl<K: Size> Process for Uniform<K> {
         let [of_x0, of_xt, other] = step.truth;
         let at = |i: usize| {
             let p = crate::simd::exp(log_x0[i]);
-            let w = if i == x0 { of_x0 } else if i == xt { of_xt } else { other };
+            let w = if i == x0 {
+                of_x0
+            } else if i == xt {
+                of_xt
+            } else {
+                other
+            };
             let gained = if i == xt { p * before.kept * step.since.kept / total } else { 0.0 };
-            gained - if s == 0 { f64::from(u8::from(i == x0)) } else if w > 0.0 { w * p * before.kept / step.mixed(p) } else { 0.0 }
+            gained
+                - if s == 0 {
+                    f64::from(u8::from(i == x0))
+                } else if w > 0.0 {
+                    w * p * before.kept / step.mixed(p)
+                } else {
+                    0.0
+                }
         };
         let mut mean = 0.0;
         for (i, to) in into.iter_mut().enumerate() {

@@ -97,13 +97,7 @@ impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Di
     ///
     /// # Errors
     /// When the rows are of other categories, a setting is out of range, or nothing is allowed somewhere.
-    pub fn draw(
-        &self,
-        rows: &Discrete,
-        sampler: &impl Sampler<P>,
-        how: &Drawing,
-        seed: Seed,
-    ) -> Result<Discrete> {
+    pub fn draw(&self, rows: &Discrete, sampler: &impl Sampler<P>, how: &Drawing, seed: Seed) -> Result<Discrete> {
         self.draw_and_watch(rows, sampler, how, seed, |_, _| ())
     }
 

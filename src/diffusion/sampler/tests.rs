@@ -32,7 +32,11 @@ fn model<P: Process<Categories = usize, States = usize>>(
 }
 
 /// The law of what a sampler draws, by going through all states of two positions.
-fn law<P: Process<Categories = usize, States = usize>>(process: &P, sampler: &impl Sampler<P>, how: &Drawing) -> Vec<f64> {
+fn law<P: Process<Categories = usize, States = usize>>(
+    process: &P,
+    sampler: &impl Sampler<P>,
+    how: &Drawing,
+) -> Vec<f64> {
     let (k, s) = (process.categories(), process.states());
     let mut last = vec![0.0; s];
     process.last(&mut last);
@@ -165,9 +169,7 @@ fn a_correction_leaves_the_law_at_its_level_as_it_is() {
     let joint = [[0.30, 0.05, 0.05], [0.10, 0.20, 0.05], [0.05, 0.05, 0.15]];
     let (process, t) = (uniform(4), 2);
     let q: Vec<Vec<f64>> = (0..3).map(|x| process.marginal(t, x)).collect();
-    let level = |a: usize, b: usize| -> f64 {
-        (0..9).map(|x| joint[x / 3][x % 3] * q[x / 3][a] * q[x % 3][b]).sum()
-    };
+    let level = |a: usize, b: usize| -> f64 { (0..9).map(|x| joint[x / 3][x % 3] * q[x / 3][a] * q[x % 3][b]).sum() };
     let mut after = vec![0.0; 9];
     for (a, b) in (0..3).flat_map(|a| (0..3).map(move |b| (a, b))) {
         let mut says: Vec<f64> = (0..3).map(|x| (0..3).map(|y| joint[x][y] * q[y][b]).sum::<f64>().ln()).collect();
@@ -217,7 +219,8 @@ fn rows_do_not_depend_on_what_is_drawn_beside_them() {
     let how = in_steps(&process, 4);
     let model = model(process);
     let none = |n| Discrete::all_missing(Schema::uniform(&[2], 3), n);
-    let (few, many) = (model.draw(&none(3), &Ancestral, &how, Seed(1)), model.draw(&none(200), &Ancestral, &how, Seed(1)));
+    let (few, many) =
+        (model.draw(&none(3), &Ancestral, &how, Seed(1)), model.draw(&none(200), &Ancestral, &how, Seed(1)));
     assert_eq!(few.unwrap().codes(), &many.unwrap().codes()[..6]);
     let mut moments = vec![];
     model.draw_and_watch(&none(1), &Ancestral, &how, Seed(1), |t, _| moments.push(t)).unwrap();

@@ -177,3 +177,8 @@ pub(crate) fn zip<E: Real>(out: &mut [E], other: &[E], f: impl Fn(E, E) -> E + S
         out.par_chunks_mut(CHUNK).zip(other.par_chunks(CHUNK)).for_each(work);
     }
 }
+
+/// Adds `other` to `out`.
+pub(crate) fn add<E: Real>(out: &mut [E], other: &[E]) {
+    zip(out, other, |x, y| x + y);
+}

@@ -6,12 +6,16 @@
 //! A kernel adds its gradient through [`Tape::add_backward_op`](dfdx::tensor::Tape::add_backward_op), and *accumulates*:
 //! the gradient it adds to may already hold another branch's share.
 
+mod attend;
 mod buffer;
 mod causal;
 mod columns;
 mod conv2d;
 pub(crate) mod cpu;
 mod dense;
+mod embed;
+mod lanes;
+mod layer_norm;
 mod perceptron;
 mod pointwise;
 mod real;
@@ -19,13 +23,16 @@ mod rowwise;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use attend::{AttendKernel, Heads, Positions};
 pub use buffer::BufferKernel;
 pub(crate) use causal::{Taps, causal};
 pub(crate) use columns::columns;
 pub(crate) use conv2d::map_size;
 pub use conv2d::{Conv2dKernel, Geometry};
 pub use dense::{DenseKernel, Outputs};
+pub(crate) use embed::{add_rows, embed};
+pub use layer_norm::LayerNormKernel;
 pub use perceptron::{Layer, PerceptronKernel};
-pub(crate) use pointwise::pointwise;
+pub(crate) use pointwise::{pointwise, scaled};
 pub use real::Real;
 pub(crate) use rowwise::rowwise;

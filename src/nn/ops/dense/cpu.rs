@@ -2,7 +2,7 @@
 
 use dfdx::{
     shapes::{Dim, HasShape},
-    tensor::{Cpu, PutTape, SplitTape, Tape, Tensor, TensorFromVec},
+    tensor::{Cpu, HasErr, PutTape, SplitTape, Tape, Tensor, TensorFromVec},
     tensor_ops::ReshapeTo,
 };
 use rayon::prelude::*;
@@ -10,10 +10,10 @@ use rayon::prelude::*;
 use super::{DenseKernel, Outputs};
 use crate::{
     nn::{
-        Activation,
+        Activation, Identity,
         ops::{
             Real,
-            cpu::{Matrix, Threads, buffer, map, matmul, view},
+            cpu::{Matrix, Threads, add, buffer, map, matmul, view},
         },
     },
     simd::vectorised,
@@ -28,53 +28,93 @@ where
         weight: &Tensor<(O, I), E, Self>,
         bias: &Tensor<(O,), E, Self>,
     ) -> Result<Outputs<B, O, E, Self, T>, Self::Err> {
-        let (x, tape) = x.try_contiguous()?.split_tape();
-        let (weight, weight_tape) = weight.retaped::<T>().try_contiguous()?.split_tape();
-        let (bias, bias_tape) = bias.retaped::<T>().try_contiguous()?.split_tape();
-        let mut tape = tape.merge(weight_tape).merge(bias_tape);
-        let (batch, width) = *x.shape();
-        let (outputs, inputs) = *weight.shape();
-        let (rows, i, o) = (batch.size(), inputs.size(), outputs.size());
-        assert!(width == inputs, "rows of {} numbers for a layer of {i} inputs", width.size());
-        assert!(bias.shape().0 == outputs, "{} biases for a layer of {o} outputs", bias.shape().0.size());
-
-        let mut out: Vec<E> = Vec::with_capacity(rows * o);
-        (0..rows).for_each(|_| out.extend_from_slice(view(&bias)));
-        let w = Matrix::new(view(&weight), o, i);
-        matmul(&mut out, true, Matrix::new(view(&x), rows, i), w.transpose(), Threads::Pool);
-        let argument = (T::OWNS_TAPE && !A::SLOPE_OF_VALUE).then(|| out.clone());
-        if !A::IDENTITY {
-            map(&mut out, A::value);
-        }
-        let out = x.device().try_tensor_from_vec(out, (batch, outputs))?;
-
-        if T::OWNS_TAPE {
-            let kept = (A::SLOPE_OF_VALUE && !A::IDENTITY).then(|| out.clone());
-            let ghost = out.ghost();
-            tape.add_backward_op(move |grads| {
-                // Taken out, not copied, and put back at the end for whoever wants to see it.
-                let given = std::mem::take(buffer::<E>(grads.get_or_alloc_mut(&ghost)?));
-                let at = match (&kept, &argument) {
-                    (Some(value), _) => Some(view(value)),
-                    (None, at) => at.as_deref(),
-                };
-                let (sloped, sums) = through_activation::<A, E>(&given, at, o);
-                let dz = sloped.as_deref().unwrap_or(&given);
-
-                for (d, sum) in buffer::<E>(grads.get_or_alloc_mut(&bias)?).iter_mut().zip(sums) {
-                    *d += sum;
-                }
-                let dz = Matrix::new(dz, rows, o);
-                let dw = buffer::<E>(grads.get_or_alloc_mut(&weight)?);
-                matmul(dw, true, dz.transpose(), Matrix::new(view(&x), rows, i), Threads::Pool);
-                let w = Matrix::new(view(&weight), o, i);
-                matmul(buffer::<E>(grads.get_or_alloc_mut(&x)?), true, dz, w, Threads::Pool);
-                *buffer::<E>(grads.get_or_alloc_mut(&ghost)?) = given;
-                Ok(())
-            });
-        }
-        Ok(out.put_tape(tape))
+        dense::<A, _, _, _, _, _>(x, weight, bias, None)
     }
+
+    fn try_dense_onto<I: Dim, O: Dim, B: Dim, T: Tape<E, Self>>(
+        x: Tensor<(B, I), E, Self, T>,
+        weight: &Tensor<(O, I), E, Self>,
+        bias: &Tensor<(O,), E, Self>,
+        onto: Outputs<B, O, E, Self, T>,
+    ) -> Result<Outputs<B, O, E, Self, T>, Self::Err> {
+        dense::<Identity, _, _, _, _, _>(x, weight, bias, Some(onto))
+    }
+}
+
+/// `y = f(x Wᵀ + b)`, or that onto what is there where `f` is the identity.
+fn dense<A: Activation, I: Dim, O: Dim, B: Dim, E: Real, T: Tape<E, Cpu>>(
+    x: Tensor<(B, I), E, Cpu, T>,
+    weight: &Tensor<(O, I), E, Cpu>,
+    bias: &Tensor<(O,), E, Cpu>,
+    onto: Option<Outputs<B, O, E, Cpu, T>>,
+) -> Result<Outputs<B, O, E, Cpu, T>, <Cpu as HasErr>::Err>
+where
+    Cpu: dfdx::tensor_ops::Device<E>,
+{
+    let (x, tape) = x.try_contiguous()?.split_tape();
+    let (weight, weight_tape) = weight.retaped::<T>().try_contiguous()?.split_tape();
+    let (bias, bias_tape) = bias.retaped::<T>().try_contiguous()?.split_tape();
+    let mut tape = tape.merge(weight_tape).merge(bias_tape);
+    let onto = match onto {
+        None => None,
+        Some(onto) => {
+            let (onto, onto_tape) = onto.try_contiguous()?.split_tape();
+            tape = tape.merge(onto_tape);
+            Some(onto)
+        }
+    };
+    let (batch, width) = *x.shape();
+    let (outputs, inputs) = *weight.shape();
+    let (rows, i, o) = (batch.size(), inputs.size(), outputs.size());
+    assert!(width == inputs, "rows of {} numbers for a layer of {i} inputs", width.size());
+    assert!(bias.shape().0 == outputs, "{} biases for a layer of {o} outputs", bias.shape().0.size());
+
+    let mut out: Vec<E> = Vec::with_capacity(rows * o);
+    match &onto {
+        None => (0..rows).for_each(|_| out.extend_from_slice(view(&bias))),
+        Some(onto) => {
+            assert!(onto.shape() == &(batch, outputs), "outputs {:?} onto {:?}", (batch, outputs), onto.shape());
+            let (onto, bias) = (view(onto), view(&bias));
+            onto.chunks_exact(o).for_each(|row| out.extend(row.iter().zip(bias).map(|(x, b)| *x + *b)));
+        }
+    }
+    let w = Matrix::new(view(&weight), o, i);
+    matmul(&mut out, true, Matrix::new(view(&x), rows, i), w.transpose(), Threads::Pool);
+    let argument = (T::OWNS_TAPE && !A::SLOPE_OF_VALUE).then(|| out.clone());
+    if !A::IDENTITY {
+        map(&mut out, A::value);
+    }
+    let out = x.device().try_tensor_from_vec(out, (batch, outputs))?;
+
+    if T::OWNS_TAPE {
+        let kept = (A::SLOPE_OF_VALUE && !A::IDENTITY).then(|| out.clone());
+        let ghost = out.ghost();
+        tape.add_backward_op(move |grads| {
+            // Taken out, not copied, and put back at the end for whoever wants to see it.
+            let given = std::mem::take(buffer::<E>(grads.get_or_alloc_mut(&ghost)?));
+            let at = match (&kept, &argument) {
+                (Some(value), _) => Some(view(value)),
+                (None, at) => at.as_deref(),
+            };
+            if let Some(onto) = &onto {
+                add(buffer::<E>(grads.get_or_alloc_mut(onto)?), &given);
+            }
+            let (sloped, sums) = through_activation::<A, E>(&given, at, o);
+            let dz = sloped.as_deref().unwrap_or(&given);
+
+            for (d, sum) in buffer::<E>(grads.get_or_alloc_mut(&bias)?).iter_mut().zip(sums) {
+                *d += sum;
+            }
+            let dz = Matrix::new(dz, rows, o);
+            let dw = buffer::<E>(grads.get_or_alloc_mut(&weight)?);
+            matmul(dw, true, dz.transpose(), Matrix::new(view(&x), rows, i), Threads::Pool);
+            let w = Matrix::new(view(&weight), o, i);
+            matmul(buffer::<E>(grads.get_or_alloc_mut(&x)?), true, dz, w, Threads::Pool);
+            *buffer::<E>(grads.get_or_alloc_mut(&ghost)?) = given;
+            Ok(())
+        });
+    }
+    Ok(out.put_tape(tape))
 }
 
 /// `dz = dy ⊙ f′` (nothing where `f` is the identity) and the sums of its columns, in one pass.

@@ -8,6 +8,8 @@ mod tests;
 
 #[cfg(feature = "cuda")]
 use dfdx::tensor::Cuda;
+#[cfg(feature = "cuda")]
+use dfdx::tensor_ops::TryAdd;
 use dfdx::{
     shapes::Dim,
     tensor::{Tape, Tensor},
@@ -39,6 +41,20 @@ pub trait DenseKernel<E: Real>: dfdx::tensor_ops::Device<E> {
         weight: &Tensor<(O, I), E, Self>,
         bias: &Tensor<(O,), E, Self>,
     ) -> Result<Outputs<B, O, E, Self, T>, Self::Err>;
+
+    /// `y = onto + x Wᵀ + b`: what is added to a residual stream.
+    ///
+    /// # Errors
+    /// As [`Self::try_dense`].
+    ///
+    /// # Panics
+    /// As [`Self::try_dense`].
+    fn try_dense_onto<I: Dim, O: Dim, B: Dim, T: Tape<E, Self>>(
+        x: Tensor<(B, I), E, Self, T>,
+        weight: &Tensor<(O, I), E, Self>,
+        bias: &Tensor<(O,), E, Self>,
+        onto: Outputs<B, O, E, Self, T>,
+    ) -> Result<Outputs<B, O, E, Self, T>, Self::Err>;
 }
 
 #[cfg(feature = "cuda")]
@@ -52,5 +68,14 @@ where
         bias: &Tensor<(O,), E, Self>,
     ) -> Result<Outputs<B, O, E, Self, T>, Self::Err> {
         plain::dense::<A, I, O, B, E, Self, T>(x, weight, bias)
+    }
+
+    fn try_dense_onto<I: Dim, O: Dim, B: Dim, T: Tape<E, Self>>(
+        x: Tensor<(B, I), E, Self, T>,
+        weight: &Tensor<(O, I), E, Self>,
+        bias: &Tensor<(O,), E, Self>,
+        onto: Outputs<B, O, E, Self, T>,
+    ) -> Result<Outputs<B, O, E, Self, T>, Self::Err> {
+        plain::dense::<crate::nn::Identity, I, O, B, E, Self, T>(x, weight, bias)?.try_add(onto)
     }
 }

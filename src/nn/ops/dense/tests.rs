@@ -81,6 +81,32 @@ fn every_activation_agrees_with_the_composition_and_with_finite_differences() {
 }
 
 #[test]
+fn onto_a_stream_is_the_sum() {
+    let case = case::<f64>();
+    let device = Cpu::default();
+    let run = |x: &[f64], onto: &[f64], fused: bool| {
+        let x = device.tensor_from_vec(x.to_vec(), (BATCH, Const::<IN>));
+        let onto = device.tensor_from_vec(onto.to_vec(), (BATCH, Const::<OUT>));
+        let w = device.tensor_from_vec(case.w.clone(), (Const::<OUT>, Const::<IN>));
+        let b = device.tensor_from_vec(case.b.clone(), (Const::<OUT>,));
+        let y = match fused {
+            true => Cpu::try_dense_onto(x.leaky_trace(), &w, &b, onto.retaped()).unwrap(),
+            false => {
+                Cpu::try_dense::<Identity, _, _, _, _>(x.leaky_trace(), &w, &b).unwrap()
+                    + onto.retaped::<dfdx::tensor::NoneTape>()
+            }
+        };
+        let (out, c) = (y.as_vec(), device.tensor_from_vec(numbers(BATCH * OUT, 9), (BATCH, Const::<OUT>)));
+        let grads = (y * c).sum().backward();
+        (out, [grads.get(&x).as_vec(), grads.get(&onto).as_vec(), grads.get(&w).as_vec(), grads.get(&b).as_vec()])
+    };
+    let onto = numbers(BATCH * OUT, 4);
+    let (found, want) = (run(&case.x, &onto, true), run(&case.x, &onto, false));
+    assert_close(&found.0, &want.0, 1e-14);
+    found.1.iter().zip(&want.1).for_each(|(found, want)| assert_close(found, want, 1e-14));
+}
+
+#[test]
 fn a_gradient_is_added_to_what_another_branch_left() {
     let device = Cpu::default();
     let x: Tensor<Rank2<3, 2>, f64, _> = device.tensor_from_vec(numbers(6, 1), Default::default());

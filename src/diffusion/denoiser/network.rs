@@ -1,0 +1,131 @@
+//! Denoisers that learn.
+
+use crate::{
+    Error, Result,
+    nn::{
+        Device, Real, Size, any_shape, fields,
+        ops::{add_rows, embed},
+    },
+    random::Seed,
+};
+use dfdx::{
+    dtypes::Dtype,
+    nn::TensorCollection,
+    shapes::{Dim, Rank0},
+    tensor::{Gradients, OwnedTape, PutTape, SplitTape, Storage, Tape, Tensor, Trace},
+};
+
+/// Noisy rows, and how far each is gone.
+#[derive(Clone, Copy, Debug)]
+pub struct Noisy<'a> {
+    /// States, row after row.
+    pub states: &'a [u16],
+    /// Positions of a row.
+    pub length: usize,
+    /// A time from 0 to 1 for each row.
+    pub times: &'a [f64],
+}
+
+/// Logits of every category, `(rows · length, K)`.
+pub type Logits<K, E, Dev, T> = Tensor<(usize, K), E, Dev, T>;
+
+/// A network that denoises.
+pub trait Network<E: Real, Dev: Device<E>>: TensorCollection<E, Dev> {
+    /// `K`
+    type Categories: Size;
+    /// `S`
+    type States: Size;
+
+    /// What it is made of, in a line.
+    fn describe(&self) -> String;
+
+    /// Where it computes.
+    fn device(&self) -> Dev;
+
+    /// Logits of what each position was; `tape` is where the history begins.
+    fn forward<T: Tape<E, Dev>>(&self, noisy: Noisy, tape: T) -> Logits<Self::Categories, E, Dev, T>;
+}
+
+/// The logits that a network gives, on the host, in double precision.
+pub(super) fn on_host<E: Real, Dev: Device<E>, N: Network<E, Dev>>(network: &N, noisy: Noisy) -> Vec<f64> {
+    let logits = network.forward(noisy, dfdx::tensor::NoneTape);
+    Dev::elements(&logits).iter().map(|x| x.wide()).collect()
+}
+
+/// Says that a network is a [`Denoiser`].
+macro_rules! denoises {
+    ([$($generics:tt)*] $network:ty, $length:ident) => {
+        impl<$($generics)* E: Real, Dev: Device<E>> Denoiser for $network {
+            type Categories = K;
+            type States = S;
+
+            fn categories(&self) -> K {
+                self.categories_known()
+            }
+
+            fn states(&self) -> S {
+                self.states_known()
+            }
+
+            fn check_length(&self, length: usize) -> Result<()> {
+                self.$length(length)
+            }
+
+            fn logits(&self, noisy: &[u16], length: usize, times: &[f64]) -> Vec<f64> {
+                $crate::diffusion::denoiser::network::on_host(self, Noisy { states: noisy, length, times })
+            }
+        }
+    };
+}
+pub(super) use denoises;
+
+/// A learned row for every state, and one for every place.
+#[derive(Clone, Debug)]
+pub struct Embedding<S: Dim, E: Dtype, Dev: Storage<E>> {
+    pub(super) table: Tensor<(S, usize), E, Dev>,
+    pub(super) places: Tensor<(usize, usize), E, Dev>,
+}
+
+fields! { [S: Size,] Embedding[S,] { tensor table: any_shape(true), tensor places: any_shape(true) } }
+
+impl<S: Dim, E: Real, Dev: Device<E>> Embedding<S, E, Dev> {
+    pub(super) fn forward<T: Tape<E, Dev>>(&self, noisy: Noisy, tape: T) -> Tensor<(usize, usize), E, Dev, T> {
+        let picked = noisy.states.iter().map(|state| u32::from(*state)).collect();
+        let length = noisy.length;
+        add_rows(embed(self.table.clone().put_tape(tape), picked), self.places.retaped(), move |i| i % length)
+    }
+}
+
+/// Normal numbers of deviation 0.02, as embeddings begin.
+pub(super) fn small<N: Dim, E: Real, Dev: Device<E>>(
+    device: &Dev,
+    shape: (N, usize),
+) -> Result<Tensor<(N, usize), E, Dev>> {
+    let mut rng = Seed(device.random_u64()).stream("embedding", 0);
+    let normal = |_| E::of(0.02 * rand_distr::Distribution::<f64>::sample(&rand_distr::StandardNormal, &mut rng));
+    let values = (0..shape.0.size() * shape.1).map(normal).collect();
+    device.try_tensor_from_vec(values, shape).map_err(Error::invalid)
+}
+
+/// Sines and cosines of a time, `(rows, width)`: of `4000 t` over wavelengths from 2π to 2π · 10⁴.
+pub(super) fn waves<E: Real, Dev: Device<E>>(
+    device: &Dev,
+    times: &[f64],
+    width: usize,
+) -> Tensor<(usize, usize), E, Dev> {
+    let half = width / 2;
+    let mut values = Vec::with_capacity(times.len() * width);
+    for time in times {
+        let angle = |i: usize| 4000.0 * time * (-(1e4_f64).ln() * i as f64 / (half.max(2) - 1) as f64).exp();
+        values.extend((0..half).map(|i| E::of(angle(i).sin())));
+        values.extend((0..half).map(|i| E::of(angle(i).cos())));
+        values.extend((2 * half..width).map(|_| E::default()));
+    }
+    device.tensor_from_vec(values, (times.len(), width))
+}
+
+/// A history that begins with these gradients.
+pub(crate) fn history<E: Real, Dev: Device<E>>(device: &Dev, grads: Gradients<E, Dev>) -> OwnedTape<E, Dev> {
+    let nothing: Tensor<Rank0, E, Dev> = device.zeros();
+    nothing.traced(grads).split_tape().1
+}

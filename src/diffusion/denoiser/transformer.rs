@@ -1,0 +1,213 @@
+//! A transformer: every position sees every other.
+
+use super::{
+    Denoiser, Network, Noisy,
+    network::{Embedding, Logits, denoises, small, waves},
+};
+use crate::{
+    Error, Result,
+    memory::afford,
+    nn::{
+        Dense, Device, Identity, LayerNorm, Real, Relu, Silu, Size, Stack, any_shape, fields,
+        ops::{Heads, add_rows, columns, scaled},
+    },
+};
+use dfdx::{
+    dtypes::Dtype,
+    nn::Module,
+    shapes::{Dim, HasShape},
+    tensor::{Cpu, PutTape, SplitTape, Storage, Tape, Tensor, WithEmptyTape},
+};
+use serde::{Deserialize, Serialize};
+
+/// The sizes of a [`Transformer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TransformerConfig {
+    /// Positions that it has learned places for, at most.
+    pub length: usize,
+    /// Numbers of a position within.
+    pub width: usize,
+    /// Heads of attention, which divide the width.
+    pub heads: usize,
+    /// Blocks of attention and perceptron.
+    pub blocks: usize,
+}
+
+impl Default for TransformerConfig {
+    fn default() -> Self {
+        Self { length: 64, width: 128, heads: 4, blocks: 2 }
+    }
+}
+
+/// A transformer that denoises.
+///
+/// ```text
+/// h  = E[x] + P
+/// h += T_b(t);   h += Attention(LayerNorm(h));   h += W₂ relu(W₁ LayerNorm(h))     in every block b
+/// logits = s · (W LayerNorm(h) + c)                                                s = 0 at the start
+/// ```
+///
+/// It begins by saying nothing: `s`, a number of its own (ReZero), makes every category as likely. The time is a row for each block,
+/// from a perceptron over sines and cosines. Source: Hoogeboom et al. 2021, appendix B, with full attention.
+#[derive(Clone, Debug)]
+pub struct Transformer<K: Dim, S: Dim, E: Dtype = f32, Dev: Storage<E> = Cpu> {
+    embedding: Embedding<S, E, Dev>,
+    time: (Dense<usize, usize, Silu, E, Dev>, Dense<usize, usize, Identity, E, Dev>),
+    blocks: Stack<Block<E, Dev>>,
+    output: Output<K, E, Dev>,
+    heads: usize,
+}
+
+fields! {
+    [K: Size, S: Size,] Transformer[K, S,] { module embedding, module time, module blocks, module output, size heads }
+}
+
+/// A block: attention, and a perceptron for each position.
+#[derive(Clone, Debug)]
+pub struct Block<E: Dtype, Dev: Storage<E>> {
+    before: LayerNorm<usize, E, Dev>,
+    attention: Projections<E, Dev>,
+    between: LayerNorm<usize, E, Dev>,
+    inner: Dense<usize, usize, Relu, E, Dev>,
+    outer: Dense<usize, usize, Identity, E, Dev>,
+}
+
+fields! { [] Block[] { module before, module attention, module between, module inner, module outer } }
+
+/// Into attention, and out of it.
+#[derive(Clone, Debug)]
+pub struct Projections<E: Dtype, Dev: Storage<E>> {
+    query: Dense<usize, usize, Identity, E, Dev>,
+    key: Dense<usize, usize, Identity, E, Dev>,
+    value: Dense<usize, usize, Identity, E, Dev>,
+    out: Dense<usize, usize, Identity, E, Dev>,
+}
+
+fields! { [] Projections[] { module query, module key, module value, module out } }
+
+/// From the last block to logits.
+#[derive(Clone, Debug)]
+pub struct Output<K: Dim, E: Dtype, Dev: Storage<E>> {
+    norm: LayerNorm<usize, E, Dev>,
+    dense: Dense<usize, K, Identity, E, Dev>,
+    scale: Tensor<(usize,), E, Dev>,
+}
+
+fields! { [K: Size,] Output[K,] { module norm, module dense, tensor scale: any_shape(true) } }
+
+/// How much wider the perceptrons are within.
+const WIDER: usize = 4;
+
+/// A number for every channel of every position.
+type Stream<E, Dev, T> = Tensor<(usize, usize), E, Dev, T>;
+
+impl<E: Real, Dev: Device<E>> Block<E, Dev> {
+    fn new(device: &Dev, width: usize) -> Result<Self> {
+        let norm = || LayerNorm::new(device, width);
+        let dense = || Dense::new(device, width, width);
+        Ok(Self {
+            before: norm()?,
+            attention: Projections { query: dense()?, key: dense()?, value: dense()?, out: dense()? },
+            between: norm()?,
+            inner: Dense::new(device, width, WIDER * width)?,
+            outer: Dense::new(device, WIDER * width, width)?,
+        })
+    }
+
+    fn forward<T: Tape<E, Dev>>(&self, h: Stream<E, Dev, T>, heads: Heads) -> Result<Stream<E, Dev, T>, Dev::Err> {
+        // The tape goes with the stream, and the ops merge what branches off.
+        let x = self.before.try_forward(h.with_empty_tape())?;
+        let key = self.attention.key.try_forward(x.with_empty_tape())?;
+        let value = self.attention.value.try_forward(x.with_empty_tape())?;
+        let query = self.attention.query.try_forward(x)?;
+        let mixed = Dev::try_attend(query, key, value, heads)?;
+        let h = Dev::try_dense_onto(mixed, &self.attention.out.weight, &self.attention.out.bias, h)?;
+        let x = self.inner.try_forward(self.between.try_forward(h.with_empty_tape())?)?;
+        Dev::try_dense_onto(x, &self.outer.weight, &self.outer.bias, h)
+    }
+}
+
+impl<K: Size, S: Size, E: Real, Dev: Device<E>> Transformer<K, S, E, Dev> {
+    /// A randomly initialised transformer.
+    ///
+    /// # Errors
+    /// When a size is 0, the heads do not divide the width, or the device has no memory for it.
+    pub fn new(device: &Dev, (categories, states): (K, S), config: &TransformerConfig) -> Result<Self> {
+        let TransformerConfig { length, width, heads, blocks } = *config;
+        for (name, size) in [("length", length), ("width", width), ("heads", heads), ("blocks", blocks)] {
+            if size == 0 {
+                return Err(Error::out_of_range(name, size, "1 ≤ value"));
+            }
+        }
+        if !width.is_multiple_of(heads) {
+            return Err(Error::invalid(format!("{heads} heads do not divide a width of {width}")));
+        }
+        let square = width.checked_mul(width).and_then(|w| w.checked_mul(4 + 2 * WIDER + 1)?.checked_mul(blocks));
+        let tables =
+            states.size().checked_add(length).and_then(|n| n.checked_add(categories.size())?.checked_mul(width));
+        let all = square.zip(tables).and_then(|(a, b)| a.checked_add(b));
+        afford(all, 4 * size_of::<E>(), "the parameters of the transformer", "a smaller width, or fewer blocks")?;
+        Ok(Self {
+            embedding: Embedding { table: small(device, (states, width))?, places: small(device, (length, width))? },
+            time: (Dense::new(device, width, width)?, Dense::new(device, width, width * blocks)?),
+            blocks: Stack::new((0..blocks).map(|_| Block::new(device, width)).collect::<Result<_>>()?),
+            output: Output {
+                norm: LayerNorm::new(device, width)?,
+                dense: Dense::new(device, width, categories)?,
+                scale: device.try_zeros_like(&(1,)).map_err(Error::invalid)?,
+            },
+            heads,
+        })
+    }
+
+    fn categories_known(&self) -> K {
+        self.output.dense.bias.shape().0
+    }
+
+    fn states_known(&self) -> S {
+        self.embedding.table.shape().0
+    }
+
+    fn has_places(&self, length: usize) -> Result<()> {
+        let most = self.embedding.places.shape().0;
+        match length <= most {
+            true => Ok(()),
+            false => {
+                Err(Error::invalid(format!("rows of {length} positions; the transformer has learned {most} places")))
+            }
+        }
+    }
+}
+
+impl<K: Size, S: Size, E: Real, Dev: Device<E>> Network<E, Dev> for Transformer<K, S, E, Dev> {
+    type Categories = K;
+    type States = S;
+
+    fn describe(&self) -> String {
+        let (width, blocks) = (self.embedding.places.shape().1, self.blocks.layers().len());
+        format!("transformer of {blocks} blocks, {width} wide, {} heads", self.heads)
+    }
+
+    fn device(&self) -> Dev {
+        self.output.scale.device().clone()
+    }
+
+    fn forward<T: Tape<E, Dev>>(&self, noisy: Noisy, tape: T) -> Logits<K, E, Dev, T> {
+        let (length, width) = (noisy.length, self.embedding.places.shape().1);
+        let heads = Heads { length, heads: self.heads, causal: false };
+        let mut h = self.embedding.forward(noisy, tape);
+        let waves = waves(h.device(), noisy.times, width);
+        let (times, of_times) = self.time.forward(waves.retaped::<T>()).split_tape();
+        let (begun, tape) = h.split_tape();
+        h = begun.put_tape(tape.merge(of_times));
+        for (b, block) in self.blocks.layers().iter().enumerate() {
+            let of_block = columns(times.retaped::<T>(), (b * width..(b + 1) * width).collect());
+            h = add_rows(h, of_block, move |i| i / length);
+            h = block.forward(h, heads).expect("the device has memory for a block");
+        }
+        scaled(self.output.dense.forward(self.output.norm.forward(h)), &self.output.scale)
+    }
+}
+
+denoises! { [K: Size, S: Size,] Transformer<K, S, E, Dev>, has_places }

@@ -1,0 +1,11 @@
+//! What a denoiser is trained for, and how its bound is estimated.
+
+mod bound;
+mod learn;
+#[cfg(test)]
+mod tests;
+mod times;
+
+pub use bound::{Bound, Endless};
+pub use learn::{DiffusionLearner, DiffusionLoss, Objectives};
+pub use times::Times;

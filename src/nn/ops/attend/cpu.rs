@@ -1,0 +1,173 @@
+//! The fused kernel: a sequence is a task, its heads one after the other.
+
+use dfdx::{
+    shapes::{Dim, HasShape},
+    tensor::{Cpu, PutTape, SplitTape, Tape, TensorFromVec},
+    tensor_ops::ReshapeTo,
+};
+use rayon::prelude::*;
+
+use super::{AttendKernel, Heads, Positions};
+use crate::{
+    nn::ops::{
+        Real,
+        cpu::{Matrix, Threads, buffer, matmul, matmul_block, view},
+        lanes,
+    },
+    simd::vectorised,
+};
+
+/// Which channels of which positions belong to a head.
+#[derive(Clone, Copy)]
+struct Layout {
+    length: usize,
+    heads: usize,
+    causal: bool,
+    /// Channels of all heads, and of one.
+    width: usize,
+    head: usize,
+}
+
+impl Layout {
+    fn new(Heads { length, heads, causal }: Heads, rows: usize, width: usize) -> Self {
+        assert!(length > 0 && rows.is_multiple_of(length), "{rows} positions are not sequences of {length}");
+        assert!(heads > 0 && width.is_multiple_of(heads), "{heads} heads do not divide {width} channels");
+        Self { length, heads, causal, width, head: width / heads }
+    }
+
+    /// A head of a sequence, `(length, head)`.
+    fn of<E: Real>(self, sequence: &[E], head: usize) -> Matrix<'_, E> {
+        Matrix::block(&sequence[head * self.head..], self.length, self.head, self.width)
+    }
+
+    fn scale<E: Real>(self) -> E {
+        E::of(1.0 / (self.head as f64).sqrt())
+    }
+
+    /// Weights of every head of a sequence, `(heads, length, length)`.
+    fn weights(self) -> usize {
+        self.heads * self.length * self.length
+    }
+
+    fn forward<E: Real>(self, [q, k, v]: [&[E]; 3], weights: &mut [E], y: &mut [E]) {
+        let l = self.length;
+        for (h, weights) in weights.chunks_exact_mut(l * l).enumerate() {
+            matmul(weights, false, self.of(q, h), self.of(k, h).transpose(), Threads::One);
+            for (i, row) in weights.chunks_exact_mut(l).enumerate() {
+                let seen = if self.causal { i + 1 } else { l };
+                row[seen..].fill(E::default());
+                softmax(&mut row[..seen], self.scale());
+            }
+            let weights = Matrix::new(weights, l, l);
+            matmul_block(&mut y[h * self.head..], self.width, false, weights, self.of(v, h), Threads::One);
+        }
+    }
+
+    /// Adds the slopes along queries, keys and values.
+    fn backward<E: Real>(
+        self,
+        [q, k, v]: [&[E]; 3],
+        weights: &[E],
+        dy: &[E],
+        [dq, dk, dv]: [&mut [E]; 3],
+        ds: &mut [E],
+    ) {
+        let l = self.length;
+        for (h, weights) in weights.chunks_exact(l * l).enumerate() {
+            let (at, w) = (h * self.head, Matrix::new(weights, l, l));
+            matmul_block(&mut dv[at..], self.width, true, w.transpose(), self.of(dy, h), Threads::One);
+            matmul(ds, false, self.of(dy, h), self.of(v, h).transpose(), Threads::One);
+            for (ds, w) in ds.chunks_exact_mut(l).zip(weights.chunks_exact(l)) {
+                through_softmax(ds, w, self.scale());
+            }
+            let ds = Matrix::new(ds, l, l);
+            matmul_block(&mut dq[at..], self.width, true, ds, self.of(k, h), Threads::One);
+            matmul_block(&mut dk[at..], self.width, true, ds.transpose(), self.of(q, h), Threads::One);
+        }
+    }
+}
+
+/// `softmax(scale · row)`
+fn softmax<E: Real>(row: &mut [E], scale: E) {
+    vectorised(|| {
+        let most = lanes::largest(row);
+        row.iter_mut().for_each(|x| *x = ((*x - most) * scale).exp());
+        let total = lanes::sum(row, row, |x, _| x);
+        row.iter_mut().for_each(|x| *x = *x / total);
+    });
+}
+
+/// From the slopes along weights to those along scores.
+fn through_softmax<E: Real>(slopes: &mut [E], weights: &[E], scale: E) {
+    vectorised(|| {
+        let mean = lanes::sum(slopes, weights, |d, w| d * w);
+        slopes.iter_mut().zip(weights).for_each(|(d, w)| *d = (*d - mean) * *w * scale);
+    });
+}
+
+impl<E: Real> AttendKernel<E> for Cpu
+where
+    Cpu: dfdx::tensor_ops::Device<E>,
+{
+    fn try_attend<M: Dim, T: Tape<E, Self>>(
+        q: Positions<M, E, Self, T>,
+        k: Positions<M, E, Self, T>,
+        v: Positions<M, E, Self, T>,
+        heads: Heads,
+    ) -> Result<Positions<M, E, Self, T>, Self::Err> {
+        let (q, tape) = q.try_contiguous()?.split_tape();
+        let (k, key_tape) = k.try_contiguous()?.split_tape();
+        let (v, value_tape) = v.try_contiguous()?.split_tape();
+        let mut tape = tape.merge(key_tape).merge(value_tape);
+        let (shape, width) = (*q.shape(), q.shape().1.size());
+        assert!(
+            k.shape() == &shape && v.shape() == &shape,
+            "{:?} keys and {:?} values for {shape:?} queries",
+            k.shape(),
+            v.shape()
+        );
+        let layout = Layout::new(heads, shape.0, width);
+        let sequence = layout.length * width;
+        let (mut y, mut weights) =
+            (vec![E::default(); shape.0 * width], vec![E::default(); shape.0 / layout.length * layout.weights()]);
+        let [qs, ks, vs] = [&q, &k, &v].map(|x| view(x));
+        y.par_chunks_mut(sequence).zip(weights.par_chunks_mut(layout.weights())).enumerate().for_each(
+            |(i, (y, weights))| {
+                let of =
+                    |x: &'_ [E]| -> std::ops::Range<usize> { i * sequence..(i * sequence + sequence).min(x.len()) };
+                layout.forward([&qs[of(qs)], &ks[of(ks)], &vs[of(vs)]], weights, y);
+            },
+        );
+        let out = q.device().try_tensor_from_vec(y, shape)?;
+        if T::OWNS_TAPE {
+            let ghost = out.ghost();
+            tape.add_backward_op(move |grads| {
+                let given = std::mem::take(buffer::<E>(grads.get_or_alloc_mut(&ghost)?));
+                let [qs, ks, vs] = [&q, &k, &v].map(|x| view(x));
+                // The three may be one tensor, or share a history: each takes its own share in turn.
+                let mut parts: Vec<[Vec<E>; 3]> = Vec::new();
+                (0..shape.0 / layout.length)
+                    .into_par_iter()
+                    .map(|i| {
+                        let at = i * sequence..(i + 1) * sequence;
+                        let mut part: [Vec<E>; 3] = std::array::from_fn(|_| vec![E::default(); sequence]);
+                        let mut ds = vec![E::default(); layout.length * layout.length];
+                        let weights = &weights[i * layout.weights()..(i + 1) * layout.weights()];
+                        let of = [&qs[at.clone()], &ks[at.clone()], &vs[at.clone()]];
+                        layout.backward(of, weights, &given[at], part.each_mut().map(Vec::as_mut_slice), &mut ds);
+                        part
+                    })
+                    .collect_into_vec(&mut parts);
+                for (which, tensor) in [&q, &k, &v].into_iter().enumerate() {
+                    let into = buffer::<E>(grads.get_or_alloc_mut(tensor)?);
+                    into.par_chunks_mut(sequence).zip(&parts).for_each(|(into, part)| {
+                        vectorised(|| into.iter_mut().zip(&part[which]).for_each(|(to, d)| *to += *d));
+                    });
+                }
+                *buffer::<E>(grads.get_or_alloc_mut(&ghost)?) = given;
+                Ok(())
+            });
+        }
+        Ok(out.put_tape(tape))
+    }
+}
