@@ -1002,3 +1002,98 @@ fn settings_of_the_published_runs_are_read() {
         assert!(printed.contains("levels = 2") && printed.contains("logistics = 10"), "{printed}");
     }
 }
+
+/// A short book with letters of two bytes.
+fn write_book(folder: &Path) {
+    let verses = ["zażółć gęślą jaźń\n", "pchnąć w tę łódź jeża\n", "lub ośm skrzyń fig\n"];
+    let book: String = (0..240).map(|i: usize| verses[(i * i + i / 3) % 3]).collect();
+    std::fs::write(folder.join("book.txt"), book).unwrap();
+}
+
+#[test]
+fn a_text_is_fitted_scored_sampled_filled_in_and_corrected() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_book(folder);
+    let tiny = "--length 20 --width 32 --blocks 1 --epochs 8 --batch 8 --rate 5e-3";
+    for model in ["multinomial", "absorbing"] {
+        let fit = json(folder, &format!("fit {model} --data book.txt --out {model} {tiny} --json"));
+        assert_eq!((fit["evidence"].as_str(), fit["variables"].as_u64()), (Some("lower_bound"), Some(20)));
+        let score = json(folder, &format!("score {model} --data book.txt --json"));
+        let (low, high) = (score["interval"][0].as_f64().unwrap(), score["interval"][1].as_f64().unwrap());
+        let mean = score["mean_log_prob"].as_f64().unwrap();
+        assert!(low < mean && mean < high && score["evidence"] == "lower_bound");
+        let (character, byte) = (score["bits_per_dim"].as_f64().unwrap(), score["bits_per_byte"].as_f64().unwrap());
+        assert!(byte < 0.95 * character && character < 4.9, "{character} {byte}");
+        text(folder, &format!("sample {model} --n 3 --out drawn.txt --steps 10 --temperature 0.8"));
+        let drawn = std::fs::read_to_string(folder.join("drawn.txt")).unwrap();
+        assert!(drawn.chars().count() == 3 * 21, "{drawn:?}");
+        let infill = json(folder, &format!("infill {model} --text za_ó_ć --draws 2 --json"));
+        assert_eq!(infill["hidden"], 2);
+        for text in infill["texts"].as_array().unwrap() {
+            let text: Vec<char> = text.as_str().unwrap().chars().collect();
+            assert!(text.len() == 6 && text[0] == 'z' && text[3] == 'ó' && text[5] == 'ć', "{text:?}");
+        }
+        std::fs::write(folder.join("wrong.txt"), "lub ośm skrzyń fig\nzażółć gęśla jaźń\n").unwrap();
+        let checked = json(folder, &format!("spellcheck {model} --data wrong.txt --rate 0.03 --out right.txt --json"));
+        assert_eq!(checked["characters"], 37);
+        assert_eq!(std::fs::read_to_string(folder.join("right.txt")).unwrap().chars().count(), 37);
+        let error = failure(folder, &format!("score {model} --data wrong.csv"), 1);
+        assert!(error.contains("wrong.csv"), "{error}");
+        std::fs::write(folder.join("odd.txt"), "fig\nfigura!\n").unwrap();
+        let error = failure(folder, &format!("score {model} --data odd.txt"), 1);
+        assert!(error.contains("odd.txt, line 2, column 7: '!' is not among the model's characters"), "{error}");
+        let error = failure(folder, &format!("infill {model} --text fig!"), 1);
+        assert!(error.contains("line 1, column 4: '!' is not among the model's characters"), "{error}");
+        assert!(
+            failure(folder, &format!("sample {model} --n 1 --out drawn.txt --sampler magic"), 2).contains("no sampler")
+        );
+        assert!(failure(folder, &format!("spellcheck {model} --text fig --rate 1"), 2).contains("--rate"));
+    }
+    // What an order makes exact is below the bound's bits, and compresses byte for byte.
+    let exact = json(folder, "score absorbing --data book.txt --order left-to-right --json");
+    assert_eq!(exact["evidence"], "exact");
+    assert!(
+        json(folder, "score absorbing --data book.txt --order random --orders 2 --json")["bits_per_dim"]
+            .as_f64()
+            .is_some()
+    );
+    assert!(failure(folder, "score multinomial --data book.txt --order random", 2).contains("score --order"));
+    let packed = json(folder, "compress absorbing --data wrong.txt --out packed --json");
+    assert_eq!(packed["rows"], 2);
+    text(folder, "decompress absorbing --data packed --out back.txt");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    assert_eq!(read("back.txt"), read("wrong.txt"));
+    assert!(
+        failure(folder, "compress multinomial --data wrong.txt --out packed", 2).contains("does not answer compress")
+    );
+    // A score depends on its row alone: a shorter text is a shorter row.
+    std::fs::write(folder.join("seven.txt"), "zażółć ").unwrap();
+    let seven = json(folder, "score absorbing --data seven.txt --order left-to-right --json")["mean_log_prob"].as_f64();
+    assert!(seven.unwrap() < 0.0);
+}
+
+#[test]
+fn a_run_of_diffusion_that_was_killed_ends_where_the_whole_one_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_book(folder);
+    let settings = "--length 20 --width 32 --blocks 1 --epochs 8 --steps 10 --times importance";
+    let fit = |out: &str| format!("fit multinomial --data book.txt --out {out} {settings}");
+    text(folder, &fit("whole"));
+    let line = format!("{} --checkpoint ck --checkpoint-every 0", fit("resumed"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_limbeck"));
+    let mut child = child.args(line.split_whitespace()).current_dir(folder).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while !folder.join("ck").exists() && began.elapsed() < Duration::from_secs(60) {
+        sleep(Duration::from_millis(5));
+    }
+    sleep(Duration::from_millis(60));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    text(folder, &format!("{line} --resume"));
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    assert!(read("whole") == read("resumed"));
+    let other = failure(folder, &format!("{line} --resume --seed 1"), 1);
+    assert!(other.contains("seed"), "{other}");
+}

@@ -1,4 +1,5 @@
-//! The command line: `limbeck figures`, `fit`, `show`, `score`, `sample`, `query`, `compress`, `data`, `devices`.
+//! The command line: `limbeck figures`, `fit`, `show`, `score`, `sample`, `query`, `infill`, `spellcheck`, `compress`, `data`,
+//! `devices`.
 
 mod codec;
 mod data;
@@ -10,6 +11,7 @@ mod known;
 mod query;
 mod score;
 mod show;
+mod text;
 
 use crate::{
     Error, Result,
@@ -52,6 +54,10 @@ enum Command {
     Show(show::Args),
     /// Ask a model about rows of which only a part is known.
     Query(query::QueryArgs),
+    /// Fill in what is hidden of a text.
+    Infill(text::InfillArgs),
+    /// Find characters of a text that are likely wrong, and put likelier ones in their place.
+    Spellcheck(text::SpellcheckArgs),
     /// Compress rows without loss, in as many bits as a model finds them unlikely.
     Compress(codec::CompressArgs),
     /// Get back what was compressed, byte for byte.
@@ -124,6 +130,8 @@ pub fn main() -> ExitCode {
         Command::Sample(args) => query::sample(&args, &context),
         Command::Show(args) => show::run(&args, &context),
         Command::Query(args) => query::run(&args, &context),
+        Command::Infill(args) => text::infill(&args, &context),
+        Command::Spellcheck(args) => text::spellcheck(&args, &context),
         Command::Compress(args) => codec::compress(&args, &context),
         Command::Decompress(args) => codec::decompress(&args, &context),
         Command::Data(args) => data::run(&args, &context),

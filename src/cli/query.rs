@@ -3,9 +3,9 @@
 use super::{Context, ModelFile, counted, files::keep_apart, known::Known};
 use crate::{
     Error, Result,
-    data::{Colour, Dataset, Rows, Schema, load::stream_npy},
+    data::{Colour, Dataset, Discrete, Rows, Schema, load::stream_npy},
     evidence::{Certainty, Exact},
-    model::{Model, Origin, Queries},
+    model::{HowDrawn, Model, Origin, Queries},
     models,
 };
 use std::path::{Path, PathBuf};
@@ -17,9 +17,40 @@ pub(super) struct SampleArgs {
     /// How many rows.
     #[arg(long, value_parser = super::positive)]
     n: usize,
-    /// Where to: .npy or .csv.
+    /// Where to: .npy or .csv; of text .txt, too.
     #[arg(long)]
     out: PathBuf,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How rows are drawn, where a model leaves a choice.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Of diffusion models")]
+pub(super) struct How {
+    /// Steps in which noise is taken away; all of them where not given.
+    #[arg(long, value_parser = super::positive)]
+    steps: Option<usize>,
+    /// What logits are divided by: below 1 likely values become likelier.
+    #[arg(long)]
+    temperature: Option<f64>,
+    /// Draw each value from the likeliest ones that have this much of the mass together.
+    #[arg(long)]
+    top_p: Option<f64>,
+    /// The sampler, and its number: "ancestral", "ddim:SHARE", "remask:ETA", "gibbs:MOVES".
+    #[arg(long, value_name = "NAME")]
+    sampler: Option<String>,
+}
+
+impl How {
+    pub(super) fn drawn(&self) -> HowDrawn {
+        HowDrawn {
+            steps: self.steps,
+            temperature: self.temperature.unwrap_or(1.0),
+            top_p: self.top_p.unwrap_or(1.0),
+            sampler: self.sampler.clone(),
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -116,7 +147,14 @@ pub(super) fn sample(args: &SampleArgs, context: &Context) -> Result<()> {
     keep_apart(&[("MODEL", &args.model.path)], &[("--out", Some(&args.out))])?;
     let (model, origin) = args.model.load()?;
     let n = fitting(args.n, 1, model.schema().len(), "--n")?;
-    as_they_were(model.sample(n, context.seed)?, &origin, context)?.save(&args.out)?;
+    let how = args.how.drawn();
+    let rows = if how == HowDrawn::default() {
+        model.sample(n, context.seed)?
+    } else {
+        let queries = args.model.queries(&*model)?;
+        queries.complete_as(&Dataset::Discrete(Discrete::all_missing(model.schema().clone(), n)), &how, context.seed)?
+    };
+    as_they_were(rows, &origin, context)?.save(&args.out)?;
     say_what_is_seen(&origin, context);
     Written::print(n, &args.out, context)
 }

@@ -2,6 +2,7 @@
 //! numbers whose largest coordinate is the category.
 
 mod denoiser;
+mod model;
 mod objective;
 mod order;
 mod process;
@@ -10,6 +11,7 @@ mod sampler;
 mod steps;
 
 pub use denoiser::{Denoiser, Formula, Logits, Mlp, Network, Noisy, Transformer, TransformerConfig};
+pub use model::{AnyDenoiser, DiffusionKind, DiffusionModel, FAMILY, FitDiffusion, NetworkKind};
 pub use objective::{Bound, DiffusionLearner, DiffusionLoss, Endless, Objectives, Times};
 pub use order::Order;
 pub use process::{Absorbing, Chain, Continuous, Fall, Level, Process, Schedule, Uniform};

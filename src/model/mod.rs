@@ -7,12 +7,14 @@
 
 mod family;
 mod file;
+mod packed;
 mod queries;
 
 pub(crate) use family::wanted;
 pub use family::{AnyFit, Entry, Family, Reads, Setting};
 pub use file::{ModelFile, Origin};
-pub use queries::{Each, Moments, Queries};
+pub(crate) use packed::{Packed, coded};
+pub use queries::{Each, HowDrawn, Moments, Queries};
 
 use crate::{
     Result,

@@ -27,6 +27,25 @@ impl Moments {
     }
 }
 
+/// How rows are drawn, where a model leaves a choice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HowDrawn {
+    /// Steps, where there are steps: all where not given.
+    pub steps: Option<usize>,
+    /// What logits are divided by.
+    pub temperature: f64,
+    /// Of each value the likeliest categories are drawn, which have this much of the mass together.
+    pub top_p: f64,
+    /// The name of a sampler, and its number after a colon; the model's own where not given.
+    pub sampler: Option<String>,
+}
+
+impl Default for HowDrawn {
+    fn default() -> Self {
+        Self { steps: None, temperature: 1.0, top_p: 1.0, sampler: None }
+    }
+}
+
 /// Hears of a distribution: of which row, of which variable, its probabilities.
 pub type Each<'a> = dyn FnMut(usize, usize, &[f64]) -> Result<()> + 'a;
 
@@ -68,6 +87,29 @@ pub trait Queries {
         Err(self.unanswered("inpaint"))
     }
 
+    /// The same in a chosen way.
+    ///
+    /// # Errors
+    /// As [`Self::complete`]; also when the model leaves no such choice.
+    fn complete_as(&self, rows: &Dataset, how: &HowDrawn, seed: Seed) -> Result<Dataset> {
+        match *how == HowDrawn::default() {
+            true => self.complete(rows, seed),
+            false => Err(Error::Usage(format!(
+                "{} draws in one way: leave out --steps, --temperature, --top-p and --sampler",
+                self.kind()
+            ))),
+        }
+    }
+
+    /// The likelihood of rows whose values are filled in one after the other, exactly, in this order of the columns; of several
+    /// orders that of a model which draws one of them.
+    ///
+    /// # Errors
+    /// When the rows do not fit.
+    fn in_orders(&self, _rows: &Dataset, _orders: &[Vec<usize>]) -> Result<AnyEvidence> {
+        Err(self.unanswered("score --order"))
+    }
+
     /// The most probable completion of each row with its likelihood, or a good one with a lower bound on that.
     ///
     /// # Errors
@@ -82,6 +124,20 @@ pub trait Queries {
     /// As [`Self::conditionals`]; also when `target` is known, or there is not one row.
     fn next_variable(&self, _row: &Dataset, _target: usize) -> Result<Vec<(usize, f64)>> {
         Err(self.unanswered("next"))
+    }
+
+    /// The distribution of what each value of each row was, if each was replaced by another, any as likely, with probability `rate`:
+    /// `each(row, variable, probabilities)`.
+    ///
+    /// # Errors
+    /// When the rows do not fit, or a value is missing but at the end of a row; also those of `each`.
+    fn corrections(&self, _rows: &Dataset, _rate: f64, _each: &mut Each) -> Result<()> {
+        Err(self.unanswered("spellcheck"))
+    }
+
+    /// Whether rows may be shorter than the model's own, as texts are.
+    fn reads_shorter(&self) -> bool {
+        false
     }
 
     /// The entropy, nats.

@@ -8,7 +8,8 @@ use crate::{
         pass::kernels::TILE,
         pass::upward::{Purpose, Tile},
     },
-    data::{Discrete, MISSING, Rows, fingerprint},
+    data::{Discrete, MISSING, Rows},
+    model::{Packed, coded},
     simd::call_vectorised,
 };
 use constriction::stream::{
@@ -19,53 +20,10 @@ use constriction::stream::{
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-/// The first bytes of what [`Circuit::compress`] returns.
-const MAGIC: [u8; 8] = *b"limbeck1";
 /// Rows that share a stream; streams are coded side by side.
 const CHUNK: usize = 8 * TILE;
 /// The least probability of a value, before it is rounded to 2⁻²⁴: a value that the circuit excludes can still be coded.
 const LEAST: f64 = 1e-9;
-
-/// What stands before the streams: a model's fingerprint, the number of rows, a hash of them, how many values are missing.
-#[derive(Clone, Debug, PartialEq)]
-struct Header {
-    model: [u8; 8],
-    rows: u64,
-    data: [u8; 8],
-    missing: u64,
-}
-
-impl Header {
-    const LENGTH: usize = 40;
-
-    fn write(&self, bytes: &mut Vec<u8>) {
-        bytes.extend(MAGIC);
-        bytes.extend(self.model);
-        bytes.extend(self.rows.to_le_bytes());
-        bytes.extend(self.data);
-        bytes.extend(self.missing.to_le_bytes());
-    }
-
-    fn read(bytes: &[u8]) -> Result<Self> {
-        let (fields, []) = bytes.get(..Self::LENGTH).unwrap_or_default().as_chunks::<8>() else { unreachable!() };
-        match fields {
-            [MAGIC, model, rows, data, missing] => Ok(Self {
-                model: *model,
-                rows: u64::from_le_bytes(*rows),
-                data: *data,
-                missing: u64::from_le_bytes(*missing),
-            }),
-            _ => Err(Error::invalid("not rows that limbeck compressed (the first bytes differ)")),
-        }
-    }
-
-    /// Whether a value is missing, where some are.
-    fn missing_model(&self, vars: usize) -> Result<Option<Categories>> {
-        let all = self.rows as f64 * vars as f64;
-        let share = (self.missing as f64 / all).clamp(1e-6, 1.0 - 1e-6);
-        (self.missing > 0).then(|| model(&[1.0 - share, share])).transpose()
-    }
-}
 
 /// The order of computation for one variable after another.
 struct Order {
@@ -223,7 +181,7 @@ impl<T: Scalar> Circuit<T> {
                     coder.encode_symbol(usize::from(code == MISSING), model).map_err(Error::invalid)?;
                 }
                 if code != MISSING && p.len() > 1 {
-                    coder.encode_symbol(code as usize, &model(p)?).map_err(Error::invalid)?;
+                    coder.encode_symbol(code as usize, &coded(p)?).map_err(Error::invalid)?;
                 }
                 Ok(code)
             })?;
@@ -244,7 +202,7 @@ impl<T: Scalar> Circuit<T> {
                 {
                     return Ok(MISSING);
                 }
-                if p.len() == 1 { Ok(0) } else { Ok(coder.decode_symbol(&model(p)?).map_err(damaged)? as u16) }
+                if p.len() == 1 { Ok(0) } else { Ok(coder.decode_symbol(&coded(p)?).map_err(damaged)? as u16) }
             })?;
             (0..n).for_each(|b| codes.extend(tile.row(b).codes));
         }
@@ -253,69 +211,26 @@ impl<T: Scalar> Circuit<T> {
 
     pub(crate) fn compressed(&self, rows: &Discrete) -> Result<Vec<u8>> {
         self.check(rows)?;
-        let missing = rows.codes().iter().filter(|code| **code == MISSING).count() as u64;
-        let header = Header { model: self.fingerprint()?, rows: rows.len() as u64, data: hash_of(rows)?, missing };
-        let model = header.missing_model(self.vars())?;
+        let mut packed = Packed::of(rows, self.fingerprint()?)?;
+        let model = packed.missing_model(self.vars())?;
         let order = Order::new(self);
         let all: Vec<usize> = (0..rows.len()).collect();
-        let streams: Vec<Vec<u32>> = all
-            .par_chunks(CHUNK)
-            .map(|chunk| self.encode(&order, rows, chunk, model.as_ref()))
-            .collect::<Result<_>>()?;
-        let mut bytes = Vec::new();
-        header.write(&mut bytes);
-        for stream in streams {
-            bytes.extend((stream.len() as u32).to_le_bytes());
-            stream.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
-        }
-        Ok(bytes)
+        let streams = all.par_chunks(CHUNK).map(|chunk| self.encode(&order, rows, chunk, model.as_ref()));
+        packed.streams = streams.collect::<Result<_>>()?;
+        Ok(packed.write())
     }
 
     pub(crate) fn decompressed(&self, bytes: &[u8]) -> Result<Discrete> {
-        let header = Header::read(bytes)?;
-        if header.model != self.fingerprint()? {
-            return Err(Error::invalid("compressed with another model: decompress with the same one"));
-        }
-        let damaged =
-            || Error::invalid("the compressed rows are damaged: their length does not agree with their header");
-        let rows = usize::try_from(header.rows).map_err(|_| damaged())?;
-        let mut streams = Vec::new();
-        let (words, rest) = bytes[Header::LENGTH..].as_chunks::<4>();
-        let mut words = words.iter().map(|word| u32::from_le_bytes(*word));
-        while let Some(length) = words.next() {
-            if words.len() < length as usize {
-                return Err(damaged());
-            }
-            streams.push(words.by_ref().take(length as usize).collect::<Vec<u32>>());
-        }
-        if streams.len() != rows.div_ceil(CHUNK) || !rest.is_empty() {
-            return Err(damaged());
-        }
-        let model = header.missing_model(self.vars())?;
+        let mut packed = Packed::read(bytes, self.fingerprint()?, CHUNK)?;
+        let model = packed.missing_model(self.vars())?;
         let order = Order::new(self);
-        let codes: Vec<Vec<u16>> = streams
+        let codes: Vec<Vec<u16>> = std::mem::take(&mut packed.streams)
             .into_par_iter()
             .enumerate()
-            .map(|(i, words)| self.decode(&order, words, CHUNK.min(rows - i * CHUNK), model.as_ref()))
+            .map(|(i, words)| self.decode(&order, words, packed.rows_in(i, CHUNK), model.as_ref()))
             .collect::<Result<_>>()?;
-        let decoded = Discrete::new(self.schema.clone(), codes.concat())?;
-        if hash_of(&decoded)? != header.data {
-            return Err(Error::invalid(
-                "the decompressed rows are not those that were compressed: the file is damaged, or the two machines compute \
-                 the model's probabilities with different rounding",
-            ));
-        }
-        Ok(decoded)
+        packed.check(Discrete::new(self.schema.clone(), codes.concat())?)
     }
-}
-
-fn model(p: &[f64]) -> Result<Categories> {
-    Categories::from_floating_point_probabilities_fast(p, None)
-        .map_err(|()| Error::invalid("a distribution that cannot be coded"))
-}
-
-fn hash_of(rows: &Discrete) -> Result<[u8; 8]> {
-    Ok(fingerprint(rows)?.number().to_be_bytes())
 }
 
 impl Circuit {

@@ -248,7 +248,7 @@ impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Di
     }
 
     /// Codes row after row, and how many positions of each row are there.
-    pub(super) fn read(&self, rows: &dyn Rows) -> Result<(Vec<u16>, Vec<usize>)> {
+    pub(in crate::diffusion) fn read(&self, rows: &dyn Rows) -> Result<(Vec<u16>, Vec<usize>)> {
         self.check_rows(rows)?;
         let (width, mut codes) = (rows.schema().len(), Vec::new());
         rows.read(&(0..rows.len()).collect::<Vec<_>>(), &mut codes)?;

@@ -6,6 +6,6 @@ mod learn;
 mod tests;
 mod times;
 
-pub use bound::{Bound, Endless};
+pub use bound::{Bound, Endless, Now};
 pub use learn::{DiffusionLearner, DiffusionLoss, Objectives};
 pub use times::Times;

@@ -2,7 +2,6 @@
 
 use super::{Absorbing, Level, Process, Schedule, Uniform};
 use crate::{Error, Result, nn::Size, random::Stream, simd};
-use dfdx::shapes::Dim;
 use rand::RngExt;
 
 /// A process whose time goes from 0 to 1 without steps.

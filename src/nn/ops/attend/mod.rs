@@ -1,6 +1,7 @@
 //! The fused attention of every head: scores, softmax and mixing in one pass over a sequence.
 
 mod cpu;
+#[cfg(any(test, feature = "cuda"))]
 pub(crate) mod plain;
 #[cfg(test)]
 mod tests;

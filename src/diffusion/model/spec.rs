@@ -1,0 +1,232 @@
+//! What a diffusion model is, as its file says it.
+
+use super::{AnyBound, AnyDenoiser};
+use crate::{
+    Error, Result,
+    data::Schema,
+    diffusion::{
+        Continuous, Decoder, Denoiser, Endless, Fall, Mlp, Network, Process, Schedule, Steps, Transformer,
+        TransformerConfig,
+    },
+    nn::{Device, NamedArray, load_params, params},
+};
+use dfdx::tensor::Cpu;
+use serde::{Deserialize, Serialize};
+
+/// How categories are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiffusionKind {
+    /// Any category comes in the place of another.
+    Multinomial,
+    /// A mask comes in its place.
+    Absorbing,
+    /// A near one comes in its place: categories have an order.
+    Gaussian,
+}
+
+impl DiffusionKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Multinomial, Self::Absorbing, Self::Gaussian];
+
+    /// Its name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Multinomial => "multinomial",
+            Self::Absorbing => "absorbing",
+            Self::Gaussian => "gaussian-diffusion",
+        }
+    }
+
+    /// What it is, in a line.
+    pub(super) fn about(self) -> &'static str {
+        match self {
+            Self::Multinomial => "diffusion of categories: noise puts any in the place of another",
+            Self::Absorbing => {
+                "diffusion of categories: noise hides them (masked diffusion); its likelihood in an order is exact"
+            }
+            Self::Gaussian => {
+                "diffusion of categories that have an order: noise puts near ones in the place of another"
+            }
+        }
+    }
+}
+
+/// What takes the noise away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkKind {
+    /// [`Transformer`]
+    Transformer,
+    /// [`Mlp`]
+    Perceptron,
+}
+
+impl NetworkKind {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transformer => "a transformer",
+            Self::Perceptron => "a perceptron",
+        }
+    }
+}
+
+/// The sizes of rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub(super) length: usize,
+    pub(super) categories: usize,
+}
+
+impl Sizes {
+    /// # Errors
+    /// When columns have different categories.
+    pub(super) fn of(schema: &Schema) -> Result<Self> {
+        let first = schema.variables.first().ok_or_else(|| Error::invalid("rows without columns"))?;
+        let categories = first.categories;
+        if schema.is_continuous() {
+            return Err(Error::invalid("columns of real numbers; diffusion is of categories"));
+        }
+        match schema.variables.iter().find(|v| v.categories != categories) {
+            None => Ok(Self { length: schema.len(), categories }),
+            Some(other) => Err(Error::invalid(format!(
+                "column {} has {categories} categories, {} has {}; a diffusion model is of columns with the same: --categories \
+                 gives all the larger number",
+                first.name, other.name, other.categories
+            ))),
+        }
+    }
+}
+
+/// What a diffusion model is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Spec {
+    pub(super) kind: DiffusionKind,
+    /// 0 for continuous time.
+    pub(super) steps: usize,
+    pub(super) fall: Fall,
+    pub(super) decoder: Decoder,
+    pub(super) network: NetworkKind,
+    pub(super) width: usize,
+    pub(super) heads: usize,
+    pub(super) blocks: usize,
+    /// Moments of a row that its score is drawn from.
+    pub(super) draws: usize,
+}
+
+/// Steps in which a model of continuous time is sampled.
+const GRID: usize = 256;
+/// The last `β` of a Gaussian process: after it little is left.
+const LAST_BETA: f64 = 1.0;
+
+/// A network of sizes known at run time.
+pub(super) trait AnyNetwork<Dev: Device<f32>>:
+    Network<f32, Dev, Categories = usize, States = usize> + Denoiser<Categories = usize, States = usize>
+{
+}
+impl<Dev: Device<f32>, N> AnyNetwork<Dev> for N where
+    N: Network<f32, Dev, Categories = usize, States = usize> + Denoiser<Categories = usize, States = usize>
+{
+}
+
+/// What is done with a network whose type is known.
+pub(super) trait UseNetwork<Dev: Device<f32>> {
+    type Output;
+    fn with<N: AnyNetwork<Dev>>(self, network: N) -> Result<Self::Output>;
+}
+
+impl Spec {
+    /// In words.
+    pub(super) fn moments(&self) -> String {
+        match self.steps {
+            0 => "continuous time".into(),
+            steps => format!("{steps} steps"),
+        }
+    }
+
+    fn grid(&self) -> usize {
+        if self.steps == 0 { GRID } else { self.steps }
+    }
+
+    pub(super) fn schedule(&self) -> Result<Schedule> {
+        Schedule::new(self.fall, self.grid())
+    }
+
+    /// `β` that grows evenly.
+    pub(super) fn betas(&self) -> Result<Vec<f64>> {
+        let steps = self.grid();
+        Schedule::new(self.fall, steps)?;
+        Ok((1..=steps).map(|t| LAST_BETA * t as f64 / steps as f64).collect())
+    }
+
+    pub(super) fn steps(&self, process: &impl Process) -> Steps {
+        Steps::all(process, self.decoder)
+    }
+
+    pub(super) fn bound(&self, process: &impl Continuous) -> AnyBound {
+        if self.steps == 0 { AnyBound::Endless(Endless) } else { AnyBound::Steps(self.steps(process)) }
+    }
+
+    fn states(&self, categories: usize) -> usize {
+        if self.kind == DiffusionKind::Absorbing { categories + 1 } else { categories }
+    }
+
+    fn transformer<Dev: Device<f32>>(
+        &self,
+        device: &Dev,
+        schema: &Schema,
+    ) -> Result<Transformer<usize, usize, f32, Dev>> {
+        let Sizes { length, categories } = Sizes::of(schema)?;
+        let Self { width, heads, blocks, .. } = *self;
+        let config = TransformerConfig { length, width, heads, blocks };
+        Transformer::new(device, (categories, self.states(categories)), &config)
+    }
+
+    fn perceptron<Dev: Device<f32>>(&self, device: &Dev, schema: &Schema) -> Result<Mlp<usize, usize, f32, Dev>> {
+        let Sizes { length, categories } = Sizes::of(schema)?;
+        Mlp::new(device, (categories, self.states(categories)), length, self.width)
+    }
+
+    /// Builds the network on a device, and gives it away.
+    pub(super) fn build<Dev: Device<f32>, U: UseNetwork<Dev>>(
+        &self,
+        device: &Dev,
+        schema: &Schema,
+        to: U,
+    ) -> Result<U::Output> {
+        match self.network {
+            NetworkKind::Transformer => to.with(self.transformer(device, schema)?),
+            NetworkKind::Perceptron => to.with(self.perceptron(device, schema)?),
+        }
+    }
+
+    /// The network with these numbers.
+    pub(super) fn denoiser(&self, schema: &Schema, arrays: &[NamedArray]) -> Result<AnyDenoiser> {
+        fn boxed<N: AnyNetwork<Cpu> + Send + Sync + 'static>(
+            mut network: N,
+            arrays: &[NamedArray],
+        ) -> Result<AnyDenoiser> {
+            load_params(&mut network, arrays)?;
+            Ok(Box::new(network))
+        }
+        let device = Cpu::seed_from_u64(0);
+        match self.network {
+            NetworkKind::Transformer => boxed(self.transformer(&device, schema)?, arrays),
+            NetworkKind::Perceptron => boxed(self.perceptron(&device, schema)?, arrays),
+        }
+    }
+
+    /// Names and shapes of the arrays of the network.
+    pub(super) fn arrays(&self, schema: &Schema) -> Result<Vec<(String, Vec<usize>)>> {
+        struct Names;
+        impl UseNetwork<Cpu> for Names {
+            type Output = Vec<(String, Vec<usize>)>;
+            fn with<N: AnyNetwork<Cpu>>(self, network: N) -> Result<Self::Output> {
+                Ok(params(&network).into_iter().map(|(name, shape, _)| (name, shape)).collect())
+            }
+        }
+        self.build(&Cpu::seed_from_u64(0), schema, Names)
+    }
+}
