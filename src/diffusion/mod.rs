@@ -1,6 +1,7 @@
 //! Diffusion over categories: noise that hides or replaces them step by step, and denoisers that bring them back; flows of real
 //! numbers whose largest coordinate is the category.
 
+mod argmax;
 mod denoiser;
 mod model;
 mod objective;
@@ -10,6 +11,9 @@ mod proof;
 mod sampler;
 mod steps;
 
+pub use argmax::{
+    ArgmaxFlow, ArgmaxLearner, ArgmaxLoss, Binary, Gumbel, GumbelThreshold, Lift, NoiseOf, OneHot, SoftplusThreshold,
+};
 pub use denoiser::{Denoiser, Formula, Logits, Mlp, Network, Noisy, Transformer, TransformerConfig};
 pub use model::{AnyDenoiser, DiffusionKind, DiffusionModel, FAMILY, FitDiffusion, NetworkKind};
 pub use objective::{Bound, DiffusionLearner, DiffusionLoss, Endless, Objectives, Times};

@@ -2,7 +2,7 @@
 
 use super::{
     Denoiser, Network, Noisy,
-    network::{Logits, denoises, small, waves},
+    network::{Logits, denoises, normals, waves},
 };
 use crate::{
     Error, Result,
@@ -63,7 +63,7 @@ impl<K: Size, S: Size, E: Real, Dev: Device<E>> Mlp<K, S, E, Dev> {
         let all = widest.and_then(|w| w.checked_mul(hidden.checked_mul(2)?));
         afford(all, 4 * size_of::<E>(), "the parameters of the perceptron", "fewer hidden units")?;
         Ok(Self {
-            table: small(device, (states, EMBEDDED))?,
+            table: normals(device, (states, EMBEDDED), 1.0)?,
             time: Dense::new(device, EMBEDDED, length * EMBEDDED)?,
             hidden: (Dense::new(device, length * EMBEDDED, hidden)?, Dense::new(device, hidden, hidden)?),
             last: Dense::new(device, hidden, length * categories.size())?,

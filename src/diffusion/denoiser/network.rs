@@ -96,13 +96,14 @@ impl<S: Dim, E: Real, Dev: Device<E>> Embedding<S, E, Dev> {
     }
 }
 
-/// Normal numbers of deviation 0.02, as embeddings begin.
-pub(super) fn small<N: Dim, E: Real, Dev: Device<E>>(
+/// Normal numbers, as embeddings begin.
+pub(super) fn normals<N: Dim, E: Real, Dev: Device<E>>(
     device: &Dev,
     shape: (N, usize),
+    deviation: f64,
 ) -> Result<Tensor<(N, usize), E, Dev>> {
     let mut rng = Seed(device.random_u64()).stream("embedding", 0);
-    let normal = |_| E::of(0.02 * rand_distr::Distribution::<f64>::sample(&rand_distr::StandardNormal, &mut rng));
+    let normal = |_| E::of(deviation * rand_distr::Distribution::<f64>::sample(&rand_distr::StandardNormal, &mut rng));
     let values = (0..shape.0.size() * shape.1).map(normal).collect();
     device.try_tensor_from_vec(values, shape).map_err(Error::invalid)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Denoiser, Network, Noisy,
-    network::{Embedding, Logits, denoises, small, waves},
+    network::{Embedding, Logits, denoises, normals, waves},
 };
 use crate::{
     Error, Result,
@@ -149,7 +149,11 @@ impl<K: Size, S: Size, E: Real, Dev: Device<E>> Transformer<K, S, E, Dev> {
         let all = square.zip(tables).and_then(|(a, b)| a.checked_add(b));
         afford(all, 4 * size_of::<E>(), "the parameters of the transformer", "a smaller width, or fewer blocks")?;
         Ok(Self {
-            embedding: Embedding { table: small(device, (states, width))?, places: small(device, (length, width))? },
+            embedding: Embedding {
+                // As large as what the blocks add: else the time drowns the states.
+                table: normals(device, (states, width), 1.0)?,
+                places: normals(device, (length, width), 0.5)?,
+            },
             time: (Dense::new(device, width, width)?, Dense::new(device, width, width * blocks)?),
             blocks: Stack::new((0..blocks).map(|_| Block::new(device, width)).collect::<Result<_>>()?),
             output: Output {

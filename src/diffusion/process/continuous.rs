@@ -140,7 +140,7 @@ mod tests {
         diffusion::{Fall, process::normalise},
         random::Seed,
     };
-    use dfdx::shapes::Const;
+    use dfdx::shapes::{Const, Dim};
 
     /// Gauss–Legendre's nodes and weights on 0..1.
     fn legendre(n: usize) -> Vec<(f64, f64)> {

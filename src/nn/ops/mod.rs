@@ -35,4 +35,4 @@ pub use layer_norm::LayerNormKernel;
 pub use perceptron::{Layer, PerceptronKernel};
 pub(crate) use pointwise::{pointwise, scaled};
 pub use real::Real;
-pub(crate) use rowwise::rowwise;
+pub(crate) use rowwise::{rowmap, rowwise};
