@@ -14,7 +14,7 @@ mod steps;
 pub use argmax::{
     ArgmaxFlow, ArgmaxLearner, ArgmaxLoss, Binary, Gumbel, GumbelThreshold, Lift, NoiseOf, OneHot, SoftplusThreshold,
 };
-pub use denoiser::{Denoiser, Formula, Logits, Mlp, Network, Noisy, Transformer, TransformerConfig};
+pub use denoiser::{Denoiser, Formula, Logits, Mlp, Network, Noisy, Transformer, TransformerConfig, UNet, UNetConfig};
 pub use model::{AnyDenoiser, DiffusionKind, DiffusionModel, FAMILY, FitDiffusion, NetworkKind};
 pub use objective::{Bound, DiffusionLearner, DiffusionLoss, Endless, Objectives, Times};
 pub use order::Order;

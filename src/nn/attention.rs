@@ -117,7 +117,7 @@ impl<M: Size, const HEADS: usize, const CAUSAL: bool, E: Real, D: Device<E>> Att
         let key = self.key.try_forward(x.with_empty_tape())?;
         let value = self.value.try_forward(x.with_empty_tape())?;
         let query = self.query.try_forward(x)?;
-        D::try_attend(query, key, value, Heads { length, heads: HEADS, causal: CAUSAL })
+        D::try_attend(query, key, value, None, Heads { length, heads: HEADS, causal: CAUSAL })
     }
 }
 

@@ -263,7 +263,7 @@ convolution!(ConvTranspose2d, image: Y, map: X, transposed::<Y, K>, from: map, t
 impl<X: ImageSize, Y: ImageSize, K: Sliding, A, E: Real, D: Plain<E>> Conv2d<X, Y, K, A, E, D> {
     /// A convolution between these numbers of channels. It starts uniform in `± gain / √(C K²)`, from a stream that goes on to
     /// the layers after it.
-    pub(super) fn draw(
+    pub(crate) fn draw(
         device: &D,
         (from, to): (X::Channels, Y::Channels),
         gain: f64,

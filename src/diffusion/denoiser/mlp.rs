@@ -2,7 +2,7 @@
 
 use super::{
     Denoiser, Network, Noisy,
-    network::{Logits, denoises, normals, waves},
+    network::{Logits, denoises, least, normals, waves},
 };
 use crate::{
     Error, Result,
@@ -98,6 +98,11 @@ impl<K: Size, S: Size, E: Real, Dev: Device<E>> Network<E, Dev> for Mlp<K, S, E,
 
     fn device(&self) -> Dev {
         self.bias.device().clone()
+    }
+
+    fn least_rows(&self, length: usize) -> usize {
+        let hidden = self.hidden.1.bias.shape().0;
+        least(hidden.min(length * EMBEDDED).min(length * self.bias.shape().0.size()))
     }
 
     fn forward<T: Tape<E, Dev>>(&self, noisy: Noisy, tape: T) -> Logits<K, E, Dev, T> {

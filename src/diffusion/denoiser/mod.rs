@@ -5,11 +5,13 @@ mod network;
 #[cfg(test)]
 mod tests;
 mod transformer;
+mod u_net;
 
 pub use mlp::Mlp;
 pub(crate) use network::history;
 pub use network::{Logits, Network, Noisy};
 pub use transformer::{Transformer, TransformerConfig};
+pub use u_net::{UNet, UNetConfig};
 
 use crate::{Result, nn::Size};
 

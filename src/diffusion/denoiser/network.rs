@@ -4,14 +4,14 @@ use crate::{
     Error, Result,
     nn::{
         Device, Real, Size, any_shape, fields,
-        ops::{add_rows, embed},
+        ops::{add_rows, cpu::FEW, embed},
     },
     random::Seed,
 };
 use dfdx::{
     dtypes::Dtype,
     nn::TensorCollection,
-    shapes::{Dim, Rank0},
+    shapes::{Dim, HasShape, Rank0},
     tensor::{Gradients, OwnedTape, PutTape, SplitTape, Storage, Tape, Tensor, Trace},
 };
 
@@ -42,14 +42,29 @@ pub trait Network<E: Real, Dev: Device<E>>: TensorCollection<E, Dev> {
     /// Where it computes.
     fn device(&self) -> Dev;
 
+    /// Rows that it is to be shown at least, for a row to come out the same whatever stands beside it.
+    fn least_rows(&self, length: usize) -> usize;
+
     /// Logits of what each position was; `tape` is where the history begins.
     fn forward<T: Tape<E, Dev>>(&self, noisy: Noisy, tape: T) -> Logits<Self::Categories, E, Dev, T>;
 }
 
 /// The logits that a network gives, on the host, in double precision.
 pub(super) fn on_host<E: Real, Dev: Device<E>, N: Network<E, Dev>>(network: &N, noisy: Noisy) -> Vec<f64> {
-    let logits = network.forward(noisy, dfdx::tensor::NoneTape);
-    Dev::elements(&logits).iter().map(|x| x.wide()).collect()
+    let (rows, least) = (noisy.times.len(), network.least_rows(noisy.length));
+    let (mut states, mut times) = (noisy.states.to_vec(), noisy.times.to_vec());
+    if rows < least {
+        states.resize(least * noisy.length, 0);
+        times.resize(least, 0.0);
+    }
+    let logits = network.forward(Noisy { states: &states, times: &times, ..noisy }, dfdx::tensor::NoneTape);
+    let each = logits.shape().1.size();
+    Dev::elements(&logits)[..rows * noisy.length * each].iter().map(|x| x.wide()).collect()
+}
+
+/// Positions, or rows, that a layer of `numbers` is to be shown at least.
+pub(super) fn least(numbers: usize) -> usize {
+    FEW.div_ceil(numbers).max(2)
 }
 
 /// Says that a network is a [`Denoiser`].
@@ -108,7 +123,8 @@ pub(super) fn normals<N: Dim, E: Real, Dev: Device<E>>(
     device.try_tensor_from_vec(values, shape).map_err(Error::invalid)
 }
 
-/// Sines and cosines of a time, `(rows, width)`: of `4000 t` over wavelengths from 2π to 2π · 10⁴.
+/// Sines and cosines of a time, `(rows, width)`: of `4000 t` over wavelengths from 2π to 2π · 10⁴. There are rows of no time after
+/// them where they are few ([`least`]).
 pub(super) fn waves<E: Real, Dev: Device<E>>(
     device: &Dev,
     times: &[f64],
@@ -122,7 +138,9 @@ pub(super) fn waves<E: Real, Dev: Device<E>>(
         values.extend((0..half).map(|i| E::of(angle(i).cos())));
         values.extend((2 * half..width).map(|_| E::default()));
     }
-    device.tensor_from_vec(values, (times.len(), width))
+    let rows = times.len().max(least(width));
+    values.resize(rows * width, E::default());
+    device.tensor_from_vec(values, (rows, width))
 }
 
 /// A history that begins with these gradients.

@@ -1,11 +1,7 @@
 //! Networks: their slopes, and that rows do not see each other.
 
 use super::*;
-use crate::nn::{
-    fresh_copy, load_params,
-    ops::testing::{assert_close, numbers},
-    params,
-};
+use crate::nn::{fresh_copy, load_params, ops::testing::numbers, params};
 use dfdx::{
     nn::{TensorCollection, ZeroGrads},
     prelude::{Backward, SumTo},
@@ -35,12 +31,14 @@ fn stir<N: TensorCollection<f64, Cpu>>(network: &mut N) {
 
 const STATES: [u16; 10] = [0, 1, 2, 3, 0, 3, 3, 1, 2, 2];
 
-fn slopes<N: Network<f64, Cpu> + TensorCollection<f64, Cpu>>(mut network: N)
-where
-    N: Network<f64, Cpu, Categories = Const<3>>,
-{
-    let noisy = Noisy { states: &STATES, length: 5, times: &[0.3, 0.9] };
-    let weights = Cpu::default().tensor_from_vec(numbers(30, 9), (10, Const::<3>));
+fn slopes<N: Network<f64, Cpu, Categories = Const<3>>>(network: N) {
+    slopes_of(network, 5);
+}
+
+fn slopes_of<N: Network<f64, Cpu, Categories = Const<3>>>(mut network: N, length: usize) {
+    let states: Vec<u16> = STATES.iter().copied().cycle().take(2 * length).collect();
+    let noisy = Noisy { states: &states, length, times: &[0.3, 0.9] };
+    let weights = Cpu::default().tensor_from_vec(numbers(2 * length * 3, 9), (2 * length, Const::<3>));
     let loss = |network: &N| (network.forward(noisy, NoneTape) * weights.clone()).sum::<Rank0, _>().as_vec()[0];
     let tape = history(&Cpu::default(), network.alloc_grads());
     let grads = (network.forward(noisy, tape) * weights.clone()).sum::<Rank0, _>().backward();
@@ -96,32 +94,48 @@ fn slopes_are_those_of_finite_differences() {
     let mut mlp = Mlp::<Const<3>, Const<4>, f64, Cpu>::new(&Cpu::seed_from_u64(2), (Const, Const), 5, 6).unwrap();
     stir(&mut mlp);
     slopes(mlp);
+    let config = UNetConfig { height: 2, width: 4, channels: 2, halvings: 1, heads: 2 };
+    let mut net = UNet::<Const<3>, Const<4>, f64, Cpu>::new(&Cpu::seed_from_u64(2), (Const, Const), &config).unwrap();
+    stir(&mut net);
+    slopes_of(net, 8);
 }
 
 #[test]
-fn it_begins_by_saying_nothing() {
+fn it_reads_rows_up_to_its_length_and_is_copied_whole() {
     let config = TransformerConfig { length: 5, width: 8, heads: 2, blocks: 1 };
     let network = Transformer::<usize, usize>::new(&Cpu::seed_from_u64(1), (3, 4), &config).unwrap();
-    assert!(network.logits(&STATES, 5, &[0.5, 0.5]).iter().all(|l| *l == 0.0));
     assert!(network.check_length(6).unwrap_err().to_string().contains("has learned 5 places"));
     assert!(network.check_length(3).is_ok());
     assert_eq!(params(&fresh_copy(&network).unwrap()), params(&network));
+    let config = UNetConfig { height: 4, width: 8, channels: 4, halvings: 2, heads: 2 };
+    let net = UNet::<usize, usize>::new(&Cpu::seed_from_u64(1), (3, 4), &config).unwrap();
+    assert!(net.check_length(31).unwrap_err().to_string().contains("of 4 × 8"));
+    assert_eq!(params(&fresh_copy(&net).unwrap()), params(&net));
+    let three = UNetConfig { halvings: 3, ..config };
+    let error = UNet::<usize, usize>::new(&Cpu::default(), (3, 4), &three).unwrap_err().to_string();
+    assert_eq!(error, "maps of 4 × 8 cannot be halved 3 times");
+    assert!(UNet::<usize, usize>::new(&Cpu::default(), (3, 4), &UNetConfig { halvings: 1 << 40, ..config }).is_err());
 }
 
 #[test]
 fn a_row_says_the_same_whatever_stands_beside_it() {
-    let config = TransformerConfig { length: 9, width: 32, heads: 4, blocks: 2 };
-    let mut network = Transformer::<usize, usize>::new(&Cpu::seed_from_u64(1), (5, 6), &config).unwrap();
-    let mut arrays = params(&network);
-    arrays.iter_mut().filter(|a| a.0 == "scale").for_each(|a| a.2[0] = 1.0);
-    load_params(&mut network, &arrays).unwrap();
-    let states: Vec<u16> = (0..9 * 16).map(|i| (i * i % 6) as u16).collect();
-    let times: Vec<f64> = (0..16).map(|i| f64::from(i) / 16.0).collect();
-    let all = network.logits(&states, 9, &times);
-    for rows in [1, 2, 3, 8] {
-        let each: Vec<f64> =
-            states.chunks(9 * rows).zip(times.chunks(rows)).flat_map(|(s, t)| network.logits(s, 9, t)).collect();
-        assert_eq!(each, all, "{rows} rows at a time");
+    fn check(network: &impl Denoiser, length: usize, states: usize) {
+        let noisy: Vec<u16> = (0..length * 16).map(|i| (i * i % states) as u16).collect();
+        let times: Vec<f64> = (0..16).map(|i| f64::from(i) / 16.0).collect();
+        let all = network.logits(&noisy, length, &times);
+        for rows in [1, 2, 3, 8] {
+            let parts = noisy.chunks(length * rows).zip(times.chunks(rows));
+            let each: Vec<f64> = parts.flat_map(|(s, t)| network.logits(s, length, t)).collect();
+            let differ = each.iter().zip(&all).filter(|(a, b)| a != b).count();
+            assert!(differ == 0 && each.len() == all.len(), "{differ} of {} numbers, {rows} rows at a time", all.len());
+        }
     }
-    assert_close(&all[..5], &all[..5], 0.0);
+    let device = Cpu::seed_from_u64(1);
+    for (length, width) in [(9, 32), (64, 128), (1, 8)] {
+        let config = TransformerConfig { length, width, heads: 4, blocks: 2 };
+        check(&Transformer::<usize, usize>::new(&device, (5, 6), &config).unwrap(), length, 6);
+    }
+    check(&Mlp::<usize, usize>::new(&device, (3, 3), 2, 16).unwrap(), 2, 3);
+    let config = UNetConfig { height: 4, width: 8, channels: 4, halvings: 2, heads: 2 };
+    check(&UNet::<usize, usize>::new(&device, (3, 4), &config).unwrap(), 32, 4);
 }

@@ -2,13 +2,13 @@
 
 use super::{
     Denoiser, Network, Noisy,
-    network::{Embedding, Logits, denoises, normals, waves},
+    network::{Embedding, Logits, denoises, least, normals, waves},
 };
 use crate::{
     Error, Result,
     memory::afford,
     nn::{
-        Dense, Device, Identity, LayerNorm, Real, Relu, Silu, Size, Stack, any_shape, fields,
+        Dense, Device, EncoderBlock, Identity, LayerNorm, Real, Silu, Size, Stack, any_shape, fields,
         ops::{Heads, add_rows, columns, scaled},
     },
 };
@@ -16,7 +16,7 @@ use dfdx::{
     dtypes::Dtype,
     nn::Module,
     shapes::{Dim, HasShape},
-    tensor::{Cpu, PutTape, SplitTape, Storage, Tape, Tensor, WithEmptyTape},
+    tensor::{Cpu, PutTape, SplitTape, Storage, Tape, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,16 +45,17 @@ impl Default for TransformerConfig {
 /// ```text
 /// h  = E[x] + P
 /// h += T_b(t);   h += Attention(LayerNorm(h));   h += W₂ relu(W₁ LayerNorm(h))     in every block b
-/// logits = s · (W LayerNorm(h) + c)                                                s = 0 at the start
+/// logits = s · (W LayerNorm(h) + c)                                                s = 1 at the start
 /// ```
 ///
-/// It begins by saying nothing: `s`, a number of its own (ReZero), makes every category as likely. The time is a row for each block,
-/// from a perceptron over sines and cosines. Source: Hoogeboom et al. 2021, appendix B, with full attention.
+/// The time is a row for each block, from a perceptron over sines and cosines. Source: Hoogeboom et al. 2021, appendix B, with full
+/// attention that knows distances ([`EncoderBlock`]). Theirs starts with `s = 0` (ReZero) and learns for millions of steps; in
+/// thousands, at rates a hundred times as large, `s` then stays near 0 and the network at the frequencies of single letters.
 #[derive(Clone, Debug)]
 pub struct Transformer<K: Dim, S: Dim, E: Dtype = f32, Dev: Storage<E> = Cpu> {
     embedding: Embedding<S, E, Dev>,
     time: (Dense<usize, usize, Silu, E, Dev>, Dense<usize, usize, Identity, E, Dev>),
-    blocks: Stack<Block<E, Dev>>,
+    blocks: Stack<EncoderBlock<E, Dev>>,
     output: Output<K, E, Dev>,
     heads: usize,
 }
@@ -62,29 +63,6 @@ pub struct Transformer<K: Dim, S: Dim, E: Dtype = f32, Dev: Storage<E> = Cpu> {
 fields! {
     [K: Size, S: Size,] Transformer[K, S,] { module embedding, module time, module blocks, module output, size heads }
 }
-
-/// A block: attention, and a perceptron for each position.
-#[derive(Clone, Debug)]
-pub struct Block<E: Dtype, Dev: Storage<E>> {
-    before: LayerNorm<usize, E, Dev>,
-    attention: Projections<E, Dev>,
-    between: LayerNorm<usize, E, Dev>,
-    inner: Dense<usize, usize, Relu, E, Dev>,
-    outer: Dense<usize, usize, Identity, E, Dev>,
-}
-
-fields! { [] Block[] { module before, module attention, module between, module inner, module outer } }
-
-/// Into attention, and out of it.
-#[derive(Clone, Debug)]
-pub struct Projections<E: Dtype, Dev: Storage<E>> {
-    query: Dense<usize, usize, Identity, E, Dev>,
-    key: Dense<usize, usize, Identity, E, Dev>,
-    value: Dense<usize, usize, Identity, E, Dev>,
-    out: Dense<usize, usize, Identity, E, Dev>,
-}
-
-fields! { [] Projections[] { module query, module key, module value, module out } }
 
 /// From the last block to logits.
 #[derive(Clone, Debug)]
@@ -95,38 +73,6 @@ pub struct Output<K: Dim, E: Dtype, Dev: Storage<E>> {
 }
 
 fields! { [K: Size,] Output[K,] { module norm, module dense, tensor scale: any_shape(true) } }
-
-/// How much wider the perceptrons are within.
-const WIDER: usize = 4;
-
-/// A number for every channel of every position.
-type Stream<E, Dev, T> = Tensor<(usize, usize), E, Dev, T>;
-
-impl<E: Real, Dev: Device<E>> Block<E, Dev> {
-    fn new(device: &Dev, width: usize) -> Result<Self> {
-        let norm = || LayerNorm::new(device, width);
-        let dense = || Dense::new(device, width, width);
-        Ok(Self {
-            before: norm()?,
-            attention: Projections { query: dense()?, key: dense()?, value: dense()?, out: dense()? },
-            between: norm()?,
-            inner: Dense::new(device, width, WIDER * width)?,
-            outer: Dense::new(device, WIDER * width, width)?,
-        })
-    }
-
-    fn forward<T: Tape<E, Dev>>(&self, h: Stream<E, Dev, T>, heads: Heads) -> Result<Stream<E, Dev, T>, Dev::Err> {
-        // The tape goes with the stream, and the ops merge what branches off.
-        let x = self.before.try_forward(h.with_empty_tape())?;
-        let key = self.attention.key.try_forward(x.with_empty_tape())?;
-        let value = self.attention.value.try_forward(x.with_empty_tape())?;
-        let query = self.attention.query.try_forward(x)?;
-        let mixed = Dev::try_attend(query, key, value, heads)?;
-        let h = Dev::try_dense_onto(mixed, &self.attention.out.weight, &self.attention.out.bias, h)?;
-        let x = self.inner.try_forward(self.between.try_forward(h.with_empty_tape())?)?;
-        Dev::try_dense_onto(x, &self.outer.weight, &self.outer.bias, h)
-    }
-}
 
 impl<K: Size, S: Size, E: Real, Dev: Device<E>> Transformer<K, S, E, Dev> {
     /// A randomly initialised transformer.
@@ -143,7 +89,9 @@ impl<K: Size, S: Size, E: Real, Dev: Device<E>> Transformer<K, S, E, Dev> {
         if !width.is_multiple_of(heads) {
             return Err(Error::invalid(format!("{heads} heads do not divide a width of {width}")));
         }
-        let square = width.checked_mul(width).and_then(|w| w.checked_mul(4 + 2 * WIDER + 1)?.checked_mul(blocks));
+        let square = width
+            .checked_mul(width)
+            .and_then(|w| w.checked_mul(EncoderBlock::<E, Dev>::SQUARES + 1)?.checked_mul(blocks));
         let tables =
             states.size().checked_add(length).and_then(|n| n.checked_add(categories.size())?.checked_mul(width));
         let all = square.zip(tables).and_then(|(a, b)| a.checked_add(b));
@@ -155,11 +103,13 @@ impl<K: Size, S: Size, E: Real, Dev: Device<E>> Transformer<K, S, E, Dev> {
                 places: normals(device, (length, width), 0.5)?,
             },
             time: (Dense::new(device, width, width)?, Dense::new(device, width, width * blocks)?),
-            blocks: Stack::new((0..blocks).map(|_| Block::new(device, width)).collect::<Result<_>>()?),
+            blocks: Stack::new(
+                (0..blocks).map(|_| EncoderBlock::new(device, width, (heads, length))).collect::<Result<_>>()?,
+            ),
             output: Output {
                 norm: LayerNorm::new(device, width)?,
                 dense: Dense::new(device, width, categories)?,
-                scale: device.try_zeros_like(&(1,)).map_err(Error::invalid)?,
+                scale: device.try_ones_like(&(1,)).map_err(Error::invalid)?,
             },
             heads,
         })
@@ -197,6 +147,11 @@ impl<K: Size, S: Size, E: Real, Dev: Device<E>> Network<E, Dev> for Transformer<
         self.output.scale.device().clone()
     }
 
+    fn least_rows(&self, length: usize) -> usize {
+        let numbers = self.output.dense.bias.shape().0.size().min(self.embedding.places.shape().1);
+        least(numbers).div_ceil(length)
+    }
+
     fn forward<T: Tape<E, Dev>>(&self, noisy: Noisy, tape: T) -> Logits<K, E, Dev, T> {
         let (length, width) = (noisy.length, self.embedding.places.shape().1);
         let heads = Heads { length, heads: self.heads, causal: false };
@@ -208,7 +163,7 @@ impl<K: Size, S: Size, E: Real, Dev: Device<E>> Network<E, Dev> for Transformer<
         for (b, block) in self.blocks.layers().iter().enumerate() {
             let of_block = columns(times.retaped::<T>(), (b * width..(b + 1) * width).collect());
             h = add_rows(h, of_block, move |i| i / length);
-            h = block.forward(h, heads).expect("the device has memory for a block");
+            h = block.forward(h, heads);
         }
         scaled(self.output.dense.forward(self.output.norm.forward(h)), &self.output.scale)
     }

@@ -49,11 +49,11 @@ pub struct FitDiffusion {
     pub hybrid: f64,
     /// What takes the noise away.
     pub network: NetworkKind,
-    /// Numbers of a position within; of a perceptron hidden units.
+    /// Numbers of a position within; of a perceptron hidden units, of a U-Net channels.
     pub width: usize,
     /// Heads of attention.
     pub heads: usize,
-    /// Blocks of the network.
+    /// Blocks of the network; how often a U-Net halves the map.
     pub blocks: usize,
     /// Passes over the training rows.
     pub epochs: u64,
@@ -97,7 +97,7 @@ impl FitDiffusion {
             epochs: 20,
             batch: 32,
             patience: 5,
-            rate: 1e-3,
+            rate: 2e-3,
             clip: 1.0,
             draws: 16,
         }
@@ -261,10 +261,10 @@ const SETTINGS: &[Setting] = &[
     },
     Setting { key: "times", help: "at which moments it is trained: \"stratified\", \"uniform\", \"importance\"" },
     Setting { key: "hybrid", help: "how much of the cross-entropy is added to the bound (D3PM: 0.01)" },
-    Setting { key: "network", help: "\"transformer\" or \"perceptron\"" },
-    Setting { key: "width", help: "numbers of a position within; of a perceptron hidden units" },
-    Setting { key: "heads", help: "heads of attention, which divide the width" },
-    Setting { key: "blocks", help: "blocks of the network" },
+    Setting { key: "network", help: "\"transformer\", \"u-net\" (of maps) or \"perceptron\"" },
+    Setting { key: "width", help: "numbers of a position within; of a perceptron hidden units, of a U-Net channels" },
+    Setting { key: "heads", help: "heads of attention, which divide the width; of a U-Net in the middle" },
+    Setting { key: "blocks", help: "blocks of the network; how often a U-Net halves the map" },
     Setting { key: "epochs", help: "passes over the training rows" },
     Setting { key: "batch", help: "rows in a batch" },
     Setting { key: "patience", help: "epochs without improvement on the validation rows; 0: to the last epoch" },

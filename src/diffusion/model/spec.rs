@@ -6,7 +6,7 @@ use crate::{
     data::Schema,
     diffusion::{
         Continuous, Decoder, Denoiser, Endless, Fall, Mlp, Network, Process, Schedule, Steps, Transformer,
-        TransformerConfig,
+        TransformerConfig, UNet, UNetConfig,
     },
     nn::{Device, NamedArray, load_params, params},
 };
@@ -60,6 +60,8 @@ pub enum NetworkKind {
     Transformer,
     /// [`Mlp`]
     Perceptron,
+    /// [`UNet`]
+    UNet,
 }
 
 impl NetworkKind {
@@ -68,6 +70,7 @@ impl NetworkKind {
         match self {
             Self::Transformer => "a transformer",
             Self::Perceptron => "a perceptron",
+            Self::UNet => "a U-Net",
         }
     }
 }
@@ -189,6 +192,17 @@ impl Spec {
         Mlp::new(device, (categories, self.states(categories)), length, self.width)
     }
 
+    fn u_net<Dev: Device<f32>>(&self, device: &Dev, schema: &Schema) -> Result<UNet<usize, usize, f32, Dev>> {
+        let Sizes { categories, .. } = Sizes::of(schema)?;
+        let ([height, width] | [1, height, width]) = *schema.shape.as_slice() else {
+            let found = &schema.shape;
+            return Err(Error::invalid(format!("rows of shape {found:?}; a U-Net is of maps, (height, width)")));
+        };
+        let (channels, halvings, heads) = (self.width, self.blocks, self.heads);
+        let config = UNetConfig { height, width, channels, halvings, heads };
+        UNet::new(device, (categories, self.states(categories)), &config)
+    }
+
     /// Builds the network on a device, and gives it away.
     pub(super) fn build<Dev: Device<f32>, U: UseNetwork<Dev>>(
         &self,
@@ -199,6 +213,7 @@ impl Spec {
         match self.network {
             NetworkKind::Transformer => to.with(self.transformer(device, schema)?),
             NetworkKind::Perceptron => to.with(self.perceptron(device, schema)?),
+            NetworkKind::UNet => to.with(self.u_net(device, schema)?),
         }
     }
 
@@ -215,6 +230,7 @@ impl Spec {
         match self.network {
             NetworkKind::Transformer => boxed(self.transformer(&device, schema)?, arrays),
             NetworkKind::Perceptron => boxed(self.perceptron(&device, schema)?, arrays),
+            NetworkKind::UNet => boxed(self.u_net(&device, schema)?, arrays),
         }
     }
 

@@ -47,6 +47,24 @@ fn every_kind_is_fitted_written_and_read() {
 }
 
 #[test]
+fn maps_are_fitted_by_a_u_net() {
+    // Halves of maps with a border that moves.
+    let map =
+        |i: usize| (0..32).map(move |at| u16::from(at % 8 > i % 7) + u16::from(at / 8 > i % 4)).collect::<Vec<u16>>();
+    let maps = Discrete::new(Schema::uniform(&[4, 8], 3), (0..120).flat_map(map).collect()).unwrap();
+    for kind in [DiffusionKind::Multinomial, DiffusionKind::Absorbing] {
+        let settings = FitDiffusion { network: NetworkKind::UNet, width: 8, blocks: 2, batch: 12, ..tiny(kind) };
+        let (model, _) = settings.fit(&maps, None, Seed(1)).unwrap();
+        let bits = model.score(&maps, Seed(2)).unwrap().bits_per_dim().unwrap();
+        assert!(bits < 1.0, "{model} {bits}");
+        assert_eq!(model.sample(2, Seed(1)).unwrap().schema().shape, [4, 8]);
+    }
+    let error = FitDiffusion { network: NetworkKind::UNet, ..tiny(DiffusionKind::Multinomial) };
+    let error = error.fit(&rows(), None, Seed(0)).err().unwrap().to_string();
+    assert!(error.contains("a U-Net is of maps"), "{error}");
+}
+
+#[test]
 fn a_row_in_order_comes_back_byte_for_byte_at_the_size_it_is_likely() {
     let model = fitted(&tiny(DiffusionKind::Absorbing));
     let queries = model.queries().unwrap();

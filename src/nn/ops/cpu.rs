@@ -15,6 +15,10 @@ pub(crate) const CHUNK: usize = 1 << 13;
 /// The fewest elements worth more than one task: waking a thread costs as much as some ten thousand of them.
 const PARALLEL: usize = 1 << 16;
 
+/// A product of matrices with fewer results than this is summed in another order. Where a row is to come out the same whatever
+/// stands beside it, there must be as many.
+pub(crate) const FEW: usize = 257;
+
 /// A matrix that lies in a slice: element `(i, j)` is at `i · row + j · column`.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a, E> {
@@ -181,4 +185,26 @@ pub(crate) fn zip<E: Real>(out: &mut [E], other: &[E], f: impl Fn(E, E) -> E + S
 /// Adds `other` to `out`.
 pub(crate) fn add<E: Real>(out: &mut [E], other: &[E]) {
     zip(out, other, |x, y| x + y);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::ops::testing::numbers;
+
+    #[test]
+    fn a_row_of_a_product_does_not_depend_on_the_others_where_there_are_not_few() {
+        for (n, k) in [(32, 32), (128, 128), (27, 128), (6, 32), (1, 64)] {
+            let (a, b): (Vec<f32>, Vec<f32>) = (numbers(300 * k, 1), numbers(n * k, 2));
+            let of = |m: usize| {
+                let mut out = vec![0.0; m * n];
+                let b = Matrix::new(&b, n, k).transpose();
+                matmul(&mut out, false, Matrix::new(&a[..m * k], m, k), b, Threads::One);
+                out
+            };
+            let all = of(300);
+            let least = FEW.div_ceil(n).max(2);
+            assert!((least..300).all(|m| of(m)[..] == all[..m * n]), "{n} × {k}");
+        }
+    }
 }

@@ -17,13 +17,14 @@ mod embed;
 mod lanes;
 mod layer_norm;
 mod perceptron;
+mod planes;
 mod pointwise;
 mod real;
 mod rowwise;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use attend::{AttendKernel, Heads, Positions};
+pub use attend::{AttendKernel, Distances, Heads, Positions};
 pub use buffer::BufferKernel;
 pub(crate) use causal::{Taps, causal};
 pub(crate) use columns::columns;
@@ -33,6 +34,7 @@ pub use dense::{DenseKernel, Outputs};
 pub(crate) use embed::{add_rows, embed};
 pub use layer_norm::LayerNormKernel;
 pub use perceptron::{Layer, PerceptronKernel};
+pub(crate) use planes::{Planes, add_to_planes, from_planes, sum, to_planes};
 pub(crate) use pointwise::{pointwise, scaled};
 pub use real::Real;
 pub(crate) use rowwise::{rowmap, rowwise};

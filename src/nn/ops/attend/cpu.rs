@@ -7,7 +7,7 @@ use dfdx::{
 };
 use rayon::prelude::*;
 
-use super::{AttendKernel, Heads, Positions};
+use super::{AttendKernel, Distances, Heads, Positions};
 use crate::{
     nn::ops::{
         Real,
@@ -49,36 +49,48 @@ impl Layout {
         self.heads * self.length * self.length
     }
 
-    fn forward<E: Real>(self, [q, k, v]: [&[E]; 3], weights: &mut [E], y: &mut [E]) {
+    /// What is added to the scores of row `i` of a head.
+    fn added<E: Real>(self, r: &[E], head: usize, i: usize) -> &[E] {
+        let each = r.len() / self.heads;
+        let from = head * each + each / 2 - i;
+        &r[from..from + self.length]
+    }
+
+    fn forward<E: Real>(self, [q, k, v]: [&[E]; 3], r: Option<&[E]>, weights: &mut [E], y: &mut [E]) {
         let l = self.length;
         for (h, weights) in weights.chunks_exact_mut(l * l).enumerate() {
             matmul(weights, false, self.of(q, h), self.of(k, h).transpose(), Threads::One);
             for (i, row) in weights.chunks_exact_mut(l).enumerate() {
                 let seen = if self.causal { i + 1 } else { l };
                 row[seen..].fill(E::default());
-                softmax(&mut row[..seen], self.scale());
+                softmax(&mut row[..seen], self.scale(), r.map(|r| self.added(r, h, i)));
             }
             let weights = Matrix::new(weights, l, l);
             matmul_block(&mut y[h * self.head..], self.width, false, weights, self.of(v, h), Threads::One);
         }
     }
 
-    /// Adds the slopes along queries, keys and values.
+    /// Adds the slopes along queries, keys, values, and what is added to scores.
     fn backward<E: Real>(
         self,
         [q, k, v]: [&[E]; 3],
         weights: &[E],
         dy: &[E],
-        [dq, dk, dv]: [&mut [E]; 3],
+        Part { q: dq, k: dk, v: dv, r: dr }: &mut Part<E>,
         ds: &mut [E],
     ) {
         let l = self.length;
+        let each = dr.len() / self.heads;
         for (h, weights) in weights.chunks_exact(l * l).enumerate() {
             let (at, w) = (h * self.head, Matrix::new(weights, l, l));
             matmul_block(&mut dv[at..], self.width, true, w.transpose(), self.of(dy, h), Threads::One);
             matmul(ds, false, self.of(dy, h), self.of(v, h).transpose(), Threads::One);
-            for (ds, w) in ds.chunks_exact_mut(l).zip(weights.chunks_exact(l)) {
-                through_softmax(ds, w, self.scale());
+            for (i, (ds, w)) in ds.chunks_exact_mut(l).zip(weights.chunks_exact(l)).enumerate() {
+                let added = (each > 0).then(|| {
+                    let from = h * each + each / 2 - i;
+                    &mut dr[from..from + l]
+                });
+                through_softmax(ds, w, self.scale(), added);
             }
             let ds = Matrix::new(ds, l, l);
             matmul_block(&mut dq[at..], self.width, true, ds, self.of(k, h), Threads::One);
@@ -87,21 +99,37 @@ impl Layout {
     }
 }
 
-/// `softmax(scale · row)`
-fn softmax<E: Real>(row: &mut [E], scale: E) {
+/// The slopes of a sequence.
+struct Part<E> {
+    q: Vec<E>,
+    k: Vec<E>,
+    v: Vec<E>,
+    r: Vec<E>,
+}
+
+/// `softmax(scale · row + added)`
+fn softmax<E: Real>(row: &mut [E], scale: E, added: Option<&[E]>) {
     vectorised(|| {
+        match added {
+            Some(added) => row.iter_mut().zip(added).for_each(|(x, r)| *x = *x * scale + *r),
+            None => row.iter_mut().for_each(|x| *x *= scale),
+        }
         let most = lanes::largest(row);
-        row.iter_mut().for_each(|x| *x = ((*x - most) * scale).exp());
-        let total = lanes::sum(row, row, |x, _| x);
-        row.iter_mut().for_each(|x| *x = *x / total);
+        row.iter_mut().for_each(|x| *x = (*x - most).exp());
+        let share = E::ONE / lanes::sum(row, row, |x, _| x);
+        row.iter_mut().for_each(|x| *x *= share);
     });
 }
 
-/// From the slopes along weights to those along scores.
-fn through_softmax<E: Real>(slopes: &mut [E], weights: &[E], scale: E) {
+/// From the slopes along weights to those along scores, and to what is added to them.
+fn through_softmax<E: Real>(slopes: &mut [E], weights: &[E], scale: E, added: Option<&mut [E]>) {
     vectorised(|| {
         let mean = lanes::sum(slopes, weights, |d, w| d * w);
-        slopes.iter_mut().zip(weights).for_each(|(d, w)| *d = (*d - mean) * *w * scale);
+        slopes.iter_mut().zip(weights).for_each(|(d, w)| *d = (*d - mean) * *w);
+        if let Some(added) = added {
+            added.iter_mut().zip(&*slopes).for_each(|(to, d)| *to += *d);
+        }
+        slopes.iter_mut().for_each(|d| *d *= scale);
     });
 }
 
@@ -113,6 +141,7 @@ where
         q: Positions<M, E, Self, T>,
         k: Positions<M, E, Self, T>,
         v: Positions<M, E, Self, T>,
+        distances: Option<&Distances<E, Self>>,
         heads: Heads,
     ) -> Result<Positions<M, E, Self, T>, Self::Err> {
         let (q, tape) = q.try_contiguous()?.split_tape();
@@ -128,14 +157,21 @@ where
         );
         let layout = Layout::new(heads, shape.0, width);
         let sequence = layout.length * width;
+        let r = distances.cloned();
+        if let Some(r) = &r {
+            let (of, reach) = *r.shape();
+            let fits = of == layout.heads && reach % 2 == 1 && reach / 2 + 1 >= layout.length;
+            assert!(fits, "distances {:?} for {} heads and sequences of {}", r.shape(), layout.heads, layout.length);
+        }
         let (mut y, mut weights) =
             (vec![E::default(); shape.0 * width], vec![E::default(); shape.0 / layout.length * layout.weights()]);
         let [qs, ks, vs] = [&q, &k, &v].map(|x| view(x));
+        let rs = r.as_ref().map(|r| view(r));
         y.par_chunks_mut(sequence).zip(weights.par_chunks_mut(layout.weights())).enumerate().for_each(
             |(i, (y, weights))| {
                 let of =
                     |x: &'_ [E]| -> std::ops::Range<usize> { i * sequence..(i * sequence + sequence).min(x.len()) };
-                layout.forward([&qs[of(qs)], &ks[of(ks)], &vs[of(vs)]], weights, y);
+                layout.forward([&qs[of(qs)], &ks[of(ks)], &vs[of(vs)]], rs, weights, y);
             },
         );
         let out = q.device().try_tensor_from_vec(y, shape)?;
@@ -144,25 +180,29 @@ where
             tape.add_backward_op(move |grads| {
                 let given = std::mem::take(buffer::<E>(grads.get_or_alloc_mut(&ghost)?));
                 let [qs, ks, vs] = [&q, &k, &v].map(|x| view(x));
+                let reach = r.as_ref().map_or(0, |r| layout.heads * r.shape().1);
                 // The three may be one tensor, or share a history: each takes its own share in turn.
-                let mut parts: Vec<[Vec<E>; 3]> = Vec::new();
-                (0..shape.0 / layout.length)
-                    .into_par_iter()
-                    .map(|i| {
-                        let at = i * sequence..(i + 1) * sequence;
-                        let mut part: [Vec<E>; 3] = std::array::from_fn(|_| vec![E::default(); sequence]);
-                        let mut ds = vec![E::default(); layout.length * layout.length];
-                        let weights = &weights[i * layout.weights()..(i + 1) * layout.weights()];
-                        let of = [&qs[at.clone()], &ks[at.clone()], &vs[at.clone()]];
-                        layout.backward(of, weights, &given[at], part.each_mut().map(Vec::as_mut_slice), &mut ds);
-                        part
-                    })
-                    .collect_into_vec(&mut parts);
-                for (which, tensor) in [&q, &k, &v].into_iter().enumerate() {
+                let part = |i: usize| {
+                    let at = i * sequence..(i + 1) * sequence;
+                    let none = |n: usize| vec![E::default(); n];
+                    let mut part = Part { q: none(sequence), k: none(sequence), v: none(sequence), r: none(reach) };
+                    let mut ds = none(layout.length * layout.length);
+                    let weights = &weights[i * layout.weights()..(i + 1) * layout.weights()];
+                    let of = [&qs[at.clone()], &ks[at.clone()], &vs[at.clone()]];
+                    layout.backward(of, weights, &given[at], &mut part, &mut ds);
+                    part
+                };
+                let parts: Vec<Part<E>> = (0..shape.0 / layout.length).into_par_iter().map(part).collect();
+                let each: [(_, fn(&Part<E>) -> &[E]); 3] = [(&q, |p| &p.q), (&k, |p| &p.k), (&v, |p| &p.v)];
+                for (tensor, of) in each {
                     let into = buffer::<E>(grads.get_or_alloc_mut(tensor)?);
                     into.par_chunks_mut(sequence).zip(&parts).for_each(|(into, part)| {
-                        vectorised(|| into.iter_mut().zip(&part[which]).for_each(|(to, d)| *to += *d));
+                        vectorised(|| into.iter_mut().zip(of(part)).for_each(|(to, d)| *to += *d));
                     });
+                }
+                if let Some(r) = &r {
+                    let into = buffer::<E>(grads.get_or_alloc_mut(r)?);
+                    parts.iter().for_each(|part| into.iter_mut().zip(&part.r).for_each(|(to, d)| *to += *d));
                 }
                 *buffer::<E>(grads.get_or_alloc_mut(&ghost)?) = given;
                 Ok(())

@@ -29,9 +29,13 @@ pub struct Heads {
     pub causal: bool,
 }
 
+/// What is added to the scores of every head by how far apart two positions are: `(heads, 2 most − 1)`, the position itself in the
+/// middle, what comes later after it.
+pub type Distances<E, D> = Tensor<(usize, usize), E, D>;
+
 /// A device that can attend.
 pub trait AttendKernel<E: Real>: dfdx::tensor_ops::Device<E> {
-    /// `y_i = Σ_j softmax_j(q_i · k_j / √d) v_j` in every head of `d` channels.
+    /// `y_i = Σ_j softmax_j(q_i · k_j / √d + r_{j − i}) v_j` in every head of `d` channels, with an `r` for every head, or none.
     ///
     /// Shapes: all `(batch · length, M)`.
     ///
@@ -39,11 +43,12 @@ pub trait AttendKernel<E: Real>: dfdx::tensor_ops::Device<E> {
     /// The device's own: out of memory.
     ///
     /// # Panics
-    /// When the rows are not whole sequences, or the heads do not divide the channels.
+    /// When the rows are not whole sequences, the heads do not divide the channels, or distances are of other heads or shorter.
     fn try_attend<M: Dim, T: Tape<E, Self>>(
         q: Positions<M, E, Self, T>,
         k: Positions<M, E, Self, T>,
         v: Positions<M, E, Self, T>,
+        distances: Option<&Distances<E, Self>>,
         heads: Heads,
     ) -> Result<Positions<M, E, Self, T>, Self::Err>;
 }
@@ -57,8 +62,9 @@ where
         q: Positions<M, E, Self, T>,
         k: Positions<M, E, Self, T>,
         v: Positions<M, E, Self, T>,
+        distances: Option<&Distances<E, Self>>,
         heads: Heads,
     ) -> Result<Positions<M, E, Self, T>, Self::Err> {
-        plain::attend(q, k, v, heads)
+        plain::attend(q, k, v, distances, heads)
     }
 }
