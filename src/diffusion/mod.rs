@@ -2,6 +2,7 @@
 //! numbers whose largest coordinate is the category.
 
 mod argmax;
+mod coupled;
 mod denoiser;
 mod model;
 mod objective;
@@ -14,6 +15,7 @@ mod steps;
 pub use argmax::{
     ArgmaxFlow, ArgmaxLearner, ArgmaxLoss, Binary, Gumbel, GumbelThreshold, Lift, NoiseOf, OneHot, SoftplusThreshold,
 };
+pub use coupled::{Coupled, CoupledLearner, CoupledLoss, Masks};
 pub use denoiser::{Denoiser, Formula, Logits, Mlp, Network, Noisy, Transformer, TransformerConfig, UNet, UNetConfig};
 pub use model::{AnyDenoiser, DiffusionKind, DiffusionModel, FAMILY, FitDiffusion, NetworkKind};
 pub use objective::{Bound, DiffusionLearner, DiffusionLoss, Endless, Objectives, Times};

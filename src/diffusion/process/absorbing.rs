@@ -19,6 +19,12 @@ use rand::RngExt;
 /// assert_eq!(process.marginal(1, 2), [0.0, 0.0, 0.75, 0.25]);
 /// # Ok::<(), limbeck::Error>(())
 /// ```
+///
+/// ```compile_fail,E0080
+/// # use limbeck::{dfdx::shapes::Const, diffusion::{Absorbing, Fall, Schedule}};
+/// let no_mask = Absorbing::new(Const::<3>, Const::<3>, Schedule::new(Fall::Linear, 4)?)?;
+/// # Ok::<(), limbeck::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Absorbing<K, S> {
     categories: K,
@@ -57,7 +63,7 @@ impl<K: Size, S: Size> Absorbing<K, S> {
     }
 
     /// Of what is hidden at `t`, the share that was not at `s`.
-    fn revealed(&self, s: usize, t: usize) -> f64 {
+    pub(in crate::diffusion) fn revealed(&self, s: usize, t: usize) -> f64 {
         let (before, after) = (self.schedule.at(s), self.schedule.at(t));
         (after.lost - before.lost) / after.lost
     }
