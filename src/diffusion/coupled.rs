@@ -413,11 +413,11 @@ mod tests {
 
     #[test]
     fn slopes_reach_the_network_and_the_circuit() {
-        let model = model(4);
+        let begun = model(4);
         let steps = Steps::all(&process(4), Decoder::Posterior);
         let adam = AdamConfig { rate: optim::Schedule::constant(1e-2), ..AdamConfig::default() };
         let data = rows(300);
-        let mut learner = CoupledLearner::new(model, &data, steps, adam).unwrap();
+        let mut learner = CoupledLearner::new(begun, &data, steps, adam).unwrap();
         let history = train(&mut learner, &Plan::new(20, 60, Seed(0)), &mut quiet).unwrap();
         let losses: Vec<f64> = history.records().iter().map(|r| r.loss).collect();
         let mean = |l: &[f64]| l.iter().sum::<f64>() / l.len() as f64;

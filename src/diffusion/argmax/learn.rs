@@ -23,7 +23,7 @@ pub struct ArgmaxLoss<'a, L, N, B, P, Dev = Cpu> {
     train: &'a dyn Rows,
     valid: Option<&'a dyn Rows>,
     seed: Seed,
-    model: PhantomData<fn() -> (L, N, B, P, Dev)>,
+    model: PhantomData<ArgmaxFlow<L, N, B, P, Dev>>,
 }
 
 /// An [`ArgmaxFlow`] that learns with Adam; a [`Learner`](crate::train::Learner) for [`train`](crate::train::train()).

@@ -137,13 +137,13 @@ fn gumbel_is_tight_under_a_product_of_gumbels() {
     let phi = [0.2, -0.5, 1.1];
     let want = [-1.375281040267, -2.075281040267, -0.475281040267];
     let (lift, mut rng) = (Gumbel { categories: 3 }, Seed(1).stream("test", 0));
-    for x in 0..3 {
+    for (x, want) in want.into_iter().enumerate() {
         for _ in 0..50 {
             let g: Vec<f64> = (0..3).map(|_| lift.noise(&mut rng)).collect();
             let mut v = vec![0.0; 3];
             let log_q = lift.lift(x, &phi, &g, &mut v);
             let log_p: f64 = v.iter().zip(phi).map(|(v, phi)| phi - v - (phi - v).exp()).sum();
-            close(log_p - log_q, want[x], 1e-11);
+            close(log_p - log_q, want, 1e-11);
         }
     }
     // With noise whose sigmoid is uniform, thresholding is the same.
@@ -272,7 +272,7 @@ type Flow = crate::flows::Stack<(Rotation<usize>, Coupling<usize, Mixture<crate:
 
 fn bijection(device: &Cpu, dims: usize) -> Flow {
     let layer = |i: u64| {
-        let mask = if i % 2 == 0 { Mask::First } else { Mask::Second };
+        let mask = if i.is_multiple_of(2) { Mask::First } else { Mask::Second };
         (Rotation::random(device, dims, Seed(i)).unwrap(), Coupling::new(device, dims, 32, mask).unwrap())
     };
     crate::flows::Stack::new((0..4).map(layer).collect())

@@ -27,7 +27,7 @@ pub struct Mlp<K: Dim, S: Dim, E: Dtype = f32, Dev: Storage<E> = Cpu> {
     /// A row for every state: what it adds to the first layer, place after place.
     table: Tensor<(S, usize), E, Dev>,
     time: Dense<usize, usize, Identity, E, Dev>,
-    hidden: (Dense<usize, usize, Silu, E, Dev>, Dense<usize, usize, Silu, E, Dev>),
+    hidden: (Hidden<E, Dev>, Hidden<E, Dev>),
     last: Dense<usize, usize, Identity, E, Dev>,
     /// What tells categories from each other in the logits.
     bias: Tensor<(K,), E, Dev>,
@@ -44,6 +44,8 @@ fields! {
         size length,
     }
 }
+
+type Hidden<E, Dev> = Dense<usize, usize, Silu, E, Dev>;
 
 /// Numbers of a state at a place.
 const EMBEDDED: usize = 8;

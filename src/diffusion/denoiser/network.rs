@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     nn::{
-        Device, Real, Size, any_shape, fields,
+        Dense, Device, Identity, Real, Silu, Size, any_shape, fields,
         ops::{add_rows, cpu::FEW, embed},
     },
     random::Seed,
@@ -93,6 +93,9 @@ macro_rules! denoises {
     };
 }
 pub(super) use denoises;
+
+/// What a time becomes: a perceptron over its sines and cosines.
+pub(super) type Time<E, Dev> = (Dense<usize, usize, Silu, E, Dev>, Dense<usize, usize, Identity, E, Dev>);
 
 /// A learned row for every state, and one for every place.
 #[derive(Clone, Debug)]

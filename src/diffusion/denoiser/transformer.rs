@@ -2,13 +2,13 @@
 
 use super::{
     Denoiser, Network, Noisy,
-    network::{Embedding, Logits, denoises, least, normals, waves},
+    network::{Embedding, Logits, Time, denoises, least, normals, waves},
 };
 use crate::{
     Error, Result,
     memory::afford,
     nn::{
-        Dense, Device, EncoderBlock, Identity, LayerNorm, Real, Silu, Size, Stack, any_shape, fields,
+        Dense, Device, EncoderBlock, Identity, LayerNorm, Real, Size, Stack, any_shape, fields,
         ops::{Heads, add_rows, columns, scaled},
     },
 };
@@ -54,7 +54,7 @@ impl Default for TransformerConfig {
 #[derive(Clone, Debug)]
 pub struct Transformer<K: Dim, S: Dim, E: Dtype = f32, Dev: Storage<E> = Cpu> {
     embedding: Embedding<S, E, Dev>,
-    time: (Dense<usize, usize, Silu, E, Dev>, Dense<usize, usize, Identity, E, Dev>),
+    time: Time<E, Dev>,
     blocks: Stack<EncoderBlock<E, Dev>>,
     output: Output<K, E, Dev>,
     heads: usize,

@@ -2,7 +2,7 @@
 
 use super::{
     Denoiser, Network, Noisy,
-    network::{Logits, denoises, least, normals, waves},
+    network::{Logits, Time, denoises, least, normals, waves},
 };
 use crate::{
     Error, Result,
@@ -57,7 +57,7 @@ impl Default for UNetConfig {
 #[derive(Clone, Debug)]
 pub struct UNet<K: Dim, S: Dim, E: Dtype = f32, Dev: Storage<E> = Cpu> {
     table: Tensor<(S, usize), E, Dev>,
-    time: (Dense<usize, usize, Silu, E, Dev>, Dense<usize, usize, Identity, E, Dev>),
+    time: Time<E, Dev>,
     levels: Stack<Level<E, Dev>>,
     middle: EncoderBlock<E, Dev>,
     output: Output<K, E, Dev>,

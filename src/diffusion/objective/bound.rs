@@ -189,10 +189,7 @@ impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Di
         let log_probs: Vec<f64> = each.iter().map(|[nats, _]| -nats).collect();
         let variance: f64 = each.iter().map(|[_, variance]| variance).sum();
         let error = 2.0 * variance.sqrt() / each.len() as f64;
-        Ok(Evidence::new(log_probs, Space::Raw, width)?
-            .of_known(known)?
-            .of_rows(fingerprint(rows)?)
-            .within(error, error)?)
+        Evidence::new(log_probs, Space::Raw, width)?.of_known(known)?.of_rows(fingerprint(rows)?).within(error, error)
     }
 
     /// Nats of a row, and the variance of the estimate.

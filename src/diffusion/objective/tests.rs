@@ -152,7 +152,9 @@ fn pairs(n: usize) -> Discrete {
     Discrete::new(Schema::uniform(&[2], 3), (0..n).flat_map(row).collect()).unwrap()
 }
 
-fn learned<P, B>(process: P, what: Objectives<B>) -> (Diffusion<P, Mlp<Const<3>, P::States>>, Vec<f64>)
+type Learned<P> = Diffusion<P, Mlp<Const<3>, <P as Process>::States>>;
+
+fn learned<P, B>(process: P, what: Objectives<B>) -> (Learned<P>, Vec<f64>)
 where
     P: Process<Categories = Const<3>>,
     B: Bound<P>,

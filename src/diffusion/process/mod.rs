@@ -173,7 +173,7 @@ struct Posterior {
 }
 
 impl Posterior {
-    fn of<P: Process + ?Sized>(process: &P, (s, t): (usize, usize), xt: usize, log_x0: &[f64]) -> Self {
+    fn of<P: Process>(process: &P, (s, t): (usize, usize), xt: usize, log_x0: &[f64]) -> Self {
         let (k, states) = (process.categories().size(), process.states().size());
         let x0: Vec<f64> = log_x0.iter().map(|l| l.exp()).collect();
         debug_assert_eq!(x0.len(), k);
@@ -189,7 +189,7 @@ impl Posterior {
     }
 
     /// `q(x_s | x_t, x_0)`
-    fn truth<P: Process + ?Sized>(&self, process: &P, s: usize, x0: usize) -> Vec<f64> {
+    fn truth<P: Process>(&self, process: &P, s: usize, x0: usize) -> Vec<f64> {
         let (mut one, mut truth) = (vec![0.0; self.x0.len()], vec![0.0; self.since.len()]);
         one[x0] = 1.0;
         process.forward(s, &one, &mut truth);
@@ -199,7 +199,7 @@ impl Posterior {
         truth
     }
 
-    fn nats<P: Process + ?Sized>(&self, process: &P, s: usize, x0: usize) -> f64 {
+    fn nats<P: Process>(&self, process: &P, s: usize, x0: usize) -> f64 {
         if s == 0 {
             return self.total.ln() - self.since[x0].ln() - self.log_x0[x0];
         }
@@ -208,7 +208,7 @@ impl Posterior {
         each.map(|(w, (l, m))| w * (w.ln() - l.ln() - m.ln() + self.total.ln())).sum()
     }
 
-    fn slopes<P: Process + ?Sized>(&self, process: &P, s: usize, x0: usize, scale: f64, into: &mut [f64]) {
+    fn slopes<P: Process>(&self, process: &P, s: usize, x0: usize, scale: f64, into: &mut [f64]) {
         let slope: Vec<f64> = if s == 0 {
             // −log x̂_0(x_0) is linear in the logits: its part is added below.
             self.since.iter().map(|l| l / self.total).collect()

@@ -148,9 +148,11 @@ fn noise_is_drawn_from_the_marginal() {
     counts(&wheel(), 3, 2);
 }
 
+type Logit = fn(&[u16], usize, usize, f64) -> f64;
+
 /// `1.5 sin(1 + k + 2 x_d + 3 x_{1−d} + t/2 + d)` of two positions in four steps.
-fn toy() -> Diffusion<Uniform<Const<3>>, Formula<Const<3>, Const<3>, impl Fn(&[u16], usize, usize, f64) -> f64>> {
-    let logit = |row: &[u16], d: usize, k: usize, time: f64| {
+fn toy() -> Diffusion<Uniform<Const<3>>, Formula<Const<3>, Const<3>, Logit>> {
+    let logit: Logit = |row, d, k, time| {
         let (own, other) = (f64::from(row[d]), f64::from(row[1 - d]));
         1.5 * (1.0 + k as f64 + 2.0 * own + 3.0 * other + 0.5 * (4.0 * time).round() + d as f64).sin()
     };

@@ -24,12 +24,12 @@ fn absorbing(steps: usize) -> Absorbing<usize, usize> {
     Absorbing::new(3, 4, Schedule::new(Fall::Linear, steps).unwrap()).unwrap()
 }
 
-fn model<P: Process<Categories = usize, States = usize>>(
-    process: P,
-) -> Diffusion<P, Formula<usize, usize, impl Fn(&[u16], usize, usize, f64) -> f64>> {
+fn model<P: Process<Categories = usize, States = usize>>(process: P) -> Diffusion<P, Formula<usize, usize, Logit>> {
     let (k, s) = (process.categories(), process.states());
-    Diffusion::new(process, Formula::new(k, s, logit)).unwrap()
+    Diffusion::new(process, Formula::new(k, s, logit as Logit)).unwrap()
 }
+
+type Logit = fn(&[u16], usize, usize, f64) -> f64;
 
 /// The law of what a sampler draws, by going through all states of two positions.
 fn law<P: Process<Categories = usize, States = usize>>(
@@ -170,7 +170,7 @@ fn a_correction_leaves_the_law_at_its_level_as_it_is() {
     let (process, t) = (uniform(4), 2);
     let q: Vec<Vec<f64>> = (0..3).map(|x| process.marginal(t, x)).collect();
     let level = |a: usize, b: usize| -> f64 { (0..9).map(|x| joint[x / 3][x % 3] * q[x / 3][a] * q[x % 3][b]).sum() };
-    let mut after = vec![0.0; 9];
+    let mut after = [0.0; 9];
     for (a, b) in (0..3).flat_map(|a| (0..3).map(move |b| (a, b))) {
         let mut says: Vec<f64> = (0..3).map(|x| (0..3).map(|y| joint[x][y] * q[y][b]).sum::<f64>().ln()).collect();
         normalise(&mut says);

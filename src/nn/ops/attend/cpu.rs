@@ -107,6 +107,23 @@ struct Part<E> {
     r: Vec<E>,
 }
 
+/// One of them.
+type Of<E> = fn(&Part<E>) -> &[E];
+
+impl<E> Part<E> {
+    fn q(&self) -> &[E] {
+        &self.q
+    }
+
+    fn k(&self) -> &[E] {
+        &self.k
+    }
+
+    fn v(&self) -> &[E] {
+        &self.v
+    }
+}
+
 /// `softmax(scale · row + added)`
 fn softmax<E: Real>(row: &mut [E], scale: E, added: Option<&[E]>) {
     vectorised(|| {
@@ -193,8 +210,7 @@ where
                     part
                 };
                 let parts: Vec<Part<E>> = (0..shape.0 / layout.length).into_par_iter().map(part).collect();
-                let each: [(_, fn(&Part<E>) -> &[E]); 3] = [(&q, |p| &p.q), (&k, |p| &p.k), (&v, |p| &p.v)];
-                for (tensor, of) in each {
+                for (tensor, of) in [(&q, Part::q as Of<E>), (&k, Part::k), (&v, Part::v)] {
                     let into = buffer::<E>(grads.get_or_alloc_mut(tensor)?);
                     into.par_chunks_mut(sequence).zip(&parts).for_each(|(into, part)| {
                         vectorised(|| into.iter_mut().zip(of(part)).for_each(|(to, d)| *to += *d));

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::{EPSILON, LayerNormKernel};
 use crate::{
     nn::ops::{
-        Real,
+        Positions, Real,
         cpu::{buffer, view},
         lanes,
     },
@@ -69,10 +69,10 @@ where
     Cpu: dfdx::tensor_ops::Device<E>,
 {
     fn try_layer_norm<M: Dim, T: Tape<E, Self>>(
-        x: Tensor<(usize, M), E, Self, T>,
+        x: Positions<M, E, Self, T>,
         gamma: &Tensor<(M,), E, Self>,
         beta: &Tensor<(M,), E, Self>,
-    ) -> Result<Tensor<(usize, M), E, Self, T>, Self::Err> {
+    ) -> Result<Positions<M, E, Self, T>, Self::Err> {
         let (x, tape) = x.try_contiguous()?.split_tape();
         let (gamma, gamma_tape) = gamma.retaped::<T>().try_contiguous()?.split_tape();
         let (beta, beta_tape) = beta.retaped::<T>().try_contiguous()?.split_tape();

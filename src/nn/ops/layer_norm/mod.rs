@@ -13,7 +13,7 @@ use dfdx::{
     tensor::{Tape, Tensor},
 };
 
-use super::Real;
+use super::{Positions, Real};
 
 /// What keeps a constant row from a division by zero.
 pub(crate) const EPSILON: f64 = 1e-5;
@@ -34,10 +34,10 @@ pub trait LayerNormKernel<E: Real>: dfdx::tensor_ops::Device<E> {
     /// # Panics
     /// When sizes known at run time differ.
     fn try_layer_norm<M: Dim, T: Tape<E, Self>>(
-        x: Tensor<(usize, M), E, Self, T>,
+        x: Positions<M, E, Self, T>,
         gamma: &Tensor<(M,), E, Self>,
         beta: &Tensor<(M,), E, Self>,
-    ) -> Result<Tensor<(usize, M), E, Self, T>, Self::Err>;
+    ) -> Result<Positions<M, E, Self, T>, Self::Err>;
 }
 
 #[cfg(feature = "cuda")]
@@ -46,10 +46,10 @@ where
     Cuda: dfdx::tensor_ops::Device<E>,
 {
     fn try_layer_norm<M: Dim, T: Tape<E, Self>>(
-        x: Tensor<(usize, M), E, Self, T>,
+        x: Positions<M, E, Self, T>,
         gamma: &Tensor<(M,), E, Self>,
         beta: &Tensor<(M,), E, Self>,
-    ) -> Result<Tensor<(usize, M), E, Self, T>, Self::Err> {
+    ) -> Result<Positions<M, E, Self, T>, Self::Err> {
         plain::layer_norm(x, gamma, beta)
     }
 }

@@ -7,13 +7,13 @@ use dfdx::{
 };
 
 use super::EPSILON;
-use crate::nn::Real;
+use crate::nn::{Real, ops::Positions};
 
 pub(crate) fn layer_norm<M: Dim, E: Real, D: Device<E>, T: Tape<E, D>>(
-    x: Tensor<(usize, M), E, D, T>,
+    x: Positions<M, E, D, T>,
     gamma: &Tensor<(M,), E, D>,
     beta: &Tensor<(M,), E, D>,
-) -> Result<Tensor<(usize, M), E, D, T>, D::Err> {
+) -> Result<Positions<M, E, D, T>, D::Err> {
     let shape = *x.shape();
     let normal = x.try_normalize::<Axis<1>>(EPSILON)?;
     let scaled = normal.try_mul(gamma.retaped::<T>().try_broadcast_like(&shape)?)?;
