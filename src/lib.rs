@@ -25,6 +25,7 @@
 //! | [`prelude`] | what a program of a few lines needs |
 //! | [`data`] | data sets, and the files they come from |
 //! | [`circuits`] | probabilistic circuits: structures, learning, exact queries |
+//! | [`diffusion`] | diffusion over categories, and argmax flows |
 //! | [`flows`] | normalizing flows: bijections with their log-determinants, learned by maximum likelihood |
 //! | [`growth`] | clusters of rows and a circuit with a head for each, which refine each other |
 //! | [`evidence`] | what a likelihood is: exact, a bound, or unnormalised, and in which space |

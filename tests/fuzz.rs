@@ -11,7 +11,8 @@ use limbeck::{
         load::{write_npy, write_npz},
         load_with,
     },
-    model::Model,
+    diffusion::{DiffusionKind, FitDiffusion},
+    model::{Model, Origin},
     models,
     prelude::*,
     random::Stream,
@@ -234,6 +235,12 @@ fn model_files() {
         let settings = FitFlow { layers: 1, hidden: 4, epochs: 1, ..FitFlow::new(kind) };
         names.push(kind.name().into());
         settings.fit(&moons, None, Seed(0)).unwrap().0.save(at(kind.name()), &moons).unwrap();
+    }
+    for kind in DiffusionKind::ALL {
+        let settings = FitDiffusion { width: 8, heads: 2, blocks: 1, steps: 4, epochs: 1, ..FitDiffusion::new(kind) };
+        let model = settings.fit(&rows, None, Seed(0)).unwrap().0;
+        names.push(kind.name().into());
+        (&model as &dyn Model).save(at(kind.name()), &Origin::of(&rows).unwrap()).unwrap();
     }
     let archives: Vec<Archive> = names.iter().map(|name| Archive::load(at(name)).unwrap()).collect();
     let files: Vec<Vec<u8>> = names.iter().map(|name| fs::read(at(name)).unwrap()).collect();

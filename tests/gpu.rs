@@ -15,6 +15,7 @@ use limbeck::nn::{
     optim::{Adam, AdamConfig, Ema, Schedule},
 };
 use limbeck::{
+    diffusion::{DiffusionKind, DiffusionModel, FitDiffusion, NetworkKind},
     flows::{AffineCoupling, Autoregressive, BatchNorm, Bijection, Bounded, FlowLearner, Lu, Mask, Permute, Stack},
     growth::Learn,
     prelude::*,
@@ -172,6 +173,33 @@ fn a_flow_is_fitted_on_one_device_and_asked_on_another() {
     let (here, there) = (flow.sample(5, Seed(2)).unwrap(), flow.sample_on(&cuda, 5, Seed(2)).unwrap());
     for (here, there) in (0..5).flat_map(|i| here.row(i).iter().zip(there.row(i))) {
         assert!((here - there).abs() <= f64::from(10.0 * tolerance()) * here.abs().max(1.0), "{here} and {there}");
+    }
+}
+
+#[test]
+fn denoisers_learn_the_same_on_both() {
+    let maps: Vec<u16> =
+        (0..24).flat_map(|i| (0..32).map(move |at| (at % 8 > i % 7) as u16 + (at / 8 > i % 4) as u16)).collect();
+    let maps = Discrete::new(Schema::uniform(&[4, 8], 3), maps).unwrap();
+    let texts = Discrete::new(Schema::uniform(&[32], 3), maps.codes().to_vec()).unwrap();
+    for (network, rows) in
+        [(NetworkKind::Transformer, &texts), (NetworkKind::UNet, &maps), (NetworkKind::Perceptron, &texts)]
+    {
+        let settings = FitDiffusion {
+            network,
+            width: 8,
+            heads: 2,
+            epochs: 2,
+            batch: 12,
+            steps: 10,
+            ..FitDiffusion::new(DiffusionKind::Multinomial)
+        };
+        let on_cpu = settings.fit_on(&Cpu::seed_from_u64(7), rows, None, Run::new(Seed(1), &mut quiet)).unwrap().0;
+        let cuda = gpu(7).expect("a device answers");
+        let on_gpu = settings.fit_on(&cuda, rows, None, Run::new(Seed(1), &mut quiet)).unwrap().0;
+        let bound = |model: &DiffusionModel| model.bound(rows, 4, Seed(2)).unwrap().mean();
+        let (here, there) = (bound(&on_cpu), bound(&on_gpu));
+        assert!((here - there).abs() <= f64::from(100.0 * tolerance()) * here.abs(), "{network:?}: {here} and {there}");
     }
 }
 

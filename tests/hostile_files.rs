@@ -152,7 +152,10 @@ fn image_folders() {
 #[test]
 fn unknown_formats_and_text() {
     let folder = Folder::new();
-    assert!(folder.refused("notes.txt", b"hello").contains("not a format that is read"));
+    assert!(folder.refused("notes.md", b"hello").contains("not a format that is read"));
+    assert!(folder.refused("notes.txt", b"").contains("no character"));
+    assert!(folder.refused("notes.txt", b"hell\xff").contains("not UTF-8 from byte 4 on"));
+    assert!(folder.refused("notes.txt.gz", b"\x1f\x8b\x08\0").contains("notes.txt.gz"));
     let path = folder.file("text8", b"abc d3f");
     assert!(Text::load_text8(&path).unwrap_err().to_string().contains("character 5, '3'"));
     assert!(Text::load_bytes(folder.file("enwik8", b"")).is_err());

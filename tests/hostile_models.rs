@@ -1,6 +1,12 @@
 //! Model files, compressed files and graphs that are not what they should be: refused when they are loaded, in one line.
 
-use limbeck::{archive::Archive, models, prelude::*};
+use limbeck::{
+    archive::Archive,
+    diffusion::{DiffusionKind, FitDiffusion},
+    model::{Model, Origin},
+    models,
+    prelude::*,
+};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +22,12 @@ impl Files {
         for (name, structure) in [("hclt", Structure::hclt(2)), ("rat-spn", rat)] {
             let settings = FitCircuit { epochs: 1, ..FitCircuit::new(structure) };
             settings.fit(&rows, None, Seed(0)).unwrap().0.save(folder.path().join(name), &rows).unwrap();
+        }
+        for kind in DiffusionKind::ALL {
+            let settings =
+                FitDiffusion { width: 8, heads: 2, blocks: 1, steps: 4, epochs: 1, ..FitDiffusion::new(kind) };
+            let model = settings.fit(&rows, None, Seed(0)).unwrap().0;
+            (&model as &dyn Model).save(folder.path().join(kind.name()), &Origin::of(&rows).unwrap()).unwrap();
         }
         let moons = Oracle::Moons.sample(60, Seed(0)).unwrap();
         let settings = FitFlow { layers: 1, hidden: 4, epochs: 1, ..FitFlow::new(FlowKind::Rbig) };
@@ -154,10 +166,34 @@ fn every_bit_of_a_compressed_file_is_guarded() {
 }
 
 #[test]
+fn diffusion_models_that_do_not_fit_are_refused() {
+    let files = Files::new();
+    for kind in DiffusionKind::ALL.map(DiffusionKind::name) {
+        let body = |key: &'static str, value: Value| files.refused(kind, move |header, _| header["body"][key] = value);
+        for huge in [1_u64 << 40, u64::MAX] {
+            ["width", "blocks", "heads", "steps", "draws"].into_iter().for_each(|key| drop(body(key, huge.into())));
+        }
+        for key in ["width", "blocks", "heads", "draws"] {
+            assert!(body(key, 0.into()).contains(key));
+        }
+        body("network", "mind".into());
+        body("fall", 3.into());
+        body("width", 16.into());
+        files.refused(kind, |h, _| {
+            h["schema"]["variables"].as_array_mut().unwrap().iter_mut().for_each(|v| v["categories"] = 5.into());
+        });
+        files.refused(kind, |h, _| h["schema"]["variables"][0]["categories"] = 5.into());
+        assert!(files.refused(kind, |_, a| a.put("network/output.scale", &[1], &[f32::NAN])).contains("NaN"));
+        files.refused(kind, |_, a| a.put("network/output.scale", &[2], &[1.0_f32, 1.0]));
+    }
+}
+
+#[test]
 fn settings_beyond_any_memory_are_refused_before_work_begins() {
     let files = Files::new();
     let folder = files.0.path();
     std::fs::write(folder.join("t.csv"), "a,b\n1,2\n2,4\n3,1\n0,0\n1.5,2.25\n").unwrap();
+    std::fs::write(folder.join("c.csv"), "a,b\n1,2\n2,1\n0,1\n0,0\n1,2\n").unwrap();
     let huge = "9223372036854775807";
     for line in [
         format!("fit maf --data t.csv --out m --hidden {huge}"),
@@ -169,6 +205,12 @@ fn settings_beyond_any_memory_are_refused_before_work_begins() {
         "fit hclt --leaf gaussian --data t.csv --out m --epochs 6148914691236517206 --batch 1".into(),
         format!("fit rat-spn --leaf gaussian --data t.csv --out m --depth {huge}"),
         format!("fit rat-spn --leaf gaussian --data t.csv --out m --replicas {huge}"),
+        format!("fit multinomial --data c.csv --out m --width {huge}"),
+        format!("fit multinomial --data c.csv --out m --blocks {huge}"),
+        format!("fit absorbing --data c.csv --out m --steps {huge}"),
+        format!("fit absorbing --data c.csv --out m --draws {huge}"),
+        format!("fit absorbing --data c.csv --out m --network perceptron --width {huge}"),
+        "fit gaussian-diffusion --data c.csv --out m --epochs 6148914691236517206 --batch 1".into(),
     ] {
         let done = limbeck(folder, &line);
         let message = String::from_utf8_lossy(&done.stderr);

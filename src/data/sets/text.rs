@@ -61,6 +61,16 @@ impl<const K: usize> Text<K> {
         self.spell(&self.symbols)
     }
 
+    /// The first 90 of 100 parts of the text to learn from, 5 to choose by and the last 5 to report on: as text8 and enwik8 are split,
+    /// 90 million characters, 5 and 5.
+    pub fn split(&self) -> [Self; 3] {
+        let n = self.len();
+        let (valid, test) = (n / 20, n / 20);
+        let part =
+            |from: usize, to: usize| Self { symbols: self.symbols[from..to].to_vec(), alphabet: self.alphabet.clone() };
+        [part(0, n - valid - test), part(n - valid - test, n - test), part(n - test, n)]
+    }
+
     /// Windows of `length` characters one after the other, a last shorter one left out.
     ///
     /// # Errors
@@ -136,6 +146,29 @@ mod tests {
     fn a_foreign_character_is_named() {
         let error = Text::<2>::new("abac", "ab").unwrap_err();
         assert_eq!(error.to_string(), "character 3, 'c', is not in the alphabet");
+    }
+
+    #[test]
+    fn parts_of_a_text_are_the_text() {
+        let text = Text::text8(&"abcdefghij ".repeat(20));
+        let parts = text.split();
+        assert_eq!(parts.each_ref().map(Text::len), [198, 11, 11]);
+        assert_eq!(parts.map(|part| part.spelled()).concat(), text.spelled());
+    }
+
+    #[test]
+    fn files_in_the_form_of_text8_and_enwik8_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text8");
+        std::fs::write(&path, " anarchism originated as a term").unwrap();
+        let text = Text::load_text8(&path).unwrap();
+        assert_eq!((text.symbols()[..3].to_vec(), text.len()), (vec![0, 1, 14], 31));
+        std::fs::write(&path, " anarchism\n").unwrap();
+        assert!(Text::load_text8(&path).unwrap_err().to_string().contains("character 10, '\\n'"));
+        let path = folder.path().join("enwik8");
+        std::fs::write(&path, "<mediawiki xml:lang=\"pl\">ż").unwrap();
+        let bytes = Text::load_bytes(&path).unwrap();
+        assert_eq!((bytes.symbols()[0], bytes.len()), (b'<', 27));
     }
 
     #[test]

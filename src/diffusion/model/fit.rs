@@ -150,15 +150,7 @@ impl Fit for FitDiffusion {
     }
 
     fn check(&self) -> Result<()> {
-        let whole = [
-            ("width", self.width as u64),
-            ("heads", self.heads as u64),
-            ("blocks", self.blocks as u64),
-            ("epochs", self.epochs),
-            ("batch", self.batch as u64),
-            ("draws", self.draws as u64),
-        ];
-        for (name, value) in whole {
+        for (name, value) in [("epochs", self.epochs), ("batch", self.batch as u64)] {
             if value == 0 {
                 return Err(Error::out_of_range(name, value, "1 ≤ value"));
             }
@@ -171,21 +163,12 @@ impl Fit for FitDiffusion {
         if !(self.hybrid >= 0.0 && self.hybrid.is_finite()) {
             return Err(Error::out_of_range("hybrid", self.hybrid, "0 ≤ hybrid < ∞"));
         }
-        if self.network == NetworkKind::Transformer && !self.width.is_multiple_of(self.heads) {
-            return Err(Error::Usage(format!("{} heads do not divide a width of {}", self.heads, self.width)));
-        }
-        if self.steps == 0 && self.kind == DiffusionKind::Gaussian {
-            return Err(Error::Usage("gaussian-diffusion has steps, and no continuous time: steps ≥ 1".into()));
-        }
         if self.steps == 0 && self.times == Times::Importance {
             return Err(Error::Usage(
                 "moments by importance are those of steps; continuous time has none: steps ≥ 1".into(),
             ));
         }
-        if self.steps > 0 {
-            self.spec().schedule()?;
-        }
-        Ok(())
+        self.spec().check()
     }
 
     fn reads(&self) -> Reads {

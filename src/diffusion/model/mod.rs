@@ -35,6 +35,7 @@ fn entries() -> Vec<Entry> {
 
 fn load(file: &ModelFile) -> Result<Box<dyn Model>> {
     let spec: Spec = file.body(FAMILY.name)?;
+    spec.check()?;
     let names = spec.arrays(&file.schema)?;
     let arrays = names
         .into_iter()

@@ -121,6 +121,8 @@ pub(crate) struct Spec {
 
 /// Steps in which a model of continuous time is sampled.
 const GRID: usize = 256;
+/// The most moments that a score is drawn from.
+const MOST_DRAWS: usize = 1 << 16;
 /// The last `β` of a Gaussian process: after it little is left.
 const LAST_BETA: f64 = 1.0;
 
@@ -141,6 +143,25 @@ pub(super) trait UseNetwork<Dev: Device<f32>> {
 }
 
 impl Spec {
+    /// # Errors
+    /// That name the number which is out of its range.
+    pub(super) fn check(&self) -> Result<()> {
+        let whole = [("width", self.width), ("heads", self.heads), ("blocks", self.blocks), ("draws", self.draws)];
+        if let Some((name, value)) = whole.into_iter().find(|(_, value)| *value == 0) {
+            return Err(Error::out_of_range(name, value, "1 ≤ value"));
+        }
+        if self.draws > MOST_DRAWS {
+            return Err(Error::out_of_range("draws", self.draws, "1 ≤ draws ≤ 65536"));
+        }
+        if self.steps == 0 && self.kind == DiffusionKind::Gaussian {
+            return Err(Error::Usage("gaussian-diffusion has steps, and no continuous time: steps ≥ 1".into()));
+        }
+        if self.network == NetworkKind::Transformer && !self.width.is_multiple_of(self.heads) {
+            return Err(Error::Usage(format!("{} heads do not divide a width of {}", self.heads, self.width)));
+        }
+        self.schedule().map(drop)
+    }
+
     /// In words.
     pub(super) fn moments(&self) -> String {
         match self.steps {

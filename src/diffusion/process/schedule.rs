@@ -23,7 +23,7 @@ const OFFSET: f64 = 0.008;
 const LEAST: f64 = 0.001;
 
 /// The most steps of a schedule.
-const MOST: usize = 1 << 20;
+const MOST: usize = 1 << 16;
 
 /// `f(t) = cos((t/T + s) / (1 + s) · π/2)` over `f(0)`.
 fn cosine(time: f64) -> f64 {
@@ -73,10 +73,10 @@ impl Schedule {
     /// A fall in so many steps.
     ///
     /// # Errors
-    /// When there is no step, or more than a million.
+    /// When there is no step, or more than 65,536.
     pub fn new(fall: Fall, steps: usize) -> Result<Self> {
         if !(1..=MOST).contains(&steps) {
-            return Err(Error::out_of_range("steps", steps, "1 ≤ steps ≤ 1048576"));
+            return Err(Error::out_of_range("steps", steps, "1 ≤ steps ≤ 65536"));
         }
         let mut levels = vec![Level::WHOLE];
         for t in 1..=steps {
@@ -99,7 +99,7 @@ impl Schedule {
     /// When there is none, or one is not within 0..=1.
     pub fn of_steps(kept: &[f64]) -> Result<Self> {
         if kept.is_empty() || kept.len() > MOST {
-            return Err(Error::out_of_range("steps", kept.len(), "1 ≤ steps ≤ 1048576"));
+            return Err(Error::out_of_range("steps", kept.len(), "1 ≤ steps ≤ 65536"));
         }
         if let Some(t) = kept.iter().position(|share| !(0.0..=1.0).contains(share)) {
             return Err(Error::invalid(format!("step {} keeps {}; it must be within 0..=1", t + 1, kept[t])));
@@ -189,8 +189,8 @@ mod tests {
             assert_eq!(schedule.in_steps(7).unwrap(), Schedule::new(fall, 7).unwrap());
         }
         // A step at the beginning of a long schedule is not lost in the last digits.
-        let linear = Schedule::new(Fall::Linear, 1 << 20).unwrap();
-        assert_eq!(linear.at(0).to(linear.at(1)).lost, (1.0 / (1 << 20) as f64));
+        let linear = Schedule::new(Fall::Linear, 1 << 16).unwrap();
+        assert_eq!(linear.at(0).to(linear.at(1)).lost, (1.0 / (1 << 16) as f64));
     }
 
     #[test]

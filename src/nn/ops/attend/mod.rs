@@ -54,17 +54,20 @@ pub trait AttendKernel<E: Real>: dfdx::tensor_ops::Device<E> {
 }
 
 #[cfg(feature = "cuda")]
-impl<E: Real> AttendKernel<E> for Cuda
-where
-    Cuda: dfdx::tensor_ops::Device<E>,
-{
-    fn try_attend<M: Dim, T: Tape<E, Self>>(
-        q: Positions<M, E, Self, T>,
-        k: Positions<M, E, Self, T>,
-        v: Positions<M, E, Self, T>,
-        distances: Option<&Distances<E, Self>>,
-        heads: Heads,
-    ) -> Result<Positions<M, E, Self, T>, Self::Err> {
-        plain::attend(q, k, v, distances, heads)
-    }
+macro_rules! cuda {
+    ($($real:ty),*) => {$(
+        impl AttendKernel<$real> for Cuda {
+            fn try_attend<M: Dim, T: Tape<$real, Self>>(
+                q: Positions<M, $real, Self, T>,
+                k: Positions<M, $real, Self, T>,
+                v: Positions<M, $real, Self, T>,
+                distances: Option<&Distances<$real, Self>>,
+                heads: Heads,
+            ) -> Result<Positions<M, $real, Self, T>, Self::Err> {
+                plain::attend(q, k, v, distances, heads)
+            }
+        }
+    )*};
 }
+#[cfg(feature = "cuda")]
+cuda!(f32, f64);
