@@ -159,7 +159,11 @@ impl Spec {
         if self.network == NetworkKind::Transformer && !self.width.is_multiple_of(self.heads) {
             return Err(Error::Usage(format!("{} heads do not divide a width of {}", self.heads, self.width)));
         }
-        self.schedule().map(drop)
+        let schedule = self.schedule()?;
+        if self.kind == DiffusionKind::Absorbing {
+            crate::diffusion::Absorbing::new(1, 2, schedule)?;
+        }
+        Ok(())
     }
 
     /// In words.

@@ -143,6 +143,8 @@ fn impossible_settings_and_rows_are_refused() {
     assert!(says(FitDiffusion { steps: 0, ..tiny(DiffusionKind::Gaussian) }).contains("steps ≥ 1"));
     assert!(says(FitDiffusion { rate: f64::NAN, ..tiny(kind) }).contains("rate"));
     assert!(says(FitDiffusion { draws: 0, ..tiny(kind) }).contains("draws"));
+    let cosine = FitDiffusion { schedule: crate::diffusion::Fall::Cosine, ..tiny(DiffusionKind::Absorbing) };
+    assert!(says(cosine).contains("cosine-of-paper"));
     let mut schema = Schema::uniform(&[2], 3);
     schema.variables[1].categories = 4;
     let mixed = Discrete::new(schema, vec![0, 3]).unwrap();

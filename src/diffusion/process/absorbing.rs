@@ -41,14 +41,21 @@ impl<K: Size, S: Size> Absorbing<K, S> {
     /// Of that many categories, and of one state more.
     ///
     /// # Errors
-    /// When there is no category, or sizes known at run time do not differ by the mask.
+    /// When there is no category, sizes known at run time do not differ by the mask, or something is left at the end, where sampling
+    /// begins with masks alone.
     pub fn new(categories: K, states: S, schedule: Schedule) -> Result<Self> {
         const { Self::HAS_A_MASK };
         let (k, s) = (categories.size(), states.size());
         match k {
             0 => Err(Error::out_of_range("categories", 0, "1 ≤ categories")),
             _ if s != k + 1 => Err(Error::invalid(format!("{s} states of {k} categories: {} are needed", k + 1))),
-            _ => Ok(Self { categories, states, schedule }),
+            _ => match schedule.at(schedule.steps()).kept {
+                0.0 => Ok(Self { categories, states, schedule }),
+                kept => Err(Error::invalid(format!(
+                    "the last step leaves {kept:.1e} of what was, and an absorbing process has to hide all: \"linear\" and \
+                     \"cosine-of-paper\" end at nothing"
+                ))),
+            },
         }
     }
 

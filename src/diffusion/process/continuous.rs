@@ -218,7 +218,7 @@ mod tests {
         }
         check(&uniform(Fall::Linear, 20_000));
         check(&uniform(Fall::CosineOfPaper, 20_000));
-        check(&Absorbing::new(Const::<3>, Const::<4>, Schedule::new(Fall::Cosine, 20_000).unwrap()).unwrap());
+        check(&Absorbing::new(Const::<3>, Const::<4>, Schedule::new(Fall::CosineOfPaper, 20_000).unwrap()).unwrap());
     }
 
     #[test]

@@ -124,7 +124,7 @@ fn every_process_is_its_matrices_and_its_posterior_is_bayes() {
     check(&Uniform::new(2, Schedule::new(Fall::CosineOfPaper, 3).unwrap()).unwrap());
     check(&Uniform::new(11, Schedule::of_steps(&[1.0, 0.9, 0.5]).unwrap()).unwrap());
     check(&absorbing(Fall::Linear, 4));
-    check(&absorbing(Fall::Cosine, 5));
+    check(&absorbing(Fall::CosineOfPaper, 5));
     check(&Absorbing::new(1, 2, Schedule::new(Fall::Linear, 2).unwrap()).unwrap());
     check(&gaussian(4));
     check(&wheel());
@@ -298,6 +298,8 @@ fn impossible_processes_are_refused() {
     assert!(Uniform::new(0, schedule.clone()).is_err());
     let error = Absorbing::new(3, 3, schedule.clone()).unwrap_err().to_string();
     assert_eq!(error, "3 states of 3 categories: 4 are needed");
+    let error = Absorbing::new(3, 4, Schedule::new(Fall::Cosine, 4).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("has to hide all"), "{error}");
     assert!(Chain::new(2, vec![0.5; 6]).unwrap_err().to_string().contains("not whole matrices"));
     let error = Chain::new(2, vec![0.5, 0.5, 0.5, 0.6]).unwrap_err().to_string();
     assert_eq!(error, "step 1, row 1 adds up to 1.1, not to 1");

@@ -124,7 +124,7 @@ impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Di
                 state: vec![],
                 rng: seed.stream("draw", *row as u64),
             };
-            let drawn = self.draw_block(block.iter().map(begin).collect(), length, sampler, how, &mut watch);
+            let drawn = self.draw_block(block.iter().map(begin).collect(), length, sampler, how, &mut watch)?;
             codes.extend(drawn);
         }
         Discrete::new(rows.schema().clone(), codes)
@@ -137,13 +137,13 @@ impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Di
         sampler: &impl Sampler<P>,
         how: &Drawing,
         watch: &mut impl FnMut(usize, &[u16]),
-    ) -> Vec<u16> {
+    ) -> Result<Vec<u16>> {
         let (process, k) = (&self.process, self.process.categories().size());
         let (mut law, n) = (vec![0.0; process.states().size()], how.steps.len());
         let mut last = law.clone();
         process.last(&mut last);
         for row in &mut rows {
-            row.state = (0..length).map(|_| draw(&last, &mut row.rng)).collect();
+            row.state = (0..length).map(|_| draw(&last, &mut row.rng)).collect::<Result<_>>()?;
             self.put_known(row, process.steps());
         }
         let states = |rows: &[Row]| rows.iter().flat_map(|row| row.state.iter().copied()).collect::<Vec<u16>>();
@@ -151,28 +151,28 @@ impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Di
         watch(process.steps(), &states(&rows));
         for i in (1..=n).rev() {
             let (s, t) = how.steps.step(i);
-            says.hear(states(&rows), process.time(t));
+            says.hear(states(&rows), process.time(t))?;
             for (row, log_x0) in rows.iter_mut().zip(says.logs.chunks_exact(length * k)) {
                 for (x, log_x0) in row.state.iter_mut().zip(log_x0.chunks_exact(k)) {
                     sampler.law(process, &how.steps, i, *x as usize, log_x0, &mut law);
-                    *x = draw(&law, &mut row.rng);
+                    *x = draw(&law, &mut row.rng)?;
                 }
                 self.put_known(row, s);
             }
             for _ in 0..if s == 0 { 0 } else { sampler.corrections() } {
-                says.hear(states(&rows), process.time(s));
+                says.hear(states(&rows), process.time(s))?;
                 for (row, log_x0) in rows.iter_mut().zip(says.logs.chunks_exact(length * k)) {
                     let d = row.rng.random_range(0..length);
                     let x0: Vec<f64> = log_x0[d * k..(d + 1) * k].iter().map(|l| l.exp()).collect();
                     if row.known[d] == MISSING {
                         process.forward(s, &x0, &mut law);
-                        row.state[d] = draw(&law, &mut row.rng);
+                        row.state[d] = draw(&law, &mut row.rng)?;
                     }
                 }
             }
             watch(s, &states(&rows));
         }
-        states(&rows)
+        Ok(states(&rows))
     }
 
     /// What is known, as it would be at `t`.
@@ -198,7 +198,7 @@ struct Says<'a, P, N> {
 }
 
 impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Says<'_, P, N> {
-    fn hear(&mut self, states: Vec<u16>, time: f64) {
+    fn hear(&mut self, states: Vec<u16>, time: f64) -> Result<()> {
         let (length, k) = (self.length, self.model.process.categories().size());
         let rows = states.len() / length;
         let row = |states: &[u16], i: usize| states[i * length..(i + 1) * length].to_vec();
@@ -208,15 +208,20 @@ impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Sa
         if !asked.is_empty() {
             let noisy: Vec<u16> = asked.iter().flat_map(|i| row(&states, *i)).collect();
             let mut logits = self.model.denoiser.logits(&noisy, length, &vec![time; asked.len()]);
+            if let Some(odd) = logits.iter().find(|l| l.is_nan() || **l == f64::INFINITY) {
+                return Err(Error::invalid(format!("the network says {odd} of a category: its numbers are too large")));
+            }
             for (i, logits) in asked.iter().zip(logits.chunks_exact_mut(length * k)) {
                 logits.chunks_exact_mut(k).enumerate().for_each(|(d, l)| self.how.sharpen(d, l));
                 self.logs[i * length * k..(i + 1) * length * k].copy_from_slice(logits);
             }
         }
         (self.at, self.time) = (states, time);
+        Ok(())
     }
 }
 
-fn draw(law: &[f64], rng: &mut Stream) -> u16 {
-    categorical(law, rng).expect("a distribution has some mass") as u16
+fn draw(law: &[f64], rng: &mut Stream) -> Result<u16> {
+    let drawn = categorical(law, rng).map(|state| state as u16);
+    drawn.ok_or_else(|| Error::invalid("every state of a step has probability 0: logits too far apart"))
 }
