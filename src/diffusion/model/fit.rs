@@ -7,9 +7,7 @@ use super::{
 use crate::{
     Error, Result,
     data::{Rows, Schema},
-    diffusion::{
-        Absorbing, Bound, Chain, Decoder, Diffusion, DiffusionLearner, Fall, Objectives, Process, Times, Uniform,
-    },
+    diffusion::{Absorbing, Bound, Decoder, Diffusion, DiffusionLearner, Fall, Objectives, Process, Times, Uniform},
     model::{AnyFit, Entry, Setting},
     nn::{
         Device, NamedArray,
@@ -215,7 +213,7 @@ impl FitDiffusion {
                 self.learn((device, &schema), Learn { settings: self, process, bound, rows, valid, run })
             }
             DiffusionKind::Gaussian => {
-                let process = Chain::gaussian(categories, &spec.betas()?)?;
+                let process = spec.gaussian(categories)?;
                 let bound = spec.steps(&process);
                 self.learn((device, &schema), Learn { settings: self, process, bound, rows, valid, run })
             }
@@ -259,9 +257,16 @@ const SETTINGS: &[Setting] = &[
 pub(super) fn entries() -> Vec<Entry> {
     let entry = |kind: DiffusionKind| {
         let entry = Entry::new(kind.name(), kind.about(), &FitDiffusion::new(kind), SETTINGS, parse);
-        entry.idle(|table| match table.get("network").and_then(toml::Value::as_str) {
-            Some("perceptron") => vec![("heads", "a perceptron has none"), ("blocks", "a perceptron has none")],
-            _ => vec![],
+        entry.idle(|table| {
+            let is = |key: &str, value: &str| table.get(key).and_then(toml::Value::as_str) == Some(value);
+            let mut idle = vec![];
+            if is("network", "perceptron") {
+                idle.extend([("heads", "a perceptron has none"), ("blocks", "a perceptron has none")]);
+            }
+            if is("kind", "gaussian") {
+                idle.push(("schedule", "its steps grow evenly, to as wide as all categories"));
+            }
+            idle
         })
     };
     DiffusionKind::ALL.into_iter().map(entry).collect()

@@ -190,9 +190,7 @@ impl DiffusionModel {
                 let process = Absorbing::new(categories, categories + 1, spec.schedule()?)?;
                 Inner::Absorbing(Diffusion::new(process, denoiser)?)
             }
-            DiffusionKind::Gaussian => {
-                Inner::Gaussian(Diffusion::new(Chain::gaussian(categories, &spec.betas()?)?, denoiser)?)
-            }
+            DiffusionKind::Gaussian => Inner::Gaussian(Diffusion::new(spec.gaussian(categories)?, denoiser)?),
         };
         Ok(Self { spec, schema, inner, arrays })
     }

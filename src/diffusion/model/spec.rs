@@ -5,7 +5,7 @@ use crate::{
     Error, Result,
     data::Schema,
     diffusion::{
-        Continuous, Decoder, Denoiser, Endless, Fall, Mlp, Network, Process, Schedule, Steps, Transformer,
+        Chain, Continuous, Decoder, Denoiser, Endless, Fall, Mlp, Network, Process, Schedule, Steps, Transformer,
         TransformerConfig, UNet, UNetConfig,
     },
     nn::{Device, NamedArray, load_params, params},
@@ -123,9 +123,6 @@ pub(crate) struct Spec {
 const GRID: usize = 256;
 /// The most moments that a score is drawn from.
 const MOST_DRAWS: usize = 1 << 16;
-/// The last `β` of a Gaussian process: after it little is left.
-const LAST_BETA: f64 = 1.0;
-
 /// A network of sizes known at run time.
 pub(super) trait AnyNetwork<Dev: Device<f32>>:
     Network<f32, Dev, Categories = usize, States = usize> + Denoiser<Categories = usize, States = usize>
@@ -182,11 +179,9 @@ impl Spec {
         Schedule::new(self.fall, self.grid())
     }
 
-    /// `β` that grows evenly.
-    pub(super) fn betas(&self) -> Result<Vec<f64>> {
-        let steps = self.grid();
-        Schedule::new(self.fall, steps)?;
-        Ok((1..=steps).map(|t| LAST_BETA * t as f64 / steps as f64).collect())
+    /// The process of categories that have an order.
+    pub(super) fn gaussian(&self, categories: usize) -> Result<Chain<usize>> {
+        Chain::gaussian_in(categories, self.steps)
     }
 
     pub(super) fn steps(&self, process: &impl Process) -> Steps {

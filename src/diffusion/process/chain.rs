@@ -101,6 +101,31 @@ impl<K: Size> Chain<K> {
         Self::new(categories, matrices)
     }
 
+    /// [`Self::gaussian`] in so many steps, with `β` that grows evenly from nothing to what makes the steps together as wide as all
+    /// categories: at the end little is left, and not long before.
+    ///
+    /// # Errors
+    /// As [`Self::gaussian`].
+    pub fn gaussian_in(categories: K, steps: usize) -> Result<Self> {
+        let k = categories.size();
+        let betas = |most: f64| (1..=steps).map(move |t| most * t as f64 / steps as f64);
+        // The variance of a step, in categories.
+        let variance = |beta: f64| {
+            let weight = |n: usize| (-4.0 * (n * n) as f64 / ((k.max(2) - 1) as f64).powi(2) / beta).exp();
+            let (sum, squares) = (1..k).fold((1.0, 0.0), |(sum, squares), n| {
+                (sum + 2.0 * weight(n), squares + 2.0 * (n * n) as f64 * weight(n))
+            });
+            squares / sum
+        };
+        let (mut low, mut high) = (0.0, 16.0);
+        for _ in 0..50 {
+            let middle = 0.5 * (low + high);
+            let width: f64 = betas(middle).map(variance).sum();
+            if width < (k * k) as f64 { low = middle } else { high = middle }
+        }
+        Self::gaussian(categories, &betas(high).collect::<Vec<_>>())
+    }
+
     fn matrix(of: &[f64], index: usize, square: usize) -> &[f64] {
         &of[index * square..(index + 1) * square]
     }

@@ -128,6 +128,16 @@ fn every_process_is_its_matrices_and_its_posterior_is_bayes() {
     check(&Absorbing::new(1, 2, Schedule::new(Fall::Linear, 2).unwrap()).unwrap());
     check(&gaussian(4));
     check(&wheel());
+    check(&Chain::gaussian_in(5, 4).unwrap());
+}
+
+#[test]
+fn an_even_gaussian_leaves_little_at_its_end_and_much_in_its_middle() {
+    for (k, steps) in [(2, 20), (9, 100), (64, 50)] {
+        let process = Chain::gaussian_in(k, steps).unwrap();
+        let nats = |t: usize| kl(&process.marginal(t, 0), &vec![1.0 / k as f64; k]);
+        assert!(nats(steps) < 0.01 && nats(steps / 2) > 0.05, "{k}: {} {}", nats(steps), nats(steps / 2));
+    }
 }
 
 #[test]
