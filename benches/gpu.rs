@@ -4,6 +4,10 @@
 
 use dfdx::{nn::TensorCollection, prelude::*};
 use limbeck::{
+    diffusion::{
+        Ancestral, Decoder, Diffusion, DiffusionLearner, Drawing, Fall, Objectives, Steps, Times, Transformer,
+        TransformerConfig, Uniform,
+    },
     flows::{AffineCoupling, Autoregressive, Bijection, Bounded, Mask, Stack},
     nn::{
         Dense, Device, Relu, Tanh,
@@ -11,7 +15,7 @@ use limbeck::{
         optim::{Adam, AdamConfig, Schedule},
     },
     prelude::*,
-    train::Run,
+    train::{Clock, Learner, Run},
 };
 use std::time::{Duration, Instant};
 
@@ -82,6 +86,36 @@ fn flow<D: Device<f32> + Synchronize, B: Bijection<usize, f32, D> + TensorCollec
     })
 }
 
+/// A text's transformer (27 letters, 64 at a time, 128 wide, two blocks): a training step, and texts drawn in 100 steps.
+fn denoiser<D: Device<f32> + Synchronize>(device: &D, name: &str) {
+    const K: usize = 27;
+    let length = if rows() < 64 { 8 } else { 64 };
+    let schedule = limbeck::diffusion::Schedule::new(Fall::Cosine, 100).expect("steps");
+    let process = Uniform::new(Const::<K>, schedule).expect("categories");
+    let config = TransformerConfig { length, width: 128, heads: 4, blocks: 2 };
+    let network =
+        Transformer::<Const<K>, Const<K>, f32, D>::new(device, (Const, Const), &config).expect("the device has memory");
+    let model = Diffusion::new(process, network).expect("one K");
+    let codes = (0..rows() * length).map(|i| (i * 7 % 11 + i % 13) as u16).collect();
+    let texts = Discrete::new(Schema::uniform(&[length], K), codes).expect("codes are below 27");
+    let steps = Steps::all(model.process(), Decoder::Posterior);
+    let what = Objectives { bound: steps.clone(), times: Times::Uniform, hybrid: 0.0 };
+    let adam = AdamConfig { rate: Schedule::constant(1e-4), ..Default::default() };
+    let mut learner = DiffusionLearner::new(model, &texts, None, what, adam, Seed(0)).expect("rows that fit");
+    let batch: Vec<usize> = (0..rows()).collect();
+    let mut clock = Clock { step: 0, steps: 1 << 20, epoch: 1, seed: Seed(1) };
+    let step = shortest(|| {
+        clock.step += 1;
+        learner.step(&batch, &clock).expect("the gradients are finite");
+        device.synchronize();
+    });
+    println!("diffusion: transformer on {length} letters,{name},{step:.4}");
+    let model = learner.into_model();
+    let (none, how) = (Discrete::all_missing(texts.schema().clone(), rows()), Drawing::new(steps));
+    let draw = shortest(|| drop(model.draw(&none, &Ancestral, &how, Seed(2)).expect("valid settings")));
+    println!("diffusion: {length} letters drawn in 100 steps,{name},{draw:.4}");
+}
+
 fn all<D: Device<f32> + Synchronize>(device: &D, name: &str) {
     let coupling = |i| AffineCoupling::new(device, DIMS, HIDDEN, if i % 2 == 0 { Mask::Even } else { Mask::Odd });
     let couplings = (0..4).map(|i| coupling(i).expect("the device has memory")).collect();
@@ -93,6 +127,7 @@ fn all<D: Device<f32> + Synchronize>(device: &D, name: &str) {
         "2 autoregressive layers of 64 coordinates,{name},{:.4}",
         flow(device, Stack::new((0..2).map(maf).collect()))
     );
+    denoiser(device, name);
 }
 
 /// Pictures of a round blot, of another size at another place in each.

@@ -1,6 +1,6 @@
 """The side of PyTorch and PyJuice of `benches/gpu.rs`: the same steps on the same GPU, as lines of the same CSV.
 
-A step is a forward and a backward pass with an update by Adam, or a step of EM, the shortest of many; 1,024 rows. PyJuice makes
+The denoiser is that of `diffusion.py`. A step is a forward and a backward pass with an update by Adam, or a step of EM, the shortest of many; 1,024 rows. PyJuice makes
 the tree of its circuit itself, from the same pictures; where it is not installed, its lines are left out.
 """
 
@@ -105,13 +105,36 @@ def circuits(name):
         print(f"{what},PyJuice {importlib.metadata.version('pyjuice')} on {name},{milliseconds:.4f}", flush=True)
 
 
+def denoiser(device):
+    """A training step of ROWS texts, and as many drawn in 100 steps."""
+    import diffusion
+
+    if ROWS < 64:
+        diffusion.LENGTH = 8
+    torch.set_default_device(device)
+    loss, sample = diffusion.multinomial()
+    net = diffusion.Encoder()
+    x = torch.randint(0, diffusion.K, (ROWS, diffusion.LENGTH))
+    step = training(net.parameters(), lambda: loss(net, x))
+
+    def draw():
+        with torch.no_grad():
+            return sample(net, ROWS)
+
+    yield f"diffusion: transformer on {diffusion.LENGTH} letters", step
+    yield f"diffusion: {diffusion.LENGTH} letters drawn in {diffusion.STEPS} steps", draw
+
+
 def main():
     device = "cuda" if torch.cuda.is_available() else "cpu"
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU with {torch.get_num_threads()} threads"
     x = torch.sin((torch.arange(ROWS * DIMS, device=device) + 1) * 12.9898).reshape(ROWS, DIMS)
     for what, step in (("MLP 64-512-512-64", mlp), ("4 affine couplings of 64 coordinates", couplings)):
         print(f"{what},PyTorch {torch.__version__} on {name},{shortest(step(device, x), device):.4f}", flush=True)
+    for what, step in denoiser(device):
+        print(f"{what},PyTorch {torch.__version__} on {name},{shortest(step, device):.4f}", flush=True)
     if device == "cuda" and ROWS >= 64:
+        torch.set_default_device("cpu")
         circuits(name)
 
 

@@ -13,7 +13,8 @@ mod sampler;
 mod steps;
 
 pub use argmax::{
-    ArgmaxFlow, ArgmaxLearner, ArgmaxLoss, Binary, Gumbel, GumbelThreshold, Lift, NoiseOf, OneHot, SoftplusThreshold,
+    ArgmaxFlow, ArgmaxLearner, ArgmaxLoss, Binary, Digits, Gumbel, GumbelThreshold, Lift, MapFlow, NoiseOf, OneHot,
+    SequenceFlow, SoftplusThreshold, TextFlow, map_flow, sequence_flow, text_flow,
 };
 pub use coupled::{Coupled, CoupledLearner, CoupledLoss, Masks};
 pub use denoiser::{Denoiser, Formula, Logits, Mlp, Network, Noisy, Transformer, TransformerConfig, UNet, UNetConfig};

@@ -3,6 +3,7 @@
 mod circuits;
 mod claims;
 mod data;
+mod diffusion;
 mod flows;
 mod published;
 mod students;
@@ -16,7 +17,15 @@ use crate::{
     plot::{Figure, Picture, Table},
     random::Seed,
 };
-use std::path::Path;
+use lzma_rust2::{XzOptions, XzWriter};
+use std::{
+    io::Write,
+    path::Path,
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+};
 
 /// What an experiment is told, and what it has made so far.
 pub struct Lab<'a> {
@@ -42,6 +51,46 @@ impl<'a> Lab<'a> {
 
     fn say(&mut self, what: impl AsRef<str>) {
         (self.say)(what.as_ref());
+    }
+
+    /// What each of some seeds comes to, in their order, as many at once as there are threads; what they say is heard as they say it.
+    fn each_seed<T: Send>(
+        &mut self,
+        seeds: u64,
+        one: impl Fn(u64, &dyn Fn(String)) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let (next, (say, said)) = (AtomicU64::new(0), mpsc::channel());
+        std::thread::scope(|scope| {
+            let worker = |say: mpsc::Sender<String>| {
+                let mut found = vec![];
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    if i >= seeds {
+                        return Ok(found);
+                    }
+                    // Nobody listens any more where another seed has failed.
+                    found.push((i, one(i, &|what| drop(say.send(format!("seed {i}: {what}"))))?));
+                }
+            };
+            let threads = rayon::current_num_threads().min(seeds as usize);
+            let workers: Vec<_> = (0..threads)
+                .map(|_| {
+                    scope.spawn({
+                        let say = say.clone();
+                        move || worker(say)
+                    })
+                })
+                .collect();
+            drop(say);
+            said.into_iter().for_each(|what| self.say(what));
+            let mut all: Vec<(u64, T)> = vec![];
+            for worker in workers {
+                let found: Result<Vec<_>> = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                all.extend(found?);
+            }
+            all.sort_by_key(|(i, _)| *i);
+            Ok(all.into_iter().map(|(_, found)| found).collect())
+        })
     }
 
     fn figure(&mut self, name: &str, what: &dyn Picture) -> Result<()> {
@@ -86,18 +135,18 @@ pub struct Experiment {
     pub name: &'static str,
     /// What it shows, in one line.
     pub title: &'static str,
-    /// Whether it measures times, which differ from run to run: it is made only when it is named.
-    pub timed: bool,
+    /// Whether it is made only when it is named, as it measures times, which differ from run to run, or takes a quarter of an hour.
+    pub only_named: bool,
     run: fn(&mut Lab) -> Result<()>,
 }
 
 impl Experiment {
     const fn new(name: &'static str, title: &'static str, run: fn(&mut Lab) -> Result<()>) -> Self {
-        Self { name, title, timed: false, run }
+        Self { name, title, only_named: false, run }
     }
 
-    const fn timed(self) -> Self {
-        Self { timed: true, ..self }
+    const fn only_named(self) -> Self {
+        Self { only_named: true, ..self }
     }
 }
 
@@ -111,10 +160,18 @@ impl Experiment {
     }
 }
 
+/// Bytes packed by xz as well as it can.
+fn xz(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut writer = XzWriter::new(Vec::new(), XzOptions::with_preset(9)).map_err(Error::invalid)?;
+    writer.write_all(bytes).and_then(|()| writer.finish()).map_err(Error::invalid)
+}
+
 /// All experiments, the quickest first. A family's own are in its folder.
 pub fn all() -> impl Iterator<Item = &'static Experiment> {
     const SHIPPED: &[Experiment] = &[Experiment::new("data", "The data that ships with the repository", data::run)];
-    [circuits::EXPERIMENTS, SHIPPED, flows::EXPERIMENTS, students::EXPERIMENTS].into_iter().flatten()
+    [circuits::EXPERIMENTS, SHIPPED, flows::EXPERIMENTS, students::EXPERIMENTS, diffusion::EXPERIMENTS]
+        .into_iter()
+        .flatten()
 }
 
 /// The experiment of this name.

@@ -27,9 +27,9 @@ pub use density::{
 pub use flow::{Flow, Sequential};
 pub(crate) use layers::LEAST_BATCH;
 pub use layers::{
-    ActNorm, AdditiveCoupling, AffineCoupling, AffineInOrder, Autoregressive, BatchNorm, Blocks, Conditional,
-    ConditionalAutoregressive, Coupling, Elementwise, First, Given, Householder, ImageCoupling, ImageMask, Linear,
-    Logit, Lu, Maf, Mask, Mint, Permute, Rescale, Rotation, Solved, Solver, Wave,
+    ActNorm, AdditiveCoupling, AffineCoupling, AffineInOrder, Autoregressive, BatchNorm, Blocks, CausalFlow,
+    Conditional, ConditionalAutoregressive, Coupling, Elementwise, First, Given, Householder, ImageCoupling, ImageMask,
+    Linear, Logit, Lu, Maf, Mask, Mint, Permute, Rescale, Rotation, SequenceCoupling, Solved, Solver, Wave,
 };
 pub use model::{FAMILY, FitFlow, FlowKind, FlowModel};
 pub(crate) use transform::reparameterised;

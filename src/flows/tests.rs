@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     nn::{
-        Real, Tanh, load_params,
+        Real, SequenceConfig, Tanh, load_params,
         ops::testing::{assert_close, numbers, numeric_gradient},
         params,
     },
@@ -161,6 +161,14 @@ fn every_bijection_passes_the_gate() {
     gate("image coupling", ImageCoupling::<D3, f64>::new(&d, Const, row, ImageMask::Black, 4, 1).unwrap());
     let channels = ImageCoupling::<D3, f64>::new(&d, Const, Grid::pixel(3), ImageMask::LastChannels, 4, 0).unwrap();
     gate("coupling of channels", with_numbers(channels, 0.3, 4));
+    let sequence = |length, channels| SequenceConfig { length, channels, width: 8, heads: 2, blocks: 1 };
+    let position = sequence(1, 3);
+    gate(
+        "a coupling of sequences",
+        SequenceCoupling::<D3, BoundedMixture<Logistic, 2>, f64>::new(&d, Const, &position, Mask::Even).unwrap(),
+    );
+    let inner = ConditionalAutoregressive::<usize, usize, Bounded, Tanh, f64>::new(&d, 4, 1, 8).unwrap();
+    gate("a causal flow", CausalFlow::<D3, _, f64>::new(&d, Const, &sequence(3, 1), (4, inner)).unwrap());
     gate("the first coordinates", First::new(2, AffineCoupling::<usize, f64>::new(&d, 2, 8, Mask::Even).unwrap()));
     gate("blocks", Blocks::new(1, with_numbers(ActNorm::<usize, f64>::new(&d, 1).unwrap(), 1.0, 2)));
     let mut norm = BatchNorm::<D3, f64>::new(&d, Const).unwrap();

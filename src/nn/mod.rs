@@ -20,6 +20,7 @@ pub mod optim;
 mod params;
 mod perceptron;
 mod residual_net;
+mod sequence_net;
 mod size;
 mod stack;
 mod wave_net;
@@ -36,13 +37,16 @@ pub use ops::Real;
 pub use params::{NamedArray, fresh_copy, load_params, params};
 pub use perceptron::Perceptron;
 pub use residual_net::ResidualNet;
+pub use sequence_net::{SequenceConfig, SequenceNet};
 pub use size::Size;
 pub use stack::Stack;
 pub use wave_net::WaveNet;
 
 pub(crate) use fields::fields;
 pub(crate) use init::any_shape;
-use ops::{AttendKernel, BufferKernel, Conv2dKernel, DenseKernel, LayerNormKernel, PerceptronKernel};
+use ops::{
+    AttendKernel, BufferKernel, Conv2dKernel, DenseKernel, EmbedKernel, LayerNormKernel, PerceptronKernel, PlanesKernel,
+};
 
 /// A device that runs every layer of this module: [`Cpu`](dfdx::tensor::Cpu), and `Cuda` with the feature `cuda`.
 pub trait Device<E: Real>:
@@ -51,8 +55,10 @@ pub trait Device<E: Real>:
     + BufferKernel<E>
     + Conv2dKernel<E>
     + DenseKernel<E>
+    + EmbedKernel<E>
     + LayerNormKernel<E>
     + PerceptronKernel<E>
+    + PlanesKernel<E>
 {
 }
 
@@ -62,7 +68,9 @@ impl<E: Real, D> Device<E> for D where
         + BufferKernel<E>
         + Conv2dKernel<E>
         + DenseKernel<E>
+        + EmbedKernel<E>
         + LayerNormKernel<E>
         + PerceptronKernel<E>
+        + PlanesKernel<E>
 {
 }

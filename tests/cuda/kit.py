@@ -5,7 +5,7 @@ Usage: kit.py [FOLDER]          the tests and the bench of CUDA code, built with
 
 FOLDER (`gpu-kit` where not given) gets the stripped programs in an archive, PyTorch's side of the bench, and `run.sh OUT`,
 which writes `OUT/gpu-tests.txt` and `OUT/gpu-steps.csv`; `run.sh OUT DATA` learns Fashion-MNIST, too, from the IDX files in DATA, into
-`OUT/gpu-fashion.csv`. `FOLDER/limbeck`, which it leaves behind, is the command line with code for a GPU.
+`OUT/gpu-fashion.csv`, and the addresses, which the kit has, into `OUT/gpu-text.csv`. `FOLDER/limbeck`, which it leaves behind, is the command line with code for a GPU.
 It stays under 30 MB.
 """
 
@@ -37,7 +37,7 @@ LIMIT = 30 << 20
 
 RUN = r"""#!/bin/sh
 # Tests CUDA code on this machine's GPU, and times training steps beside the CPU's and those of PyTorch and PyJuice.
-# Usage: run.sh OUT [DATA], where DATA is a folder with Fashion-MNIST to learn.
+# Usage: run.sh OUT [DATA], where DATA is a folder with Fashion-MNIST to learn; then the addresses are learned, too.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1" && out=$(cd "$1" && pwd) && data=$(cd "${2:-.}" && pwd) && cd "$here" || exit 1
@@ -49,9 +49,10 @@ export LD_LIBRARY_PATH="/usr/local/cuda/lib64:${LD_LIBRARY_PATH:-}"
 { nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null || echo "no nvidia-smi"; } > "$out/gpu-tests.txt"
 timeout 200 ./gpu-tests --test-threads 1 >> "$out/gpu-tests.txt" 2>&1
 status=$?
-timeout 120 ./gpu-steps > "$out/gpu-steps.csv" 2>> "$out/gpu-tests.txt" || status=1
+timeout 240 ./gpu-steps > "$out/gpu-steps.csv" 2>> "$out/gpu-tests.txt" || status=1
 timeout 150 python3 ./peer.py >> "$out/gpu-steps.csv" 2>> "$out/gpu-tests.txt" || echo "the peers' side did not run to its end" >> "$out/gpu-tests.txt"
 [ -z "${2:-}" ] || python3 ./fashion.py ./limbeck "$data" "$out/gpu-fashion.csv" >> "$out/gpu-tests.txt" 2>&1 || status=1
+[ -z "${2:-}" ] || python3 ./text.py ./limbeck sotu.txt.gz "$out/gpu-text.csv" >> "$out/gpu-tests.txt" 2>&1 || status=1
 cat "$out/gpu-tests.txt" "$out/gpu-steps.csv"
 exit $status
 """
@@ -148,7 +149,8 @@ def main(arguments):
             shutil.copy(header, folder / "headers")
         places = f'at "{headers}" "$here/headers"\nat "{environment["CUDA_PATH"]}/include" /usr/local/cuda/include'
     shutil.copy(ROOT / "benches" / "peers" / "gpu.py", folder / "peer.py")
-    shutil.copy(HERE / "fashion.py", folder)
+    for file in (ROOT / "benches" / "peers" / "diffusion.py", HERE / "fashion.py", HERE / "text.py", ROOT / "datasets" / "sotu.txt.gz"):
+        shutil.copy(file, folder)
     (folder / "run.sh").write_text(RUN.replace("{places}", places))
     (folder / "run.sh").chmod(0o755)
     size = sum(path.stat().st_size for path in folder.rglob("*"))
@@ -158,8 +160,8 @@ def main(arguments):
     if "--try" in arguments:
         run = subprocess.run([str(folder / "run.sh"), str(folder / "out")], env=os.environ | {"ROWS": "2"})
         steps = (folder / "out" / "gpu-steps.csv").read_text().splitlines()
-        # Its first line, and five steps on each of two devices.
-        if run.returncode or len(steps) < 11:
+        # Its first line, and seven steps on each of two devices.
+        if run.returncode or len(steps) < 15:
             sys.exit(f"the kit failed: status {run.returncode}, {len(steps)} lines of steps")
 
 

@@ -168,6 +168,32 @@ where
         (share, (share * (1.0 - share) / all).sqrt())
     }
 
+    /// The bound among rows that stand for categories: as if draws that stand for none were thrown away, as [`Self::sample`] does.
+    /// Their share is taken from `n` draws at its lowest, so that with a chance of 97.5 % the result is a bound, too.
+    ///
+    /// ```text
+    /// log P(x | used) ≥ bound − log(1 − low)      low: Wilson's lower end for the share
+    /// ```
+    ///
+    /// # Errors
+    /// When no draw stands for categories.
+    pub fn among_used(&self, bound: &Evidence<LowerBound>, n: usize, seed: Seed) -> Result<Evidence<LowerBound>> {
+        let (share, n) = (self.unused(n, seed).0, (n.div_ceil(BLOCK) * BLOCK) as f64);
+        if share == 1.0 {
+            return Err(Error::invalid(format!("{n} draws, none of which stands for categories at every position")));
+        }
+        let z = 1.96_f64;
+        let middle = share + z * z / (2.0 * n);
+        let half = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
+        let low = ((middle - half) / (1.0 + z * z / n)).max(0.0);
+        let raised = bound.log_probs().iter().map(|p| p - (-low).ln_1p()).collect();
+        let raised = Evidence::new(raised, bound.space().clone(), bound.dims())?;
+        Ok(match bound.rows() {
+            Some(rows) => raised.of_rows(rows),
+            None => raised,
+        })
+    }
+
     /// Refuses rows of other categories.
     pub(super) fn check(&self, rows: &dyn Rows) -> Result<()> {
         let (k, schema) = (self.lift.categories(), rows.schema());

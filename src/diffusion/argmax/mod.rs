@@ -1,6 +1,8 @@
 //! Categories lifted to the reals, and flows there: argmax flows, and dequantisation beside them.
 
 mod binary;
+mod densities;
+mod digits;
 mod flow;
 mod gumbel;
 mod learn;
@@ -10,6 +12,8 @@ mod softplus;
 mod tests;
 
 pub use binary::Binary;
+pub use densities::{MapFlow, SequenceFlow, TextFlow, map_flow, sequence_flow, text_flow};
+pub use digits::Digits;
 pub use flow::ArgmaxFlow;
 pub use gumbel::{Gumbel, GumbelThreshold};
 pub use learn::{ArgmaxLearner, ArgmaxLoss};

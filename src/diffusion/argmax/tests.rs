@@ -4,16 +4,17 @@ use super::*;
 use crate::{
     data::{Discrete, Schema},
     diffusion::{Transformer, TransformerConfig},
-    flows::{Coupling, Mask, Mixture, Normal, Rotation},
+    flows::{Bijection, Coupling, Grid, Mask, Mixture, Normal, Rotation},
     math::log_sum_exp_of,
     nn::{
+        SequenceConfig,
         ops::testing::numbers,
         optim::{AdamConfig, Schedule},
     },
     random::Seed,
     train::{Plan, quiet, train},
 };
-use dfdx::tensor::Cpu;
+use dfdx::tensor::{Cpu, TensorFromVec};
 use rand::RngExt;
 use std::f64::consts::{PI, TAU};
 
@@ -60,6 +61,8 @@ fn all_lifts(
     one!(Gumbel { categories: 4 });
     one!(GumbelThreshold { categories: 4 });
     one!(Binary { categories: 5 });
+    one!(Digits { digit: SoftplusThreshold { categories: 3 }, categories: 7 });
+    one!(Digits { digit: Gumbel { categories: 4 }, categories: 4 });
     one!(OneHot { categories: 4, noise: NoiseOf::Uniform });
     one!(OneHot { categories: 4, noise: NoiseOf::Variational });
 }
@@ -298,6 +301,10 @@ fn every_lift_learns_with_a_flow_and_its_bound_is_one() {
         assert!(iwbo > entropy - 0.15 && iwbo < entropy + 0.8, "{name}: {iwbo} for {entropy}");
         let (unused, _) = model.unused(256, Seed(1));
         assert!((0.0..0.9).contains(&unused), "{name}: {unused}");
+        let all = model.evidence(&test, 30, Seed(3)).unwrap();
+        let among = model.among_used(&all, 256, Seed(1)).unwrap().mean() - all.mean();
+        assert!(among >= 0.0 && among <= -(-unused).ln_1p() + 1e-12, "{name}: {among} for {unused}");
+        assert!(unused < 0.05 || among > 0.0, "{name}: {among} for {unused}");
         let drawn = model.sample(200, Seed(5)).unwrap();
         let follow = drawn.codes().chunks_exact(2).filter(|row| row[1] == (row[0] + 1) % 3).count();
         assert!(follow > 100, "{name}: {follow}");
@@ -306,5 +313,51 @@ fn every_lift_learns_with_a_flow_and_its_bound_is_one() {
     learned(Gumbel { categories: 3 }, entropy);
     learned(GumbelThreshold { categories: 3 }, entropy);
     learned(Binary { categories: 3 }, entropy);
+    learned(Digits { digit: SoftplusThreshold { categories: 2 }, categories: 3 }, entropy);
     learned(OneHot { categories: 3, noise: NoiseOf::Variational }, entropy);
+}
+
+#[test]
+fn flows_of_texts_and_maps_are_bijections_and_refuse_what_they_cannot_be() {
+    fn gate<B: crate::flows::Bijection<usize, f32, Cpu>>(flow: &B, numbers: usize) {
+        let device = Cpu::default();
+        let x = numbers_of(3 * numbers);
+        let (z, there) = flow.forward(device.tensor_from_vec(x.clone(), (3, numbers)));
+        // Neighbours in a batch are of no consequence, and rows come back.
+        let first = flow.forward(device.tensor_from_vec(x[..numbers].to_vec(), (1, numbers))).0;
+        first.as_vec().iter().zip(z.as_vec()).for_each(|(a, b)| assert!((a - b).abs() < 1e-4));
+        assert!(z.as_vec().iter().zip(&x).any(|(a, b)| (a - b).abs() > 1e-3));
+        let (again, back) = flow.inverse(z);
+        again.as_vec().iter().zip(&x).for_each(|(a, b)| assert!((a - b).abs() < 2e-3, "{a} for {b}"));
+        there
+            .as_vec()
+            .iter()
+            .zip(back.as_vec())
+            .for_each(|(a, b)| assert!((a + b).abs() < 1e-2, "{a} there, {b} back"));
+        flow.check().unwrap();
+    }
+    fn numbers_of(n: usize) -> Vec<f32> {
+        numbers(n, 4).into_iter().map(|x: f64| x as f32).collect()
+    }
+    let device = Cpu::seed_from_u64(2);
+    let config = SequenceConfig { length: 5, channels: 3, width: 16, heads: 2, blocks: 1 };
+    gate(&sequence_flow::<3>(&device, &config, 3, Seed(1)).unwrap(), 15);
+    let text = text_flow::<3>(&device, &config).unwrap();
+    gate(&text, 15);
+    // No position sees those after it.
+    let mut x = numbers_of(15);
+    let z = text.forward(device.tensor_from_vec(x.clone(), (1, 15))).0.as_vec();
+    x[9] += 1.0;
+    let moved = text.forward(device.tensor_from_vec(x, (1, 15))).0.as_vec();
+    assert_eq!(z[..9], moved[..9]);
+    assert!(z[9..].iter().zip(&moved[9..]).all(|(a, b)| a != b));
+    let grid = Grid { channels: 3, height: 4, width: 8 };
+    gate(&map_flow(&device, grid, (3, 2), 8, Seed(1)).unwrap(), grid.dims());
+    let message = |text: String, want: &str| assert!(text.contains(want), "{text}");
+    message(map_flow(&device, grid, (4, 2), 8, Seed(1)).unwrap_err().to_string(), "cannot be squeezed");
+    message(map_flow(&device, grid, (0, 2), 8, Seed(1)).unwrap_err().to_string(), "1 ≤ layers");
+    let one = SequenceConfig { channels: 1, ..config };
+    message(sequence_flow::<3>(&device, &one, 3, Seed(1)).unwrap_err().to_string(), "one stays and one moves");
+    let odd = SequenceConfig { heads: 3, ..config };
+    message(text_flow::<3>(&device, &odd).unwrap_err().to_string(), "3 heads");
 }

@@ -7,7 +7,10 @@ use super::{
 use crate::{
     Error, Result,
     memory::afford,
-    nn::{Dense, Device, Identity, Real, Silu, Size, any_shape, fields, ops::add_rows, ops::embed},
+    nn::{
+        Dense, Device, Identity, Real, Silu, Size, any_shape, fields,
+        ops::{Whose, add_rows, embed},
+    },
 };
 use dfdx::{
     dtypes::Dtype,
@@ -112,10 +115,10 @@ impl<K: Size, S: Size, E: Real, Dev: Device<E>> Network<E, Dev> for Mlp<K, S, E,
         let picked = noisy.states.iter().map(|state| u32::from(*state)).collect();
         let states = embed(self.table.clone().put_tape(tape), picked).reshape_like(&(rows, length * EMBEDDED));
         let times = self.time.forward(waves(states.device(), noisy.times, EMBEDDED).retaped::<T>());
-        let hidden = self.hidden.forward(add_rows(states, times, |i| i));
+        let hidden = self.hidden.forward(add_rows(states, times, Whose::Each(1)));
         let k = self.bias.shape().0;
         let logits = self.last.forward(hidden).reshape_like(&(rows * length, k));
-        add_rows(logits, self.bias.retaped::<T>().reshape_like(&(1, k)), |_| 0)
+        add_rows(logits, self.bias.retaped::<T>().reshape_like(&(1, k)), Whose::InTurns(1))
     }
 }
 

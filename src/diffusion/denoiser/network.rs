@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     nn::{
         Dense, Device, Identity, Real, Silu, Size, any_shape, fields,
-        ops::{add_rows, cpu::FEW, embed},
+        ops::{Whose, add_rows, cpu::FEW, embed},
     },
     random::Seed,
 };
@@ -109,8 +109,8 @@ fields! { [S: Size,] Embedding[S,] { tensor table: any_shape(true), tensor place
 impl<S: Dim, E: Real, Dev: Device<E>> Embedding<S, E, Dev> {
     pub(super) fn forward<T: Tape<E, Dev>>(&self, noisy: Noisy, tape: T) -> Tensor<(usize, usize), E, Dev, T> {
         let picked = noisy.states.iter().map(|state| u32::from(*state)).collect();
-        let length = noisy.length;
-        add_rows(embed(self.table.clone().put_tape(tape), picked), self.places.retaped(), move |i| i % length)
+        let letters = embed(self.table.clone().put_tape(tape), picked);
+        add_rows(letters, self.places.retaped(), Whose::InTurns(noisy.length))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     memory::afford,
     nn::{
         Dense, Device, EncoderBlock, Identity, LayerNorm, Real, Size, Stack, any_shape, fields,
-        ops::{Heads, add_rows, columns, scaled},
+        ops::{Heads, Whose, add_rows, columns, scaled},
     },
 };
 use dfdx::{
@@ -162,7 +162,7 @@ impl<K: Size, S: Size, E: Real, Dev: Device<E>> Network<E, Dev> for Transformer<
         h = begun.put_tape(tape.merge(of_times));
         for (b, block) in self.blocks.layers().iter().enumerate() {
             let of_block = columns(times.retaped::<T>(), (b * width..(b + 1) * width).collect());
-            h = add_rows(h, of_block, move |i| i / length);
+            h = add_rows(h, of_block, Whose::Each(length));
             h = block.forward(h, heads);
         }
         scaled(self.output.dense.forward(self.output.norm.forward(h)), &self.output.scale)

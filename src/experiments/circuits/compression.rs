@@ -4,12 +4,11 @@ use super::digits;
 use crate::{
     Error, Result,
     circuits::{FitCircuit, Structure},
-    experiments::Lab,
+    experiments::{Lab, xz},
     plot::Table,
     train::Fit,
 };
 use image::{ExtendedColorType, ImageEncoder, codecs::png};
-use lzma_rust2::{XzOptions, XzWriter};
 use std::io::Write;
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
@@ -50,10 +49,5 @@ fn png(pixels: &[u8]) -> Result<Vec<u8>> {
 
 fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    writer.write_all(bytes).and_then(|()| writer.finish()).map_err(Error::invalid)
-}
-
-fn xz(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut writer = XzWriter::new(Vec::new(), XzOptions::with_preset(9)).map_err(Error::invalid)?;
     writer.write_all(bytes).and_then(|()| writer.finish()).map_err(Error::invalid)
 }

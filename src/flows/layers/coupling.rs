@@ -87,7 +87,7 @@ impl Mask {
         }
     }
 
-    fn tensor<E: Real, Dev: Plain<E>>(self, dims: usize, device: &Dev) -> Result<Tensor<(usize,), E, Dev>> {
+    pub(super) fn tensor<E: Real, Dev: Plain<E>>(self, dims: usize, device: &Dev) -> Result<Tensor<(usize,), E, Dev>> {
         if dims < 2 {
             return Err(Error::invalid(format!("a coupling of {dims} coordinates: one stays and one moves, at least")));
         }
@@ -97,7 +97,7 @@ impl Mask {
 }
 
 /// The coordinates that stay, the others zero.
-fn seen<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
+pub(super) fn seen<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
     x: &Batch<D, E, Dev, T>,
     mask: &Tensor<(usize,), E, Dev>,
 ) -> Batch<D, E, Dev, T> {
@@ -107,7 +107,7 @@ fn seen<D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
 }
 
 /// Refuses a mask under which nothing stays or nothing moves, or a coordinate does so in part.
-fn check<E: Real, Dev: Device<E>>(mask: &Tensor<(usize,), E, Dev>) -> Result<()> {
+pub(super) fn check<E: Real, Dev: Device<E>>(mask: &Tensor<(usize,), E, Dev>) -> Result<()> {
     let mask: Vec<f64> = Dev::elements(mask).iter().map(|m| m.wide()).collect();
     match mask.iter().all(|m| *m == 0.0 || *m == 1.0) && mask.contains(&0.0) && mask.contains(&1.0) {
         true => Ok(()),
@@ -116,7 +116,7 @@ fn check<E: Real, Dev: Device<E>>(mask: &Tensor<(usize,), E, Dev>) -> Result<()>
 }
 
 /// Which coordinates move.
-fn moving<E: Real, Dev: Device<E>>(mask: &Tensor<(usize,), E, Dev>) -> Arc<[bool]> {
+pub(super) fn moving<E: Real, Dev: Device<E>>(mask: &Tensor<(usize,), E, Dev>) -> Arc<[bool]> {
     Dev::elements(mask).iter().map(|m| *m != E::default()).collect()
 }
 

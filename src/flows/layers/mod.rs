@@ -9,6 +9,7 @@ mod mint;
 mod norm;
 mod part;
 mod permutation;
+mod sequence;
 mod triangular;
 mod wave;
 
@@ -22,5 +23,6 @@ pub use norm::BatchNorm;
 pub(crate) use norm::LEAST_BATCH;
 pub use part::{Blocks, First};
 pub use permutation::Permute;
+pub use sequence::{CausalFlow, SequenceCoupling};
 pub use triangular::{AffineInOrder, Linear};
 pub use wave::Wave;

@@ -67,6 +67,15 @@ impl<D: Dim, E: Real, Dev: Device<E>> Permute<D, E, Dev> {
         Self::by(device, &(0..grid.of(dims.size())?.dims()).map(from).collect::<Vec<_>>())
     }
 
+    /// From pixel after pixel, each with all its channels, to channel after channel, as a [`Grid`] has them.
+    ///
+    /// # Errors
+    /// When the grid has other coordinates, or the device has no memory for it.
+    pub fn planes(device: &Dev, dims: D, grid: Grid) -> Result<Self> {
+        let (channels, pixels) = (grid.of(dims.size())?.channels, grid.pixels());
+        Self::by(device, &(0..grid.dims()).map(|i| i % pixels * channels + i / pixels).collect::<Vec<_>>())
+    }
+
     /// Square patches of `side` × `side` pixels one after the other, each with all its channels. The image is cut as a torus from
     /// the pixel `offset` rows down and as many to the right, so that patches of another offset straddle these.
     ///
@@ -138,6 +147,8 @@ mod tests {
         let squeeze = Permute::<usize>::squeeze(&Cpu::default(), 8, grid).unwrap();
         let x = Cpu::default().tensor_from_vec((0..8).map(|i| i as f32).collect(), (1, 8));
         assert_eq!(squeeze.forward(x.clone()).0.as_vec(), [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]);
+        let planes = Permute::<usize>::planes(&Cpu::default(), 8, Grid { channels: 2, height: 1, width: 4 }).unwrap();
+        assert_eq!(planes.forward(x.clone()).0.as_vec(), [0.0, 2.0, 4.0, 6.0, 1.0, 3.0, 5.0, 7.0]);
         let patches = Permute::<usize>::patches(&Cpu::default(), 8, grid, 2, 1).unwrap();
         let z = patches.forward(x.clone()).0;
         assert_eq!(z.as_vec(), [5.0, 6.0, 1.0, 2.0, 7.0, 4.0, 3.0, 0.0]);

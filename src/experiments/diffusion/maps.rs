@@ -1,0 +1,214 @@
+//! One segmentation, seven ways: dequantisation twice, argmax flows by three liftings, and diffusion by two kinds of noise.
+
+use super::trained;
+use crate::{
+    Result,
+    circuits::{FitCircuit, Structure},
+    data::{Discrete, Rows, Schema, Split, shipped},
+    diffusion::{
+        ArgmaxFlow, DiffusionKind, DiffusionModel, FitDiffusion, Gumbel, GumbelThreshold, Lift, MapFlow, NetworkKind,
+        NoiseOf, OneHot, SoftplusThreshold, UNet, UNetConfig, map_flow,
+    },
+    experiments::{Claim, Lab},
+    flows::{Grid, Normal},
+    math::mean_and_deviation,
+    model::HowDrawn,
+    plot::{Dots, Table, Tiles},
+    random::Seed,
+    train::{Fit, Run, quiet},
+};
+use dfdx::tensor::Cpu;
+
+const SEEDS: u64 = 5;
+const CLASSES: usize = 6;
+/// Every `STRIDE`th cell of a tile of 32 × 64, both ways.
+const STRIDE: usize = 4;
+const HEIGHT: usize = 32 / STRIDE;
+const WIDTH: usize = 64 / STRIDE;
+const BATCH: usize = 32;
+/// Maps of each way in the figure.
+const SHOWN: usize = 6;
+
+/// How much each model is given.
+#[derive(Clone, Copy)]
+struct Effort {
+    epochs: u64,
+    /// Draws of the tighter bound of a test map.
+    draws: usize,
+}
+
+/// Training and test maps.
+struct Maps {
+    train: Discrete,
+    test: Discrete,
+}
+
+impl Maps {
+    fn new(seed: Seed) -> Result<Self> {
+        let tiles = shipped::relief_tiles()?.discrete();
+        let mut codes = Vec::with_capacity(tiles.len() * HEIGHT * WIDTH);
+        for tile in tiles.codes().chunks_exact(32 * 64) {
+            let rows = tile.chunks_exact(64).step_by(STRIDE);
+            codes.extend(rows.flat_map(|row| row.iter().copied().step_by(STRIDE)));
+        }
+        let maps = Discrete::new(Schema::uniform(&[HEIGHT, WIDTH], CLASSES), codes)?;
+        let split = Split::random(maps.len(), 0.0, 0.2, seed);
+        Ok(Self { train: maps.select(&split.train), test: maps.select(&split.test) })
+    }
+}
+
+/// What one way came to with one seed, bits a cell.
+#[derive(Clone)]
+struct Line {
+    way: &'static str,
+    seed: u64,
+    bound: f64,
+    /// A bound from many draws.
+    tighter: Option<f64>,
+    /// A few maps that it drew.
+    drawn: Discrete,
+}
+
+pub(super) fn run(lab: &mut Lab) -> Result<()> {
+    let effort = Effort { epochs: lab.budget.pick(12, 300), draws: lab.budget.pick(50, 1000) };
+    let root = lab.seed;
+    let found = lab.each_seed(SEEDS, |i, say| {
+        let seed = root.child("maps", i);
+        let maps = Maps::new(seed)?;
+        let mut lines = vec![];
+        let mut each = |line: Result<Line>| -> Result<()> {
+            let line = Line { seed: i, ..line? };
+            let tighter = line.tighter.map_or(String::new(), |bits| format!(", {bits:.3} of many draws"));
+            say(format!("{}, {:.3} bits a cell{tighter}", line.way, line.bound));
+            lines.push(line);
+            Ok(())
+        };
+        each(by_flow(OneHot { categories: CLASSES, noise: NoiseOf::Uniform }, &maps, effort, seed))?;
+        each(by_flow(OneHot { categories: CLASSES, noise: NoiseOf::Variational }, &maps, effort, seed))?;
+        each(by_flow(SoftplusThreshold { categories: CLASSES }, &maps, effort, seed))?;
+        each(by_flow(Gumbel { categories: CLASSES }, &maps, effort, seed))?;
+        each(by_flow(GumbelThreshold { categories: CLASSES }, &maps, effort, seed))?;
+        each(by_diffusion(DiffusionKind::Multinomial, &maps, effort, seed))?;
+        each(by_diffusion(DiffusionKind::Absorbing, &maps, effort, seed))?;
+        each(by_circuit(&maps, effort, seed))?;
+        Ok((lines, maps.test.select(&(0..SHOWN).collect::<Vec<_>>())))
+    })?;
+    let (lines, real): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let lines = lines.concat();
+    let table = Table::new()
+        .text("way", lines.iter().map(|l| l.way))?
+        .counts("seed", lines.iter().map(|l| l.seed as usize))?
+        .numbers("bound, bits a cell", lines.iter().map(|l| l.bound))?
+        .numbers("bound of many draws (IWBO), bits a cell", lines.iter().map(|l| l.tighter.unwrap_or(f64::NAN)))?
+        .counts("draws", lines.iter().map(|l| if l.tighter.is_some() { effort.draws } else { 1 }))?;
+    lab.table("maps-table", table);
+    figures(lab, &lines, &real[0])?;
+    claims(lab, &lines, effort);
+    Ok(())
+}
+
+/// A number of each seed of a way.
+fn values(lines: &[Line], way: &str, what: fn(&Line) -> f64) -> Vec<f64> {
+    lines.iter().filter(|l| l.way == way).map(what).collect()
+}
+
+fn figures(lab: &mut Lab, lines: &[Line], real: &Discrete) -> Result<()> {
+    let mut dots =
+        Dots::new("One segmentation, seven ways, and a circuit", "bits a test cell, mean of five seeds ± s.e.");
+    let mut tiles = Tiles::new("Relief of the Earth, 8 × 16: test tiles, and what each way draws", SHOWN, 112);
+    tiles = tiles.with("test tiles", real)?;
+    for line in lines.iter().filter(|l| l.seed == 0) {
+        let part = |label, what: fn(&Line) -> f64| {
+            let (mean, deviation) = mean_and_deviation(&values(lines, line.way, what));
+            (label, mean, deviation / (SEEDS as f64 - 1.0).sqrt())
+        };
+        let mut parts = vec![part("bound, or exact", |l| l.bound)];
+        parts.extend(line.tighter.map(|_| part("bound of many draws", |l| l.tighter.unwrap_or(f64::NAN))));
+        dots = dots.with_each(line.way, parts);
+        tiles = tiles.with(line.way, &line.drawn)?;
+    }
+    lab.figure("maps", &dots)?;
+    lab.figure("maps-samples", &tiles)
+}
+
+fn claims(lab: &mut Lab, lines: &[Line], effort: Effort) {
+    let budget = format!(
+        "relief tiles of 8 × 16, 948 to learn from, {} epochs in batches of {BATCH}; flows of 8 couplings 32 wide, IWBO of {} draws; diffusion with a U-Net 16 wide",
+        effort.epochs, effort.draws
+    );
+    let source = "Hoogeboom et al. 2021, §6.2";
+    let differences = |a: &str, b: &str, what: fn(&Line) -> f64| -> Vec<f64> {
+        values(lines, a, what).into_iter().zip(values(lines, b, what)).map(|(a, b)| a - b).collect()
+    };
+    let bound: fn(&Line) -> f64 = |l| l.bound;
+    let tighter: fn(&Line) -> f64 = |l| l.tighter.unwrap_or(f64::NAN);
+    let mut claim = |sentence: &str, measure: &str, values: &[f64]| {
+        lab.claim(Claim::new(sentence, source, measure, values).budget(&budget));
+    };
+    claim(
+        "An argmax flow beats variational dequantisation on maps",
+        "ELBO in bits a cell, variational dequantisation − softplus thresholding",
+        &differences("variational dequantisation", "softplus-thresholding", bound),
+    );
+    claim(
+        "An argmax flow beats uniform dequantisation on maps",
+        "ELBO in bits a cell, uniform dequantisation − softplus thresholding",
+        &differences("uniform dequantisation", "softplus-thresholding", bound),
+    );
+    let elbo = differences("gumbel-thresholding", "softplus-thresholding", bound);
+    let iwbo = differences("softplus-thresholding", "gumbel-thresholding", tighter);
+    let both: Vec<f64> = elbo.into_iter().zip(iwbo).map(|(a, b)| a.min(b)).collect();
+    claim(
+        "Softplus thresholding has the better ELBO and Gumbel thresholding the better IWBO",
+        "the smaller of: ELBO in bits a cell, Gumbel − softplus; IWBO, softplus − Gumbel",
+        &both,
+    );
+    claim(
+        "Diffusion beats argmax flows on maps",
+        "bound in bits a cell, softplus thresholding − multinomial",
+        &differences("softplus-thresholding", "multinomial", bound),
+    );
+    claim(
+        "On maps, absorbing noise beats uniform noise",
+        "bound in bits a cell, multinomial − absorbing",
+        &differences("multinomial", "absorbing", bound),
+    );
+}
+
+/// A flow of numbers that cells are lifted to by a U-Net.
+fn by_flow<L: Lift>(lift: L, maps: &Maps, effort: Effort, seed: Seed) -> Result<Line> {
+    let (way, device) = (lift.name(), Cpu::seed_from_u64(seed.child(lift.name(), 0).0));
+    let config = UNetConfig { height: HEIGHT, width: WIDTH, channels: 8, halvings: 2, heads: 2 };
+    let encoder = UNet::<usize, usize>::new(&device, (lift.parameters(), CLASSES), &config)?;
+    let grid = Grid { channels: lift.numbers(), height: HEIGHT, width: WIDTH };
+    let flow: MapFlow = map_flow(&device, grid, (2, 4), 32, seed)?;
+    let model = ArgmaxFlow::new(&device, HEIGHT * WIDTH, lift, encoder, flow, Normal);
+    let model = trained(model, &maps.train, (effort.epochs, BATCH), seed)?;
+    let bits = |draws: usize| model.evidence(&maps.test, draws, seed.child("score", 0))?.bits_per_dim();
+    let (bound, tighter) = (bits(1)?, bits(effort.draws)?);
+    Ok(Line { way, seed: 0, bound, tighter: Some(tighter), drawn: model.sample(SHOWN, seed)? })
+}
+
+/// Diffusion with a U-Net.
+fn by_diffusion(kind: DiffusionKind, maps: &Maps, effort: Effort, seed: Seed) -> Result<Line> {
+    let settings = FitDiffusion {
+        network: NetworkKind::UNet,
+        width: 16,
+        blocks: 2,
+        epochs: effort.epochs,
+        batch: BATCH,
+        ..FitDiffusion::new(kind)
+    };
+    let (model, _): (DiffusionModel, _) = settings.fit_with(&maps.train, None, Run::new(seed, &mut quiet))?;
+    let bound = model.bound(&maps.test, 16, seed.child("score", 0))?.bits_per_dim()?;
+    let drawn = model.draw(&Discrete::all_missing(maps.test.schema().clone(), SHOWN), &HowDrawn::default(), seed)?;
+    Ok(Line { way: kind.name(), seed: 0, bound, tighter: None, drawn })
+}
+
+/// A circuit, whose likelihood is exact.
+fn by_circuit(maps: &Maps, effort: Effort, seed: Seed) -> Result<Line> {
+    let settings = FitCircuit { epochs: effort.epochs, batch: BATCH, ..FitCircuit::new(Structure::hclt(16)) };
+    let (circuit, _) = settings.fit(&maps.train, None, seed)?;
+    let bound = circuit.evidence(&maps.test)?.bits_per_dim()?;
+    Ok(Line { way: "circuit (hclt)", seed: 0, bound, tighter: None, drawn: circuit.sample(SHOWN, seed)? })
+}
