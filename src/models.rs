@@ -7,7 +7,7 @@ use crate::{
 use std::path::Path;
 
 /// All families.
-pub const FAMILIES: [Family; 3] = [circuits::FAMILY, flows::FAMILY, diffusion::FAMILY];
+pub const FAMILIES: [Family; 4] = [circuits::FAMILY, flows::FAMILY, diffusion::FAMILY, diffusion::ARGMAX_FAMILY];
 
 /// Every model that `limbeck fit` knows: those of the families, and what is made by way of others.
 pub fn entries() -> Vec<Entry> {

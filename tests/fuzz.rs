@@ -11,7 +11,7 @@ use limbeck::{
         load::{write_npy, write_npz},
         load_with,
     },
-    diffusion::{DiffusionKind, FitDiffusion},
+    diffusion::{DiffusionKind, FitArgmax, FitDiffusion},
     model::{Model, Origin},
     models,
     prelude::*,
@@ -242,6 +242,10 @@ fn model_files() {
         names.push(kind.name().into());
         (&model as &dyn Model).save(at(kind.name()), &Origin::of(&rows).unwrap()).unwrap();
     }
+    let settings = FitArgmax { width: 8, encoder_width: 8, heads: 2, couplings: 2, epochs: 1, ..FitArgmax::default() };
+    let model = settings.fit(&rows, None, Seed(0)).unwrap().0;
+    names.push("argmax-flow".into());
+    (&model as &dyn Model).save(at("argmax-flow"), &Origin::of(&rows).unwrap()).unwrap();
     let archives: Vec<Archive> = names.iter().map(|name| Archive::load(at(name)).unwrap()).collect();
     let files: Vec<Vec<u8>> = names.iter().map(|name| fs::read(at(name)).unwrap()).collect();
     fuzz("model files", 2000, |rng, folder| {

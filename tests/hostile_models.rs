@@ -2,7 +2,7 @@
 
 use limbeck::{
     archive::Archive,
-    diffusion::{DiffusionKind, FitDiffusion},
+    diffusion::{DiffusionKind, FitArgmax, FitDiffusion},
     model::{Model, Origin},
     models,
     prelude::*,
@@ -29,6 +29,9 @@ impl Files {
             let model = settings.fit(&rows, None, Seed(0)).unwrap().0;
             (&model as &dyn Model).save(folder.path().join(kind.name()), &Origin::of(&rows).unwrap()).unwrap();
         }
+        let settings = FitArgmax { width: 8, encoder_width: 8, heads: 2, epochs: 1, ..FitArgmax::default() };
+        let model = settings.fit(&rows, None, Seed(0)).unwrap().0;
+        (&model as &dyn Model).save(folder.path().join("argmax-flow"), &Origin::of(&rows).unwrap()).unwrap();
         let moons = Oracle::Moons.sample(60, Seed(0)).unwrap();
         let settings = FitFlow { layers: 1, hidden: 4, epochs: 1, ..FitFlow::new(FlowKind::Rbig) };
         settings.fit(&moons, None, Seed(0)).unwrap().0.save(folder.path().join("rbig"), &moons).unwrap();
@@ -186,6 +189,31 @@ fn diffusion_models_that_do_not_fit_are_refused() {
         assert!(files.refused(kind, |_, a| a.put("network/output.scale", &[1], &[f32::NAN])).contains("NaN"));
         files.refused(kind, |_, a| a.put("network/output.scale", &[2], &[1.0_f32, 1.0]));
     }
+}
+
+#[test]
+fn argmax_flows_that_do_not_fit_are_refused() {
+    let files = Files::new();
+    let refused = |change: &dyn Fn(&mut Value, &mut Archive)| files.refused("argmax-flow", |h, a| change(h, a));
+    let body = |key: &'static str, value: Value| refused(&|header, _| header["body"][key] = value.clone());
+    for key in ["width", "encoder_width", "blocks", "heads", "couplings", "draws"] {
+        for huge in [1_u64 << 40, u64::MAX] {
+            body(key, huge.into());
+        }
+        assert!(body(key, 0.into()).contains(key));
+    }
+    body("lift", "crane".into());
+    body("lift", "bits".into());
+    body("density", "map".into());
+    body("width", 16.into());
+    refused(&|h, _| h["schema"]["variables"][0]["categories"] = 5.into());
+    let nan = |archive: &mut Archive| {
+        let name = archive.names().find(|name| name.ends_with("log_det") || name.contains("scale")).map(String::from);
+        let name = name.or_else(|| archive.names().find(|name| name.starts_with("flow/")).map(String::from)).unwrap();
+        let (shape, n) = (archive.shape(&name).unwrap().to_vec(), archive.get_all::<f32>(&name).unwrap().len());
+        archive.put(&name, &shape, &vec![f32::NAN; n]);
+    };
+    assert!(refused(&|_, a| nan(a)).contains("NaN"));
 }
 
 #[test]

@@ -13,8 +13,9 @@ mod sampler;
 mod steps;
 
 pub use argmax::{
-    ArgmaxFlow, ArgmaxLearner, ArgmaxLoss, Binary, Digits, Gumbel, GumbelThreshold, Lift, MapFlow, NoiseOf, OneHot,
-    SequenceFlow, SoftplusThreshold, TextFlow, map_flow, sequence_flow, text_flow,
+    ARGMAX_FAMILY, AnyLift, ArgmaxFlow, ArgmaxLearner, ArgmaxLoss, ArgmaxModel, Binary, DensityKind, Digits, FitArgmax,
+    Gumbel, GumbelThreshold, Lift, LiftKind, MapFlow, NoiseOf, OneHot, SequenceFlow, SoftplusThreshold, TextFlow,
+    map_flow, sequence_flow, text_flow,
 };
 pub use coupled::{Coupled, CoupledLearner, CoupledLoss, Masks};
 pub use denoiser::{Denoiser, Formula, Logits, Mlp, Network, Noisy, Transformer, TransformerConfig, UNet, UNetConfig};

@@ -27,9 +27,13 @@ pub struct Origin {
     pub dequantised: Vec<String>,
     /// What it sees of pictures.
     pub view: View,
-    /// What happened at each step, but for its time, so that a seed decides every byte; nothing where it is not known.
+    /// What happened at each step, of a long training at some thousand of them; but for its time, so that a seed decides every
+    /// byte; nothing where it is not known.
     pub history: History,
 }
+
+/// Steps of a training that a file keeps, beside the ends of its epochs.
+const STEPS: usize = 4096;
 
 impl Origin {
     /// Of a model that was fitted to these rows.
@@ -51,7 +55,7 @@ impl Origin {
 
     /// The same with the settings, the seed and the history of the fit.
     pub fn fitted(self, settings: toml::Table, seed: Seed, history: History) -> Self {
-        Self { settings: Some(settings), seed: Some(seed), history: history.untimed(), ..self }
+        Self { settings: Some(settings), seed: Some(seed), history: history.untimed().thinned(STEPS), ..self }
     }
 }
 

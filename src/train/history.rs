@@ -65,6 +65,16 @@ impl History {
         self
     }
 
+    /// At most about `most` steps, evenly spread, and the last of every epoch.
+    pub fn thinned(mut self, most: usize) -> Self {
+        let every = self.records.len().div_ceil(most.max(1)).max(1);
+        let ends = self.records.windows(2).map(|pair| pair[0].epoch != pair[1].epoch).chain([true]);
+        let kept: Vec<bool> = ends.enumerate().map(|(i, is_end)| i % every == 0 || is_end).collect();
+        let mut kept = kept.into_iter();
+        self.records.retain(|_| kept.next().unwrap_or(true));
+        self
+    }
+
     /// What went otherwise than it should, in words.
     pub fn warnings(&self) -> Vec<String> {
         self.notes.iter().cloned().chain(self.infinite()).collect()

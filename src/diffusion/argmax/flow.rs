@@ -128,7 +128,7 @@ where
     }
 
     /// Numbers of `n` rows from the flow.
-    fn draw(&self, n: usize, rng: &mut Stream) -> Vec<f64> {
+    pub(super) fn draw(&self, n: usize, rng: &mut Stream) -> Vec<f64> {
         let z = self.base.sample((n, self.numbers()), &self.device, rng);
         self.parts.1.inverse(z).0.as_vec().into_iter().map(f64::from).collect()
     }

@@ -6,6 +6,8 @@ mod digits;
 mod flow;
 mod gumbel;
 mod learn;
+mod lifts;
+mod model;
 mod one_hot;
 mod softplus;
 #[cfg(test)]
@@ -17,6 +19,8 @@ pub use digits::Digits;
 pub use flow::ArgmaxFlow;
 pub use gumbel::{Gumbel, GumbelThreshold};
 pub use learn::{ArgmaxLearner, ArgmaxLoss};
+pub use lifts::{AnyLift, LiftKind};
+pub use model::{ARGMAX_FAMILY, ArgmaxModel, DensityKind, FitArgmax};
 pub use one_hot::{NoiseOf, OneHot};
 pub use softplus::SoftplusThreshold;
 

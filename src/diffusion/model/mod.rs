@@ -23,8 +23,9 @@ use crate::{
     nn::NamedArray,
     random::{Seed, Stream},
 };
-use spec::{Sizes, Spec};
-use std::fmt;
+pub(in crate::diffusion) use spec::Sizes;
+use spec::Spec;
+use std::{fmt, path::Path};
 
 /// The family.
 pub const FAMILY: Family = Family { name: "diffusion", load, entries };
@@ -34,6 +35,10 @@ fn entries() -> Vec<Entry> {
 }
 
 fn load(file: &ModelFile) -> Result<Box<dyn Model>> {
+    of_file(file).map(|model| Box::new(model) as Box<dyn Model>)
+}
+
+fn of_file(file: &ModelFile) -> Result<DiffusionModel> {
     let spec: Spec = file.body(FAMILY.name)?;
     spec.check()?;
     let names = spec.arrays(&file.schema)?;
@@ -47,7 +52,7 @@ fn load(file: &ModelFile) -> Result<Box<dyn Model>> {
             }
         })
         .collect::<Result<Vec<NamedArray>>>()?;
-    Ok(Box::new(DiffusionModel::of(spec, file.schema.clone(), arrays)?))
+    DiffusionModel::of(spec, file.schema.clone(), arrays)
 }
 
 /// A denoiser whatever its type.
@@ -193,6 +198,23 @@ impl DiffusionModel {
             DiffusionKind::Gaussian => Inner::Gaussian(Diffusion::new(spec.gaussian(categories)?, denoiser)?),
         };
         Ok(Self { spec, schema, inner, arrays })
+    }
+
+    /// Reads a model.
+    ///
+    /// # Errors
+    /// When the file is not one of diffusion, or is damaged: the message says what differs.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        of_file(&ModelFile::open(path)?).map_err(|e| Error::file(path, e))
+    }
+
+    /// The model that ships: absorbing noise on the addresses in 27 letters, 64 at a time (`datasets/README.md` has the command).
+    ///
+    /// # Errors
+    /// When the shipped file is missing or damaged.
+    pub fn shipped() -> Result<Self> {
+        Self::load(crate::data::shipped::folder()?.join("addresses.limbeck"))
     }
 
     /// The process and the denoiser of an absorbing model.

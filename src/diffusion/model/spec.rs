@@ -77,15 +77,15 @@ impl NetworkKind {
 
 /// The sizes of rows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
-    pub(super) length: usize,
-    pub(super) categories: usize,
+pub(in crate::diffusion) struct Sizes {
+    pub(in crate::diffusion) length: usize,
+    pub(in crate::diffusion) categories: usize,
 }
 
 impl Sizes {
     /// # Errors
     /// When columns have different categories.
-    pub(super) fn of(schema: &Schema) -> Result<Self> {
+    pub(in crate::diffusion) fn of(schema: &Schema) -> Result<Self> {
         let first = schema.variables.first().ok_or_else(|| Error::invalid("rows without columns"))?;
         let categories = first.categories;
         if schema.is_continuous() {

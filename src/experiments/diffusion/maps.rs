@@ -1,23 +1,17 @@
 //! One segmentation, seven ways: dequantisation twice, argmax flows by three liftings, and diffusion by two kinds of noise.
 
-use super::trained;
 use crate::{
     Result,
     circuits::{FitCircuit, Structure},
     data::{Discrete, Rows, Schema, Split, shipped},
-    diffusion::{
-        ArgmaxFlow, DiffusionKind, DiffusionModel, FitDiffusion, Gumbel, GumbelThreshold, Lift, MapFlow, NetworkKind,
-        NoiseOf, OneHot, SoftplusThreshold, UNet, UNetConfig, map_flow,
-    },
+    diffusion::{DensityKind, DiffusionKind, DiffusionModel, FitArgmax, FitDiffusion, LiftKind, NetworkKind},
     experiments::{Claim, Lab},
-    flows::{Grid, Normal},
     math::mean_and_deviation,
     model::HowDrawn,
     plot::{Dots, Table, Tiles},
     random::Seed,
     train::{Fit, Run, quiet},
 };
-use dfdx::tensor::Cpu;
 
 const SEEDS: u64 = 5;
 const CLASSES: usize = 6;
@@ -28,6 +22,19 @@ const WIDTH: usize = 64 / STRIDE;
 const BATCH: usize = 32;
 /// Maps of each way in the figure.
 const SHOWN: usize = 6;
+
+const SOFTPLUS: &str = "softplus thresholding";
+const GUMBEL: &str = "Gumbel thresholding";
+const VARIATIONAL: &str = "variational dequantisation";
+const UNIFORM: &str = "uniform dequantisation";
+
+const FLOWS: [(&str, LiftKind); 5] = [
+    (UNIFORM, LiftKind::Uniform),
+    (VARIATIONAL, LiftKind::Variational),
+    (SOFTPLUS, LiftKind::Softplus),
+    ("Gumbel", LiftKind::Gumbel),
+    (GUMBEL, LiftKind::GumbelThreshold),
+];
 
 /// How much each model is given.
 #[derive(Clone, Copy)]
@@ -70,7 +77,7 @@ struct Line {
 }
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let effort = Effort { epochs: lab.budget.pick(12, 300), draws: lab.budget.pick(50, 1000) };
+    let effort = Effort { epochs: lab.budget.pick(12, 300), draws: lab.budget.pick(20, 1000) };
     let root = lab.seed;
     let found = lab.each_seed(SEEDS, |i, say| {
         let seed = root.child("maps", i);
@@ -83,11 +90,9 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
             lines.push(line);
             Ok(())
         };
-        each(by_flow(OneHot { categories: CLASSES, noise: NoiseOf::Uniform }, &maps, effort, seed))?;
-        each(by_flow(OneHot { categories: CLASSES, noise: NoiseOf::Variational }, &maps, effort, seed))?;
-        each(by_flow(SoftplusThreshold { categories: CLASSES }, &maps, effort, seed))?;
-        each(by_flow(Gumbel { categories: CLASSES }, &maps, effort, seed))?;
-        each(by_flow(GumbelThreshold { categories: CLASSES }, &maps, effort, seed))?;
+        for (way, lift) in FLOWS {
+            each(by_flow(way, lift, &maps, effort, seed))?;
+        }
         each(by_diffusion(DiffusionKind::Multinomial, &maps, effort, seed))?;
         each(by_diffusion(DiffusionKind::Absorbing, &maps, effort, seed))?;
         each(by_circuit(&maps, effort, seed))?;
@@ -148,15 +153,15 @@ fn claims(lab: &mut Lab, lines: &[Line], effort: Effort) {
     claim(
         "An argmax flow beats variational dequantisation on maps",
         "ELBO in bits a cell, variational dequantisation − softplus thresholding",
-        &differences("variational dequantisation", "softplus-thresholding", bound),
+        &differences(VARIATIONAL, SOFTPLUS, bound),
     );
     claim(
         "An argmax flow beats uniform dequantisation on maps",
         "ELBO in bits a cell, uniform dequantisation − softplus thresholding",
-        &differences("uniform dequantisation", "softplus-thresholding", bound),
+        &differences(UNIFORM, SOFTPLUS, bound),
     );
-    let elbo = differences("gumbel-thresholding", "softplus-thresholding", bound);
-    let iwbo = differences("softplus-thresholding", "gumbel-thresholding", tighter);
+    let elbo = differences(GUMBEL, SOFTPLUS, bound);
+    let iwbo = differences(SOFTPLUS, GUMBEL, tighter);
     let both: Vec<f64> = elbo.into_iter().zip(iwbo).map(|(a, b)| a.min(b)).collect();
     claim(
         "Softplus thresholding has the better ELBO and Gumbel thresholding the better IWBO",
@@ -166,7 +171,7 @@ fn claims(lab: &mut Lab, lines: &[Line], effort: Effort) {
     claim(
         "Diffusion beats argmax flows on maps",
         "bound in bits a cell, softplus thresholding − multinomial",
-        &differences("softplus-thresholding", "multinomial", bound),
+        &differences(SOFTPLUS, "multinomial", bound),
     );
     claim(
         "On maps, absorbing noise beats uniform noise",
@@ -176,17 +181,20 @@ fn claims(lab: &mut Lab, lines: &[Line], effort: Effort) {
 }
 
 /// A flow of numbers that cells are lifted to by a U-Net.
-fn by_flow<L: Lift>(lift: L, maps: &Maps, effort: Effort, seed: Seed) -> Result<Line> {
-    let (way, device) = (lift.name(), Cpu::seed_from_u64(seed.child(lift.name(), 0).0));
-    let config = UNetConfig { height: HEIGHT, width: WIDTH, channels: 8, halvings: 2, heads: 2 };
-    let encoder = UNet::<usize, usize>::new(&device, (lift.parameters(), CLASSES), &config)?;
-    let grid = Grid { channels: lift.numbers(), height: HEIGHT, width: WIDTH };
-    let flow: MapFlow = map_flow(&device, grid, (2, 4), 32, seed)?;
-    let model = ArgmaxFlow::new(&device, HEIGHT * WIDTH, lift, encoder, flow, Normal);
-    let model = trained(model, &maps.train, (effort.epochs, BATCH), seed)?;
-    let bits = |draws: usize| model.evidence(&maps.test, draws, seed.child("score", 0))?.bits_per_dim();
+fn by_flow(way: &'static str, lift: LiftKind, maps: &Maps, effort: Effort, seed: Seed) -> Result<Line> {
+    let settings = FitArgmax {
+        density: DensityKind::Map,
+        width: 32,
+        encoder_width: 8,
+        heads: 2,
+        epochs: effort.epochs,
+        batch: BATCH,
+        ..FitArgmax::new(lift)
+    };
+    let (model, _) = settings.fit_with(&maps.train, None, Run::new(seed.child(way, 0), &mut quiet))?;
+    let bits = |draws: usize| model.bound(&maps.test, draws, seed.child("score", 0))?.bits_per_dim();
     let (bound, tighter) = (bits(1)?, bits(effort.draws)?);
-    Ok(Line { way, seed: 0, bound, tighter: Some(tighter), drawn: model.sample(SHOWN, seed)? })
+    Ok(Line { way, seed: 0, bound, tighter: Some(tighter), drawn: model.rows(SHOWN, seed)? })
 }
 
 /// Diffusion with a U-Net.

@@ -1,29 +1,29 @@
 //! One text, by every way that there is: bits a character of windows that nobody has learned from.
 
-use super::{grams::Grams, trained};
+use super::grams::Grams;
 use crate::{
     Result,
     circuits::{FitCircuit, Structure},
     data::{Discrete, Rows, Split, shipped},
-    diffusion::{
-        ArgmaxFlow, Binary, DiffusionKind, DiffusionModel, FitDiffusion, Lift, NoiseOf, OneHot, Order, Transformer,
-        TransformerConfig, sequence_flow, text_flow,
-    },
+    diffusion::{DensityKind, DiffusionKind, DiffusionModel, FitArgmax, FitDiffusion, LiftKind, Order},
     experiments::{Claim, Lab, published, xz},
-    flows::{Bijection, Normal},
     math::mean_and_deviation,
-    nn::SequenceConfig,
     plot::{Dots, Table},
     random::Seed,
     train::{Fit, Run, quiet},
 };
-use dfdx::{nn::TensorCollection, tensor::Cpu};
 
 const SEEDS: u64 = 5;
-const LETTERS: usize = 27;
 const LENGTH: usize = 64;
 const WIDTH: usize = 64;
 const BATCH: usize = 32;
+
+const FLOWS: [(&str, LiftKind, DensityKind); 4] = [
+    ("uniform dequantisation, coupling", LiftKind::Uniform, DensityKind::Coupling),
+    ("variational dequantisation, coupling", LiftKind::Variational, DensityKind::Coupling),
+    ("argmax flow, coupling", LiftKind::Bits, DensityKind::Coupling),
+    ("argmax flow, autoregressive", LiftKind::Bits, DensityKind::Autoregressive),
+];
 
 /// Windows of the addresses.
 pub(super) struct Windows {
@@ -66,12 +66,10 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
                 lines.push(Line { way, seed: Some(i), bits, kind });
             }
         };
-        let one_hot = |noise| OneHot { categories: LETTERS, noise };
         let rows = (&train, &test);
-        each(coupled("uniform dequantisation, coupling", one_hot(NoiseOf::Uniform), rows, seed)?);
-        each(coupled("variational dequantisation, coupling", one_hot(NoiseOf::Variational), rows, seed)?);
-        each(coupled("argmax flow, coupling", Binary { categories: LETTERS }, rows, seed)?);
-        each(autoregressive(rows, seed)?);
+        for (way, lift, density) in FLOWS {
+            each(flowed(way, lift, density, rows, seed)?);
+        }
         each(diffused(DiffusionKind::Multinomial, rows, seed)?);
         each(diffused(DiffusionKind::Absorbing, rows, seed)?);
         let hmm = Structure::Hmm { states: 64, homogeneous: true };
@@ -102,39 +100,26 @@ fn by_counting(rows: &Windows) -> Result<Vec<Line>> {
     ])
 }
 
-fn coupled<L: Lift>(
-    way: &'static str,
-    lift: L,
-    rows: (&Discrete, &Discrete),
-    seed: Seed,
-) -> Result<Vec<(&'static str, &'static str, f64)>> {
-    let device = Cpu::seed_from_u64(seed.child(way, 0).0);
-    let config = SequenceConfig { length: LENGTH, channels: lift.numbers(), width: WIDTH, heads: 4, blocks: 1 };
-    let flow = sequence_flow::<8>(&device, &config, 4, seed)?;
-    flowed(way, &device, lift, flow, rows, seed)
-}
-
-fn autoregressive(rows: (&Discrete, &Discrete), seed: Seed) -> Result<Vec<(&'static str, &'static str, f64)>> {
-    let (way, lift) = ("argmax flow, autoregressive", Binary { categories: LETTERS });
-    let device = Cpu::seed_from_u64(seed.child(way, 0).0);
-    let config = SequenceConfig { length: LENGTH, channels: lift.numbers(), width: WIDTH, heads: 4, blocks: 2 };
-    flowed(way, &device, lift, text_flow::<8>(&device, &config)?, rows, seed)
-}
-
 /// An encoder that sees the whole window, and a flow: bounds of one draw and of many.
-fn flowed<L: Lift, B: Bijection<usize, f32, Cpu> + TensorCollection<f32, Cpu>>(
+fn flowed(
     way: &'static str,
-    device: &Cpu,
-    lift: L,
-    flow: B,
+    lift: LiftKind,
+    density: DensityKind,
     (train, test): (&Discrete, &Discrete),
     seed: Seed,
 ) -> Result<Vec<(&'static str, &'static str, f64)>> {
-    let config = TransformerConfig { length: LENGTH, width: WIDTH, heads: 4, blocks: 1 };
-    let encoder = Transformer::<usize, usize>::new(device, (lift.parameters(), LETTERS), &config)?;
-    let model = ArgmaxFlow::new(device, LENGTH, lift, encoder, flow, Normal);
-    let model = trained(model, train, (1, BATCH), seed)?;
-    let bits = |draws: usize| model.evidence(test, draws, seed.child("score", 0))?.bits_per_dim();
+    let blocks = if density == DensityKind::Autoregressive { 2 } else { 1 };
+    let settings = FitArgmax {
+        density,
+        width: WIDTH,
+        encoder_width: WIDTH,
+        blocks,
+        epochs: 1,
+        batch: BATCH,
+        ..FitArgmax::new(lift)
+    };
+    let (model, _) = settings.fit_with(train, None, Run::new(seed.child(way, 0), &mut quiet))?;
+    let bits = |draws: usize| model.bound(test, draws, seed.child("score", 0))?.bits_per_dim();
     Ok(vec![(way, "bound", bits(1)?), (way, "bound of 20 draws", bits(20)?)])
 }
 

@@ -1,0 +1,173 @@
+//! What an argmax flow of a user's file is, as the file says it.
+
+use crate::{
+    Error, Result,
+    data::{Discrete, Rows, Schema},
+    diffusion::{
+        Network, Transformer, TransformerConfig, UNet, UNetConfig,
+        argmax::{AnyLift, ArgmaxFlow, Lift, LiftKind, map_flow, sequence_flow, text_flow},
+        model::Sizes,
+    },
+    evidence::{Evidence, LowerBound},
+    flows::{Bijection, Grid, Normal},
+    nn::{NamedArray, SequenceConfig, load_params},
+    random::Seed,
+    train::Trained,
+};
+use dfdx::{nn::TensorCollection, tensor::Cpu};
+use serde::{Deserialize, Serialize};
+
+/// The flow of the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DensityKind {
+    /// Couplings of sequences ([`sequence_flow`]); the encoder is a transformer.
+    Coupling,
+    /// One position after the other ([`text_flow`]); the encoder is a transformer.
+    Autoregressive,
+    /// Couplings of maps ([`map_flow`]); the encoder is a U-Net.
+    Map,
+}
+
+/// What an argmax flow is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Spec {
+    pub(super) lift: LiftKind,
+    pub(super) density: DensityKind,
+    pub(super) width: usize,
+    pub(super) encoder_width: usize,
+    pub(super) heads: usize,
+    pub(super) blocks: usize,
+    pub(super) couplings: usize,
+    pub(super) levels: usize,
+    pub(super) draws: usize,
+}
+
+/// What is done with a flow whose type is known.
+pub(super) trait UseArgmax {
+    type Output;
+    fn with<N, B>(self, flow: ArgmaxFlow<AnyLift, N, B>) -> Result<Self::Output>
+    where
+        N: Network<f32, Cpu, Categories = usize> + Send + 'static,
+        B: Bijection<usize, f32, Cpu> + TensorCollection<f32, Cpu> + Send + 'static;
+}
+
+/// The most draws of a bound.
+const MOST_DRAWS: usize = 1 << 16;
+/// How often a U-Net halves a map.
+const HALVINGS: usize = 2;
+
+impl Spec {
+    /// # Errors
+    /// That name the number which is out of its range.
+    pub(super) fn check(&self) -> Result<()> {
+        let Self { width, encoder_width, heads, blocks, couplings, levels, draws, .. } = *self;
+        let sizes = [
+            ("width", width),
+            ("encoder_width", encoder_width),
+            ("heads", heads),
+            ("blocks", blocks),
+            ("couplings", couplings),
+            ("levels", levels),
+            ("draws", draws),
+        ];
+        if let Some((name, value)) = sizes.into_iter().find(|(_, value)| *value == 0) {
+            return Err(Error::out_of_range(name, value, "1 ≤ value"));
+        }
+        if draws > MOST_DRAWS {
+            return Err(Error::out_of_range("draws", draws, "1 ≤ draws ≤ 65536"));
+        }
+        let divided = [("width", width), ("encoder_width", encoder_width)];
+        match divided.into_iter().find(|(_, width)| self.density != DensityKind::Map && !width.is_multiple_of(heads)) {
+            None => Ok(()),
+            Some((name, width)) => Err(Error::Usage(format!("{heads} heads do not divide {name} = {width}"))),
+        }
+    }
+
+    /// Builds the flow, as it begins from a seed, and gives it away.
+    pub(super) fn build<U: UseArgmax>(&self, schema: &Schema, seed: Seed, to: U) -> Result<U::Output> {
+        let Sizes { length, categories } = Sizes::of(schema)?;
+        let (lift, device) = (self.lift.of(categories), Cpu::seed_from_u64(seed.child("network", 0).0));
+        let Self { width, heads, blocks, couplings, levels, .. } = *self;
+        let order = seed.child("order", 0);
+        let outputs = (lift.parameters(), categories);
+        if self.density == DensityKind::Map {
+            let ([height, across] | [1, height, across]) = *schema.shape.as_slice() else {
+                let found = &schema.shape;
+                return Err(Error::invalid(format!(
+                    "rows of shape {found:?}; a flow of maps is of (height, width): --density coupling"
+                )));
+            };
+            let config = UNetConfig { height, width: across, channels: self.encoder_width, halvings: HALVINGS, heads };
+            let encoder = UNet::<usize, usize>::new(&device, outputs, &config)?;
+            let grid = Grid { channels: lift.numbers(), height, width: across };
+            let flow = map_flow(&device, grid, (levels, couplings), width, order)?;
+            return to.with(ArgmaxFlow::new(&device, length, lift, encoder, flow, Normal));
+        }
+        let config = TransformerConfig { length, width: self.encoder_width, heads, blocks };
+        let encoder = Transformer::<usize, usize>::new(&device, outputs, &config)?;
+        let config = SequenceConfig { length, channels: lift.numbers(), width, heads, blocks };
+        match self.density {
+            DensityKind::Coupling => {
+                let flow = sequence_flow::<8>(&device, &config, couplings, order)?;
+                to.with(ArgmaxFlow::new(&device, length, lift, encoder, flow, Normal))
+            }
+            _ => {
+                let flow = text_flow::<8>(&device, &config)?;
+                to.with(ArgmaxFlow::new(&device, length, lift, encoder, flow, Normal))
+            }
+        }
+    }
+}
+
+/// An argmax flow whatever its type.
+pub(super) trait AnyArgmax: Send {
+    fn evidence(&self, rows: &dyn Rows, draws: usize, seed: Seed) -> Result<Evidence<LowerBound>>;
+    fn among_used(&self, bound: &Evidence<LowerBound>, n: usize, seed: Seed) -> Result<Evidence<LowerBound>>;
+    fn unused(&self, n: usize, seed: Seed) -> (f64, f64);
+    fn sample(&self, n: usize, seed: Seed) -> Result<Discrete>;
+    fn numbers(&self, n: usize, seed: Seed) -> Vec<f64>;
+}
+
+impl<N, B> AnyArgmax for ArgmaxFlow<AnyLift, N, B>
+where
+    N: Network<f32, Cpu, Categories = usize> + Send,
+    B: Bijection<usize, f32, Cpu> + Send,
+{
+    fn evidence(&self, rows: &dyn Rows, draws: usize, seed: Seed) -> Result<Evidence<LowerBound>> {
+        Self::evidence(self, rows, draws, seed)
+    }
+
+    fn among_used(&self, bound: &Evidence<LowerBound>, n: usize, seed: Seed) -> Result<Evidence<LowerBound>> {
+        Self::among_used(self, bound, n, seed)
+    }
+
+    fn unused(&self, n: usize, seed: Seed) -> (f64, f64) {
+        Self::unused(self, n, seed)
+    }
+
+    fn sample(&self, n: usize, seed: Seed) -> Result<Discrete> {
+        Self::sample(self, n, seed)
+    }
+
+    fn numbers(&self, n: usize, seed: Seed) -> Vec<f64> {
+        Self::draw(self, n, &mut seed.stream("numbers", 0))
+    }
+}
+
+/// Fills a flow with the numbers of a model.
+pub(super) struct Filled<'a>(pub(super) &'a [NamedArray]);
+
+impl UseArgmax for Filled<'_> {
+    type Output = Box<dyn AnyArgmax>;
+
+    fn with<N, B>(self, mut flow: ArgmaxFlow<AnyLift, N, B>) -> Result<Self::Output>
+    where
+        N: Network<f32, Cpu, Categories = usize> + Send + 'static,
+        B: Bijection<usize, f32, Cpu> + TensorCollection<f32, Cpu> + Send + 'static,
+    {
+        load_params(flow.module_mut(), self.0)?;
+        Ok(Box::new(flow))
+    }
+}
