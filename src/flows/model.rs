@@ -7,7 +7,7 @@ use crate::{
     data::{Continuous, Dataset, Rows, Schema},
     evidence::{AnyEvidence, Evidence, Exact},
     model::{Family, Model, ModelFile, Origin},
-    nn::{Device, NamedArray, load_params},
+    nn::{Device, NamedArray, archived_params, load_params},
     random::Seed,
 };
 use dfdx::{nn::NumParams, tensor::Cpu};
@@ -176,7 +176,7 @@ impl FlowModel {
         if layers.saturating_mul(network.saturating_add(d.saturating_mul(d))) > held.saturating_mul(4) {
             return Err(Error::invalid(format!("{layers} layers of {hidden} units; the file holds {held} numbers")));
         }
-        let arrays = arrays(&file.arrays)?;
+        let arrays = archived_params(&file.arrays, ARRAYS)?;
         let mut model = Self { spec, base, schema: file.schema.clone(), frame, arrays, parameters: 0 };
         model.parameters = model.on(&Cpu::default())?.parameters();
         Ok(model)
@@ -185,18 +185,6 @@ impl FlowModel {
 
 /// What the names of a flow's arrays begin with in a file.
 const ARRAYS: &str = "flow/";
-
-fn arrays(archive: &Archive) -> Result<Vec<NamedArray>> {
-    let own = archive.names().filter_map(|name| Some((name, name.strip_prefix(ARRAYS)?, archive.shape(name)?)));
-    own.map(|(whole, name, shape)| {
-        let values: Vec<f32> = archive.get_all(whole)?;
-        if let Some(i) = values.iter().position(|x| !x.is_finite()) {
-            return Err(Error::invalid(format!("array {name}: {} at element {i}: the file is damaged", values[i])));
-        }
-        Ok((name.to_owned(), shape.to_vec(), values))
-    })
-    .collect()
-}
 
 impl Model for FlowModel {
     fn family(&self) -> &'static str {

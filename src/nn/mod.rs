@@ -47,6 +47,7 @@ pub(crate) use init::any_shape;
 use ops::{
     AttendKernel, BufferKernel, Conv2dKernel, DenseKernel, EmbedKernel, LayerNormKernel, PerceptronKernel, PlanesKernel,
 };
+pub(crate) use params::archived_params;
 
 /// A device that runs every layer of this module: [`Cpu`](dfdx::tensor::Cpu), and `Cuda` with the feature `cuda`.
 pub trait Device<E: Real>:

@@ -13,7 +13,7 @@ use dfdx::{
 };
 
 use super::Real;
-use crate::{Error, Result};
+use crate::{Error, Result, archive::Archive};
 
 /// A name as `encoder.0.weight`, a shape, and the elements in row-major order.
 pub type NamedArray = (String, Vec<usize>, Vec<f32>);
@@ -51,6 +51,22 @@ pub fn load_params<E: Real, D: Plain<E>, M: TensorCollection<E, D>>(
     let mut write = Writer(by_name(arrays)?);
     M::iter_tensors(&mut RecursiveWalker { m: (module, String::new()), f: &mut write })?;
     Ok(())
+}
+
+/// The arrays of a file whose names begin with `prefix`, by the rest of their names.
+///
+/// # Errors
+/// [`Error::Invalid`] that names the array which is damaged.
+pub(crate) fn archived_params(archive: &Archive, prefix: &str) -> Result<Vec<NamedArray>> {
+    let own = archive.names().filter_map(|name| Some((name, name.strip_prefix(prefix)?, archive.shape(name)?)));
+    own.map(|(whole, name, shape)| {
+        let values: Vec<f32> = archive.get_all(whole)?;
+        if let Some(i) = values.iter().position(|x| !x.is_finite()) {
+            return Err(Error::invalid(format!("array {name}: {} at element {i}: the file is damaged", values[i])));
+        }
+        Ok((name.to_owned(), shape.to_vec(), values))
+    })
+    .collect()
 }
 
 /// A copy whose tensors are its own.

@@ -26,6 +26,21 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Refuses epochs, rows in a batch, a rate and a norm to clip gradients at that are none.
+pub(crate) fn check_training((epochs, batch): (u64, usize), (rate, clip): (f64, f64)) -> Result<()> {
+    for (name, value) in [("epochs", epochs), ("batch", batch as u64)] {
+        if value == 0 {
+            return Err(Error::out_of_range(name, value, "1 ≤ value"));
+        }
+    }
+    for (name, value) in [("rate", rate), ("clip", clip)] {
+        if !(value > 0.0 && value.is_finite()) {
+            return Err(Error::out_of_range(name, value, "0 < value < ∞"));
+        }
+    }
+    Ok(())
+}
+
 impl Run<'_> {
     /// # Errors
     /// Where the run is to be on a GPU, for which `what` has no code.

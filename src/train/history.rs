@@ -65,7 +65,7 @@ impl History {
         self
     }
 
-    /// At most about `most` steps, evenly spread, and the last of every epoch.
+    /// At most about `most` steps, evenly spread, and the last of every epoch; means of epochs are of those that are left.
     pub fn thinned(mut self, most: usize) -> Self {
         let every = self.records.len().div_ceil(most.max(1)).max(1);
         let ends = self.records.windows(2).map(|pair| pair[0].epoch != pair[1].epoch).chain([true]);

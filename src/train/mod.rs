@@ -14,6 +14,7 @@ mod run;
 mod validation;
 
 pub use estimate::{Estimate, PartEstimate};
+pub(crate) use fit::check_training;
 pub use fit::{Fit, Reads, Run};
 pub use gradient::{GradientLearner, Loss, Objective, Phase, Trained};
 pub use history::{History, Record};

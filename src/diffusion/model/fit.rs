@@ -9,12 +9,8 @@ use crate::{
     data::{Rows, Schema},
     diffusion::{Absorbing, Bound, Decoder, Diffusion, DiffusionLearner, Fall, Objectives, Process, Times, Uniform},
     model::{AnyFit, Entry, Setting},
-    nn::{
-        Device, NamedArray,
-        optim::{AdamConfig, Schedule},
-        params,
-    },
-    train::{Fit, History, Plan, Reads, Run, train},
+    nn::{Device, NamedArray, optim::AdamConfig, params},
+    train::{Fit, History, Plan, Reads, Run, check_training, train},
 };
 use dfdx::tensor::Cpu;
 use serde::{Deserialize, Serialize};
@@ -125,8 +121,7 @@ impl<P: Process<Categories = usize, States = usize>, B: Bound<P>, Dev: Device<f3
     fn with<N: AnyNetwork<Dev>>(self, network: N) -> Result<Self::Output> {
         let Self { settings, process, bound, rows, valid, run } = self;
         let steps = settings.epochs.saturating_mul(rows.len().div_ceil(settings.batch.max(1)) as u64).max(1);
-        let rate = Schedule::constant(settings.rate).warmed_up(steps / 20).cosine(steps, 0.01);
-        let adam = AdamConfig { rate, clip: Some(settings.clip), ..AdamConfig::default() };
+        let adam = AdamConfig::over(steps, settings.rate, settings.clip);
         let what = Objectives { bound, times: settings.times, hybrid: settings.hybrid };
         let valid = valid.filter(|valid| !valid.is_empty());
         let Run { seed, checkpoint, watch, .. } = run;
@@ -148,16 +143,7 @@ impl Fit for FitDiffusion {
     }
 
     fn check(&self) -> Result<()> {
-        for (name, value) in [("epochs", self.epochs), ("batch", self.batch as u64)] {
-            if value == 0 {
-                return Err(Error::out_of_range(name, value, "1 ≤ value"));
-            }
-        }
-        for (name, value) in [("rate", self.rate), ("clip", self.clip)] {
-            if !(value > 0.0 && value.is_finite()) {
-                return Err(Error::out_of_range(name, value, "0 < value < ∞"));
-            }
-        }
+        check_training((self.epochs, self.batch), (self.rate, self.clip))?;
         if !(self.hybrid >= 0.0 && self.hybrid.is_finite()) {
             return Err(Error::out_of_range("hybrid", self.hybrid, "0 ≤ hybrid < ∞"));
         }

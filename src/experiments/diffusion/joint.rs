@@ -10,7 +10,7 @@ use crate::{
     },
     experiments::{Claim, Lab},
     math::mean_and_deviation,
-    nn::optim::{self, AdamConfig},
+    nn::optim::AdamConfig,
     plot::{Axis, Lines, Series, Table},
     random::Seed,
     train::{Fit, Plan, quiet, train},
@@ -126,8 +126,7 @@ impl Task {
     }
 
     fn adam(steps: usize) -> AdamConfig {
-        let rate = optim::Schedule::constant(2e-3).warmed_up(steps as u64 / 20).cosine(steps as u64, 0.01);
-        AdamConfig { rate, clip: Some(1.0), ..AdamConfig::default() }
+        AdamConfig::over(steps as u64, 2e-3, 1.0)
     }
 
     /// The first rows, as many as so many steps read.

@@ -14,7 +14,7 @@ use crate::{
         optim::{AdamConfig, Schedule},
         params,
     },
-    train::{Fit, History, Plan, Reads, Run, train},
+    train::{Fit, History, Plan, Reads, Run, check_training, train},
 };
 use dfdx::{nn::NumParams, tensor::Cpu};
 use serde::{Deserialize, Serialize};
@@ -144,17 +144,12 @@ impl Fit for FitFlow {
     }
 
     fn check(&self) -> Result<()> {
-        let whole = [("layers", self.layers as u64), ("hidden", self.hidden as u64), ("epochs", self.epochs)];
-        for (name, value) in whole.into_iter().chain([("batch", self.batch as u64)]) {
+        for (name, value) in [("layers", self.layers), ("hidden", self.hidden)] {
             if value == 0 {
                 return Err(Error::out_of_range(name, value, "1 ≤ value"));
             }
         }
-        for (name, value) in [("rate", self.rate), ("clip", self.clip)] {
-            if !(value > 0.0 && value.is_finite()) {
-                return Err(Error::out_of_range(name, value, "0 < value < ∞"));
-            }
-        }
+        check_training((self.epochs, self.batch), (self.rate, self.clip))?;
         if self.layers > MOST_LAYERS {
             return Err(Error::out_of_range("layers", self.layers, "1 ≤ layers ≤ 1000"));
         }

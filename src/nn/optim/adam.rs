@@ -40,6 +40,15 @@ impl Default for AdamConfig {
     }
 }
 
+impl AdamConfig {
+    /// For a training of so many steps: a rate that warms up for a twentieth of them and falls along a cosine to a hundredth, and
+    /// gradients of at most that norm.
+    pub fn over(steps: u64, rate: f64, clip: f64) -> Self {
+        let rate = Schedule::constant(rate).warmed_up(steps / 20).cosine(steps, 0.01);
+        Self { rate, clip: Some(clip), ..Self::default() }
+    }
+}
+
 /// The optimizer Adam.
 ///
 /// ```text

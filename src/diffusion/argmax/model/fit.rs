@@ -13,12 +13,8 @@ use crate::{
     },
     flows::Bijection,
     model::{AnyFit, Entry, Setting},
-    nn::{
-        NamedArray,
-        optim::{AdamConfig, Schedule},
-        params,
-    },
-    train::{Fit, History, Plan, Reads, Run, Trained, train},
+    nn::{NamedArray, optim::AdamConfig, params},
+    train::{Fit, History, Plan, Reads, Run, Trained, check_training, train},
 };
 use dfdx::{nn::TensorCollection, tensor::Cpu};
 use serde::{Deserialize, Serialize};
@@ -119,8 +115,7 @@ impl UseArgmax for Learn<'_, '_> {
     {
         let Self { settings, rows, valid, run } = self;
         let steps = settings.epochs.saturating_mul(rows.len().div_ceil(settings.batch.max(1)) as u64).max(1);
-        let rate = Schedule::constant(settings.rate).warmed_up(steps / 20).cosine(steps, 0.01);
-        let adam = AdamConfig { rate, clip: Some(settings.clip), ..AdamConfig::default() };
+        let adam = AdamConfig::over(steps, settings.rate, settings.clip);
         let valid = valid.filter(|valid| !valid.is_empty());
         let Run { seed, checkpoint, watch, .. } = run;
         let mut learner = ArgmaxLearner::new(flow, rows, valid, adam, seed.child("valid", 0))?;
@@ -140,16 +135,7 @@ impl Fit for FitArgmax {
     }
 
     fn check(&self) -> Result<()> {
-        for (name, value) in [("epochs", self.epochs), ("batch", self.batch as u64)] {
-            if value == 0 {
-                return Err(Error::out_of_range(name, value, "1 ≤ value"));
-            }
-        }
-        for (name, value) in [("rate", self.rate), ("clip", self.clip)] {
-            if !(value > 0.0 && value.is_finite()) {
-                return Err(Error::out_of_range(name, value, "0 < value < ∞"));
-            }
-        }
+        check_training((self.epochs, self.batch), (self.rate, self.clip))?;
         self.spec().check()
     }
 
@@ -159,9 +145,7 @@ impl Fit for FitArgmax {
 
     fn fit_with(&self, rows: &dyn Rows, valid: Option<&dyn Rows>, run: Run) -> Result<(ArgmaxModel, History)> {
         self.check()?;
-        if run.gpu {
-            return Err(Error::Usage("argmax flows learn on the CPU: leave out --gpu".into()));
-        }
+        run.on_cpu("an argmax flow")?;
         let (spec, schema, seed) = (self.spec(), rows.schema().clone(), run.seed);
         let (arrays, history) = spec.build(&schema, seed, Learn { settings: self, rows, valid, run })?;
         Ok((ArgmaxModel::of(spec, schema, arrays)?, history))

@@ -15,7 +15,7 @@ use crate::{
     diffusion::{argmax::Lift, model::Sizes},
     evidence::{AnyEvidence, Evidence, LowerBound},
     model::{Family, Model, ModelFile},
-    nn::NamedArray,
+    nn::{NamedArray, archived_params},
     random::Seed,
 };
 use spec::{AnyArgmax, Filled, Spec};
@@ -43,17 +43,7 @@ fn load(file: &ModelFile) -> Result<Box<dyn Model>> {
     if all > held.saturating_mul(4) {
         return Err(Error::invalid(format!("networks of {all} numbers; the file holds {held}")));
     }
-    let names = file.arrays.names().filter_map(|name| Some((name, name.strip_prefix(ARRAYS)?)));
-    let arrays = names
-        .map(|(whole, name)| {
-            let shape = file.arrays.shape(whole).unwrap_or_default().to_vec();
-            let values: Vec<f32> = file.arrays.get_all(whole)?;
-            match values.iter().find(|x| !x.is_finite()) {
-                None => Ok((name.to_owned(), shape, values)),
-                Some(x) => Err(Error::invalid(format!("{whole} holds {x}"))),
-            }
-        })
-        .collect::<Result<Vec<NamedArray>>>()?;
+    let arrays = archived_params(&file.arrays, ARRAYS)?;
     Ok(Box::new(ArgmaxModel::of(spec, file.schema.clone(), arrays)?))
 }
 
