@@ -23,8 +23,8 @@ use crate::{
     nn::NamedArray,
     random::{Seed, Stream},
 };
-pub(in crate::diffusion) use spec::Sizes;
 use spec::Spec;
+pub(in crate::diffusion) use spec::{MOST_BLOCKS, MOST_DRAWS, Sizes};
 use std::{fmt, path::Path};
 
 /// The family.

@@ -94,7 +94,7 @@ impl Sizes {
         match schema.variables.iter().find(|v| v.categories != categories) {
             None => Ok(Self { length: schema.len(), categories }),
             Some(other) => Err(Error::invalid(format!(
-                "column {} has {categories} categories, {} has {}; a diffusion model is of columns with the same: --categories \
+                "column {} has {categories} categories, {} has {}; this model is of columns with the same: --categories \
                  gives all the larger number",
                 first.name, other.name, other.categories
             ))),
@@ -122,7 +122,10 @@ pub(crate) struct Spec {
 /// Steps in which a model of continuous time is sampled.
 const GRID: usize = 256;
 /// The most moments that a score is drawn from.
-const MOST_DRAWS: usize = 1 << 16;
+pub(in crate::diffusion) const MOST_DRAWS: usize = 1 << 16;
+/// The most blocks of a network.
+pub(in crate::diffusion) const MOST_BLOCKS: usize = 1000;
+
 /// A network of sizes known at run time.
 pub(super) trait AnyNetwork<Dev: Device<f32>>:
     Network<f32, Dev, Categories = usize, States = usize> + Denoiser<Categories = usize, States = usize>
@@ -146,6 +149,9 @@ impl Spec {
         let whole = [("width", self.width), ("heads", self.heads), ("blocks", self.blocks), ("draws", self.draws)];
         if let Some((name, value)) = whole.into_iter().find(|(_, value)| *value == 0) {
             return Err(Error::out_of_range(name, value, "1 ≤ value"));
+        }
+        if self.blocks > MOST_BLOCKS {
+            return Err(Error::out_of_range("blocks", self.blocks, "1 ≤ blocks ≤ 1000"));
         }
         if self.draws > MOST_DRAWS {
             return Err(Error::out_of_range("draws", self.draws, "1 ≤ draws ≤ 65536"));

@@ -28,18 +28,10 @@ fn load(file: &ModelFile) -> Result<Box<dyn Model>> {
     let spec: Spec = file.body(ARGMAX_FAMILY.name)?;
     spec.check()?;
     // Nothing is built that is larger than what the file holds.
-    let (held, networks) = (
-        file.arrays.elements(),
-        match spec.density {
-            DensityKind::Coupling => spec.couplings.saturating_mul(spec.blocks),
-            DensityKind::Autoregressive => spec.blocks,
-            DensityKind::Map => spec.couplings.saturating_mul(spec.levels),
-        },
-    );
+    let held = file.arrays.elements();
     let square = |width: usize| width.saturating_mul(width);
-    let encoder = if spec.density == DensityKind::Map { 1 } else { spec.blocks };
-    let all =
-        networks.saturating_mul(square(spec.width)).saturating_add(encoder.saturating_mul(square(spec.encoder_width)));
+    let all = spec.networks().unwrap_or(usize::MAX).saturating_mul(square(spec.width));
+    let all = all.saturating_add(square(spec.encoder_width));
     if all > held.saturating_mul(4) {
         return Err(Error::invalid(format!("networks of {all} numbers; the file holds {held}")));
     }

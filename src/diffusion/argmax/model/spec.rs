@@ -6,11 +6,12 @@ use crate::{
     diffusion::{
         Network, Transformer, TransformerConfig, UNet, UNetConfig,
         argmax::{AnyLift, ArgmaxFlow, Lift, LiftKind, map_flow, sequence_flow, text_flow},
-        model::Sizes,
+        model::{MOST_BLOCKS, MOST_DRAWS, Sizes},
     },
     evidence::{Evidence, LowerBound},
     flows::{Bijection, Grid, Normal},
-    nn::{NamedArray, SequenceConfig, load_params},
+    memory::afford,
+    nn::{EncoderBlock, NamedArray, SequenceConfig, load_params},
     random::Seed,
     train::Trained,
 };
@@ -53,8 +54,6 @@ pub(super) trait UseArgmax {
         B: Bijection<usize, f32, Cpu> + TensorCollection<f32, Cpu> + Send + 'static;
 }
 
-/// The most draws of a bound.
-const MOST_DRAWS: usize = 1 << 16;
 /// How often a U-Net halves a map.
 const HALVINGS: usize = 2;
 
@@ -78,6 +77,14 @@ impl Spec {
         if draws > MOST_DRAWS {
             return Err(Error::out_of_range("draws", draws, "1 ≤ draws ≤ 65536"));
         }
+        if self.networks().is_none_or(|networks| networks > MOST_BLOCKS) {
+            let (what, factors) = match self.density {
+                DensityKind::Coupling => ("couplings × blocks", format!("{couplings} × {blocks}")),
+                DensityKind::Autoregressive => ("blocks", blocks.to_string()),
+                DensityKind::Map => ("couplings × levels", format!("{couplings} × {levels}")),
+            };
+            return Err(Error::out_of_range(what, factors, "1 ≤ value ≤ 1000"));
+        }
         let divided = [("width", width), ("encoder_width", encoder_width)];
         match divided.into_iter().find(|(_, width)| self.density != DensityKind::Map && !width.is_multiple_of(heads)) {
             None => Ok(()),
@@ -85,11 +92,33 @@ impl Spec {
         }
     }
 
+    /// Blocks of all networks of the flow together.
+    pub(super) fn networks(&self) -> Option<usize> {
+        match self.density {
+            DensityKind::Coupling => self.couplings.checked_mul(self.blocks),
+            DensityKind::Autoregressive => Some(self.blocks),
+            DensityKind::Map => self.couplings.checked_mul(self.levels),
+        }
+    }
+
+    /// Refuses a flow whose parameters there is no memory for; the encoder refuses for itself.
+    fn afford(&self) -> Result<()> {
+        let square = self.width.checked_mul(self.width).and_then(|w| w.checked_mul(EncoderBlock::<f32, Cpu>::SQUARES));
+        let all = square.zip(self.networks()).and_then(|(square, networks)| square.checked_mul(networks));
+        afford(all, 4 * size_of::<f32>(), "the networks of the flow", "a smaller width, fewer blocks or couplings")
+    }
+
     /// Builds the flow, as it begins from a seed, and gives it away.
     pub(super) fn build<U: UseArgmax>(&self, schema: &Schema, seed: Seed, to: U) -> Result<U::Output> {
         let Sizes { length, categories } = Sizes::of(schema)?;
         let (lift, device) = (self.lift.of(categories), Cpu::seed_from_u64(seed.child("network", 0).0));
         let Self { width, heads, blocks, couplings, levels, .. } = *self;
+        self.afford()?;
+        if self.density == DensityKind::Coupling && lift.numbers() < 2 {
+            return Err(Error::invalid(format!(
+                "{categories} categories are a single number by this lift, and a coupling moves some by others: another --lift, or --density autoregressive"
+            )));
+        }
         let order = seed.child("order", 0);
         let outputs = (lift.parameters(), categories);
         if self.density == DensityKind::Map {

@@ -86,6 +86,12 @@ fn what_cannot_be_is_refused() {
     assert!(refused(FitArgmax { couplings: 0, ..usual() }, &rows).contains("couplings"));
     assert!(refused(FitArgmax { draws: 0, ..usual() }, &rows).contains("draws"));
     assert!(refused(FitArgmax { rate: f64::NAN, ..usual() }, &rows).contains("rate"));
+    assert!(refused(FitArgmax { couplings: 1 << 40, ..usual() }, &rows).contains("couplings × blocks"));
+    assert!(refused(FitArgmax { blocks: 1001, ..usual() }, &rows).contains("1 ≤ value ≤ 1000"));
+    let wide = FitArgmax { density: DensityKind::Map, width: 1 << 20, couplings: 500, ..usual() };
+    assert!(refused(wide, &rows).contains("the networks of the flow need"));
+    let two = Discrete::new(Schema::uniform(&[8], 2), vec![1; 16]).unwrap();
+    assert!(refused(FitArgmax { lift: LiftKind::Bits, ..usual() }, &two).contains("--density autoregressive"));
     let texts = Discrete::new(Schema::uniform(&[8], 3), rows.codes().to_vec()).unwrap();
     let map = FitArgmax { density: DensityKind::Map, ..usual() };
     assert!(refused(map, &texts).contains("a flow of maps is of (height, width)"));
