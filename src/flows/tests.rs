@@ -213,6 +213,30 @@ impl TensorCollection<f64, Cpu> for Free {
     }
 }
 
+/// A row has so many parameters that a batch is more than one task.
+#[test]
+fn rows_of_many_parameters_are_transformed_as_if_alone() {
+    const D: usize = 16 * 27;
+    let config = SequenceConfig { length: 16, channels: 27, width: 8, heads: 2, blocks: 1 };
+    let coupling =
+        SequenceCoupling::<Const<D>, BoundedMixture<Logistic, 8>, f64>::new(&device(), Const, &config, Mask::Even);
+    let coupling = coupling.unwrap();
+    let through = |x: Points<D>| {
+        let (z, log_det) = coupling.forward(x.leaky_trace());
+        let (values, logs) = (z.as_vec(), log_det.as_vec());
+        let grads = (z.square().sum::<_, dfdx::shapes::Axis<1>>() + log_det).sum::<Rank0, _>().backward();
+        (values, logs, grads.get(&x).as_vec())
+    };
+    let x = points::<D>(20, 4.0, 3);
+    let (z, logs, slopes) = through(x.clone());
+    for (row, alone) in x.as_vec().chunks(D).enumerate() {
+        let of_one = through(Cpu::default().tensor_from_vec(alone.to_vec(), (1, Const)));
+        assert_close(&z[row * D..(row + 1) * D], &of_one.0, 1e-9);
+        assert_close(&logs[row..row + 1], &of_one.1, 1e-9);
+        assert_close(&slopes[row * D..(row + 1) * D], &of_one.2, 1e-9);
+    }
+}
+
 #[test]
 fn a_batch_norm_that_learns_makes_its_batch_standard_and_passes_gradients_through_the_statistics() {
     let mut norm = with_numbers(BatchNorm::<D3, f64>::new(&device(), Const).unwrap(), 0.0, 1);
@@ -370,6 +394,9 @@ fn a_bijection_that_is_none_is_refused() {
     assert!(tampered(BatchNorm::new(d, 3).unwrap(), "variance", 1, -1.0));
     assert!(tampered(Coupling::<usize, Shift>::new(d, 3, 4, Mask::Even).unwrap(), "mask", 0, 0.5));
     assert!(tampered(Autoregressive::<usize, Affine>::new(d, 3, 6).unwrap(), "first.weight", 2, 1.0));
+    let config = SequenceConfig { length: 2, channels: 3, width: 4, heads: 2, blocks: 1 };
+    let coupling = || SequenceCoupling::<usize, Affine>::new(d, 6, &config, Mask::Even).unwrap();
+    assert!(tampered(coupling(), "mask", 0, 0.0) && tampered(coupling(), "mask", 1, 1.0));
     let stack = Stack::new(vec![(Permute::reversed(d, 3).unwrap(), Inverse(Rotation::random(d, 3, Seed(1)).unwrap()))]);
     assert!(tampered(stack, "matrix", 4, 3.0));
 }

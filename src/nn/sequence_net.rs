@@ -88,6 +88,11 @@ impl<E: Real, D: Device<E>> SequenceNet<E, D> {
         self.first.weight.shape().1
     }
 
+    /// What it says of each position.
+    pub(crate) fn outputs(&self) -> usize {
+        self.last.weight.shape().0
+    }
+
     /// Where its weights are.
     pub(crate) fn device(&self) -> &D {
         self.places.device()

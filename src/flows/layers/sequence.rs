@@ -47,9 +47,10 @@ impl<D: Dim, F: Transform, E: Real, Dev: Device<E>> SequenceCoupling<D, F, E, De
     pub fn new(device: &Dev, dims: D, config: &SequenceConfig, mask: Mask) -> Result<Self> {
         let channels = of_positions(dims, config)?;
         let of_position = mask.tensor::<E, Dev>(channels, device)?;
+        let moves = moving::<E, Dev>(&of_position).iter().filter(|moves| **moves).count();
         let mask = Dev::elements(&of_position).repeat(config.length);
         Ok(Self {
-            network: SequenceNet::new(device, config, channels * F::WIDTH)?,
+            network: SequenceNet::new(device, config, moves * F::WIDTH)?,
             mask: device.try_tensor_from_vec(mask, (dims.size(),)).map_err(Error::invalid)?,
             what: PhantomData,
         })
@@ -59,7 +60,8 @@ impl<D: Dim, F: Transform, E: Real, Dev: Device<E>> SequenceCoupling<D, F, E, De
         // What stays is the same on both sides.
         let (rows, dims) = *x.shape();
         let params = self.network.forward(free(seen(&x, &self.mask)), false);
-        let params = params.reshape_like(&(rows, dims.size() * F::WIDTH));
+        let of_position = params.shape().1;
+        let params = params.reshape_like(&(rows, dims.size() / self.network.channels() * of_position));
         apply::<F, _, _, _, _>(x, params, Some(moving::<E, Dev>(&self.mask)), direction)
     }
 }
@@ -86,7 +88,13 @@ impl<D: Dim, F: Transform, E: Real, Dev: Device<E>> Bijection<D, E, Dev> for Seq
     }
 
     fn check(&self) -> Result<()> {
-        check::<E, Dev>(&self.mask)
+        check::<E, Dev>(&self.mask)?;
+        let mask = moving::<E, Dev>(&self.mask);
+        let moves = mask.iter().filter(|moves| **moves).count();
+        match moves * F::WIDTH == mask.len() / self.network.channels() * self.network.outputs() {
+            true => Ok(()),
+            false => Err(Error::invalid("a coupling whose network says how other numbers move than its mask has")),
+        }
     }
 }
 

@@ -26,7 +26,8 @@ pub(in crate::flows) enum Direction {
 /// The parameters: of every row its own, or the same for all.
 type Params<E, Dev, T = NoneTape> = Tensor<(usize, usize), E, Dev, T>;
 
-/// Rows that one task works on. Fixed, so that sums do not depend on the number of threads.
+/// Most rows that one task works on; fewer where each has many parameters of its own. The number of threads does not matter, so that
+/// sums do not depend on it.
 const ROWS: usize = 64;
 /// The fewest parameters, of all coordinates together, worth more than one task.
 const SMALL: usize = 1 << 13;
@@ -34,8 +35,8 @@ const SMALL: usize = 1 << 13;
 /// The transforms of the coordinates that `moves` (all of them if there is no such list), and the sums of the logarithms of
 /// their slopes.
 ///
-/// Parameters: one row for each row of `x`, or a single one for all; a row holds `WIDTH` numbers for each coordinate in turn.
-/// Of the two results the first has the tape.
+/// Parameters: one row for each row of `x`, or a single one for all; a row holds `WIDTH` numbers for each coordinate in turn, or for
+/// each that moves. Of the two results the first has the tape.
 pub(in crate::flows) fn apply<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
     x: Batch<D, E, Dev, T>,
     params: Params<E, Dev, T>,
@@ -68,23 +69,26 @@ fn run<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
     let (rows, dims) = *x.shape();
     let (given, width) = *params.shape();
     let d = dims.size();
-    assert!(width == d * F::WIDTH && (given == rows || given == 1), "{given} × {width} parameters of {rows} × {d}");
+    let moving = mask.as_ref().map_or(d, |mask| mask.iter().filter(|moves| **moves).count());
+    let fits = width == d * F::WIDTH || width >= moving * F::WIDTH && !planar;
+    assert!(fits && (given == rows || given == 1), "{given} × {width} parameters of {rows} × {d}");
     let shared = given == 1;
-    let kernel = Applied { d, shared, planar, mask, direction };
+    let block = if shared { ROWS } else { ROWS.min((4 * SMALL).div_ceil(width.max(1))) };
+    let kernel = Applied { d, width, block, shared, planar, mask, direction };
 
     let mut out = Dev::elements(&x).into_owned();
     let mut log_det = vec![E::default(); rows];
     {
         let p = Dev::elements(&params);
-        let work = |(block, (out, log_det)): (usize, (&mut [E], &mut [E]))| {
-            let p = &p[kernel.params_of::<F>(block)..];
+        let work = |(task, (out, log_det)): (usize, (&mut [E], &mut [E]))| {
+            let p = &p[kernel.params_of(task)..];
             call_vectorised(Applied::forward::<F, E>, (&kernel, out, p, log_det));
         };
-        let blocks = out.chunks_mut(ROWS * d).zip(log_det.chunks_mut(ROWS));
-        if rows * d * F::WIDTH < SMALL || rayon::current_num_threads() == 1 {
+        let blocks = out.chunks_mut(block * d).zip(log_det.chunks_mut(block));
+        if rows * width < SMALL || rayon::current_num_threads() == 1 {
             blocks.enumerate().for_each(work);
         } else {
-            out.par_chunks_mut(ROWS * d).zip(log_det.par_chunks_mut(ROWS)).enumerate().for_each(work);
+            out.par_chunks_mut(block * d).zip(log_det.par_chunks_mut(block)).enumerate().for_each(work);
         }
     }
     let device = x.device().clone();
@@ -100,17 +104,17 @@ fn run<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
             let at = Dev::elements(out.as_ref().unwrap_or(&x));
             let p = Dev::elements(&params);
             let mut dx = dz;
-            let mut dp = vec![E::default(); if shared { rows.div_ceil(ROWS) * width } else { rows * width }];
-            let part = if shared { width } else { ROWS * width };
-            let work = |(block, (dx, dp)): (usize, (&mut [E], &mut [E]))| {
-                let (at, dl) = (&at[block * ROWS * d..], &dl[block * ROWS..]);
-                let p = &p[kernel.params_of::<F>(block)..];
+            let mut dp = vec![E::default(); if shared { rows.div_ceil(block) * width } else { rows * width }];
+            let part = if shared { width } else { block * width };
+            let work = |(task, (dx, dp)): (usize, (&mut [E], &mut [E]))| {
+                let (at, dl) = (&at[task * block * d..], &dl[task * block..]);
+                let p = &p[kernel.params_of(task)..];
                 call_vectorised(Applied::backward::<F, E>, (&kernel, at, p, dx, dl, dp));
             };
-            if rows * d * F::WIDTH < SMALL || rayon::current_num_threads() == 1 {
-                dx.chunks_mut(ROWS * d).zip(dp.chunks_mut(part)).enumerate().for_each(work);
+            if rows * width < SMALL || rayon::current_num_threads() == 1 {
+                dx.chunks_mut(block * d).zip(dp.chunks_mut(part)).enumerate().for_each(work);
             } else {
-                dx.par_chunks_mut(ROWS * d).zip(dp.par_chunks_mut(part)).enumerate().for_each(work);
+                dx.par_chunks_mut(block * d).zip(dp.par_chunks_mut(part)).enumerate().for_each(work);
             }
             let add = |into: &mut [E], from: &[E]| into.iter_mut().zip(from).for_each(|(a, b)| *a += *b);
             Dev::edit_buffer(grads.get_or_alloc_mut(&x)?, |into| add(into, &dx))?;
@@ -132,6 +136,10 @@ pub(crate) fn reparameterised<E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
 
 struct Applied {
     d: usize,
+    /// Parameters in a row.
+    width: usize,
+    /// Rows that one task works on.
+    block: usize,
     shared: bool,
     planar: bool,
     mask: Option<Arc<[bool]>>,
@@ -139,20 +147,25 @@ struct Applied {
 }
 
 impl Applied {
-    /// Where the parameters of a block of rows begin.
-    fn params_of<F: Transform>(&self, block: usize) -> usize {
-        if self.shared { 0 } else { block * ROWS * self.d * F::WIDTH }
+    /// Where the parameters of a task's rows begin.
+    fn params_of(&self, task: usize) -> usize {
+        if self.shared { 0 } else { task * self.block * self.width }
     }
 
     /// For every coordinate that moves: its row, its place among the coordinates of these rows, and that of its first parameter.
     #[inline(always)]
     fn each<F: Transform>(&self, rows: usize, mut work: impl FnMut(usize, usize, usize)) {
         let step = if self.planar { 1 } else { F::WIDTH };
+        let of_all = self.width == self.d * F::WIDTH;
         for row in 0..rows {
-            let first = if self.shared { 0 } else { row * self.d * F::WIDTH };
+            let mut next = if self.shared { 0 } else { row * self.width };
             for i in 0..self.d {
-                if self.mask.as_ref().is_none_or(|mask| mask[i]) {
-                    work(row, row * self.d + i, first + i * step);
+                let moves = self.mask.as_ref().is_none_or(|mask| mask[i]);
+                if moves {
+                    work(row, row * self.d + i, next);
+                }
+                if moves || of_all {
+                    next += step;
                 }
             }
         }

@@ -197,6 +197,7 @@ impl UseArgmax for Filled<'_> {
         B: Bijection<usize, f32, Cpu> + TensorCollection<f32, Cpu> + Send + 'static,
     {
         load_params(flow.module_mut(), self.0)?;
+        flow.module().1.check()?;
         Ok(Box::new(flow))
     }
 }
