@@ -94,6 +94,11 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         &gains((JOINT, 2), (LONGER, 4)),
     );
     claim(
+        "After as much training, a circuit as output is better in one step than independent letters in four",
+        "bits a letter: independent letters in 4 steps − a circuit in 1",
+        &gains((JOINT, 0), (APART, 2)),
+    );
+    claim(
         "In as many steps a circuit as output has the better bound",
         "bits a letter in 4 steps: independent letters, twice the training − a circuit",
         &gains((JOINT, 2), (LONGER, 2)),
