@@ -177,6 +177,7 @@ fn every_shipped_file_loads() {
     assert_eq!(shipped::satellite().unwrap().len(), 6435);
     assert_eq!(shipped::relief_tiles().unwrap().len(), 1185);
     assert!(shipped::addresses_text8().unwrap().len() > 1_800_000);
+    assert!(shipped::moby_dick().unwrap().starts_with("CHAPTER 1. Loomings."));
     assert!(shipped::texture("marble").unwrap_err().to_string().contains("marble.png"));
 }
 

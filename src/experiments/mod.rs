@@ -160,6 +160,14 @@ impl Experiment {
     }
 }
 
+/// The mean of what some seeds came to, and its standard error.
+fn mean_and_error(values: &[f64]) -> (f64, f64) {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
+    (mean, if n > 1.0 { (squares / (n * (n - 1.0))).sqrt() } else { 0.0 })
+}
+
 /// Bytes packed by xz as well as it can.
 fn xz(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut writer = XzWriter::new(Vec::new(), XzOptions::with_preset(9)).map_err(Error::invalid)?;

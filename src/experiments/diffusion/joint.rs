@@ -8,8 +8,7 @@ use crate::{
         Absorbing, Coupled, CoupledLearner, Decoder, Diffusion, DiffusionLearner, Fall, Objectives, Schedule, Steps,
         Times, Transformer, TransformerConfig,
     },
-    experiments::{Claim, Lab},
-    math::mean_and_deviation,
+    experiments::{Claim, Lab, mean_and_error},
     nn::optim::AdamConfig,
     plot::{Axis, Lines, Series, Table},
     random::Seed,
@@ -64,7 +63,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     for output in [APART, LONGER, JOINT] {
         let points = (0..STEPS.len()).map(|i| {
             let of: Vec<f64> = curves.iter().filter(|c| c.output == output).map(|c| c.bits[i]).collect();
-            (STEPS[i] as f64, mean_and_deviation(&of).0)
+            (STEPS[i] as f64, mean_and_error(&of).0)
         });
         lines = lines.with(Series::new(output, points));
     }

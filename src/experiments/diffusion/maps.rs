@@ -7,8 +7,7 @@ use crate::{
     circuits::{FitCircuit, Structure},
     data::{Discrete, Rows, Schema, Split, shipped},
     diffusion::{DensityKind, DiffusionKind, DiffusionModel, FitArgmax, FitDiffusion, LiftKind, NetworkKind},
-    experiments::{Claim, Lab},
-    math::mean_and_deviation,
+    experiments::{Claim, Lab, mean_and_error},
     model::HowDrawn,
     plot::{Dots, Table, Tiles},
     random::Seed,
@@ -128,8 +127,8 @@ fn figures(lab: &mut Lab, lines: &[Line], real: &Discrete) -> Result<()> {
     tiles = tiles.with("test tiles", real)?;
     for line in lines.iter().filter(|l| l.seed == 0) {
         let part = |label, what: fn(&Line) -> f64| {
-            let (mean, deviation) = mean_and_deviation(&values(lines, line.way, what));
-            (label, mean, deviation / (SEEDS as f64 - 1.0).sqrt())
+            let (mean, error) = mean_and_error(&values(lines, line.way, what));
+            (label, mean, error)
         };
         let mut parts = vec![part("bound, or exact", |l| l.bound)];
         parts.extend(line.tighter.map(|_| part("bound of many draws", |l| l.tighter.unwrap_or(f64::NAN))));

@@ -6,8 +6,7 @@ use crate::{
     circuits::{FitCircuit, Structure},
     data::{Discrete, Rows, Split, Text, shipped},
     diffusion::{DensityKind, DiffusionKind, DiffusionModel, FitArgmax, FitDiffusion, LiftKind, Order},
-    experiments::{Claim, Lab, published, xz},
-    math::mean_and_deviation,
+    experiments::{Claim, Lab, mean_and_error, published, xz},
     plot::{Dots, Table},
     random::Seed,
     train::{Fit, Run, quiet},
@@ -196,8 +195,8 @@ fn figure(lab: &mut Lab, lines: &[Line]) -> Result<()> {
         let of_way =
             lines.iter().filter(|l| l.way == way && l.text == ADDRESSES && l.seed.is_none_or(|seed| seed == 0));
         let parts = of_way.map(|line| {
-            let (mean, deviation) = mean_and_deviation(&values(lines, way, line.kind));
-            (line.kind, mean, if line.seed.is_some() { deviation / (SEEDS as f64 - 1.0).sqrt() } else { 0.0 })
+            let (mean, error) = mean_and_error(&values(lines, way, line.kind));
+            (line.kind, mean, error)
         });
         dots = dots.with_each(way, parts);
     }

@@ -10,9 +10,8 @@ use crate::{
     data::{Discrete, Rows},
     distill::{Accounting, Student},
     evidence::{Evidence, LowerBound},
-    experiments::{Claim, Lab, published},
+    experiments::{Claim, Lab, mean_and_error, published},
     growth::Learn,
-    math::mean_and_deviation,
     plot::{Dots, Table},
     random::Seed,
     teachers::{Coded, Decoder},
@@ -159,10 +158,10 @@ fn ablation(lab: &mut Lab, seeds: &[Vec<Line>]) -> Result<()> {
         ("with a convolutional decoder", (Decoder::Convolutional, Made::Learned(Latents::Growing))),
     ];
     let bits = |way, what: fn(&Line) -> f64| {
-        let (mean, deviation) = mean_and_deviation(&of(seeds, way, what));
-        [-mean, deviation / (SEEDS as f64 - 1.0).sqrt()].map(|nats| nats / (PIXELS as f64 * std::f64::consts::LN_2))
+        let (mean, error) = mean_and_error(&of(seeds, way, what));
+        [-mean, error].map(|nats| nats / (PIXELS as f64 * std::f64::consts::LN_2))
     };
-    let size = |way| mean_and_deviation(&of(seeds, way, |l| l.parameters as f64)).0;
+    let size = |way| mean_and_error(&of(seeds, way, |l| l.parameters as f64)).0;
     let ours = ROWS.map(|(name, way)| (name, bits(way, |l| l.student), bits(way, |l| l.tuned), size(way)));
     let published = published()?;
     let of_pictures = ["CIFAR-10", "ImageNet32", "ImageNet64"];
@@ -198,8 +197,8 @@ fn figure(lab: &mut Lab, seeds: &[Vec<Line>]) -> Result<()> {
         dots = dots.with_each(
             &name(way),
             parts.map(|(what, part)| {
-                let (mean, deviation) = mean_and_deviation(&of(seeds, way, part));
-                (what, mean, deviation / (SEEDS as f64 - 1.0).sqrt())
+                let (mean, error) = mean_and_error(&of(seeds, way, part));
+                (what, mean, error)
             }),
         );
     }

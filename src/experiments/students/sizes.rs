@@ -5,8 +5,7 @@ use crate::{
     Result,
     circuits::{FitCircuit, Structure, SumProduct},
     evidence::{Evidence, Exact},
-    experiments::{Claim, Lab},
-    math::mean_and_deviation,
+    experiments::{Claim, Lab, mean_and_error},
     plot::{Axis, Lines, Series, Table},
     random::Seed,
     teachers::Decoder,
@@ -87,10 +86,10 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     for name in NAMES {
         let of = |size: usize, what: fn(&Point) -> f64| {
             let values = points.iter().filter(|p| p.name == name && p.size == size).map(what).collect::<Vec<_>>();
-            mean_and_deviation(&values)
+            mean_and_error(&values)
         };
         let at = |size| (of(size, |p| p.parameters as f64).0, of(size, |p| p.bits).0);
-        let error = |size| of(size, |p| p.bits).1 / (SEEDS as f64 - 1.0).sqrt();
+        let error = |size| of(size, |p| p.bits).1;
         let sizes = 0..HEADS.len();
         lines = lines.with(Series::new(name, sizes.clone().map(at).collect::<Vec<_>>()).errors(sizes.map(error)));
     }

@@ -8,11 +8,10 @@ use crate::{
     Result,
     circuits::{Circuit, Em, FitCircuit, Structure},
     data::{Continuous, Discrete, Rows},
-    experiments::{Claim, Lab},
+    experiments::{Claim, Lab, mean_and_error},
     flows::{FitFlow, FlowKind},
     growth::{Growing, Learn, More},
     linalg::KMeans,
-    math::mean_and_deviation,
     nn::optim::{AdamConfig, Schedule},
     plot::{Dots, Table},
     random::Seed,
@@ -159,8 +158,8 @@ fn figure(lab: &mut Lab, lines: &[Line]) -> Result<()> {
     let mut dots = Dots::new("What teachers of different families are worth", axis);
     for (teacher, name) in NAMES.iter().enumerate().skip(1) {
         let part = |label, grown, what: fn(&Line) -> f64| {
-            let (mean, deviation) = mean_and_deviation(&gains(lines, teacher, grown, what));
-            (label, mean, deviation / (SEEDS as f64 - 1.0).sqrt())
+            let (mean, error) = mean_and_error(&gains(lines, teacher, grown, what));
+            (label, mean, error)
         };
         dots = dots
             .with_each(name, [part("one-shot, tuned", false, |l| l.tuned), part("grown, tuned", true, |l| l.tuned)]);

@@ -69,8 +69,9 @@ fn run<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
     let (rows, dims) = *x.shape();
     let (given, width) = *params.shape();
     let d = dims.size();
-    let moving = mask.as_ref().map_or(d, |mask| mask.iter().filter(|moves| **moves).count());
-    let fits = width == d * F::WIDTH || width >= moving * F::WIDTH && !planar;
+    // A mask that moves fewer leaves the rest unread.
+    let enough = |mask: &Arc<[bool]>| width >= F::WIDTH * mask.iter().filter(|moves| **moves).count();
+    let fits = width == d * F::WIDTH || !planar && mask.as_ref().is_some_and(enough);
     assert!(fits && (given == rows || given == 1), "{given} × {width} parameters of {rows} × {d}");
     let shared = given == 1;
     let block = if shared { ROWS } else { ROWS.min((4 * SMALL).div_ceil(width.max(1))) };

@@ -78,6 +78,23 @@ fn a_run_that_is_cut_off_goes_on_to_the_same_bytes() {
 }
 
 #[test]
+fn a_file_whose_flow_is_none_is_refused() {
+    let settings = FitArgmax { epochs: 1, ..settings(LiftKind::Softplus, DensityKind::Coupling) };
+    let model = settings.fit(&maps(16), None, Seed(1)).unwrap().0;
+    let with = |name: &str, value: f32| {
+        let mut arrays = model.arrays.clone();
+        arrays.iter_mut().find(|array| array.0.contains(name)).unwrap().2[0] = value;
+        ArgmaxModel::of(model.spec, model.schema.clone(), arrays)
+    };
+    assert!(with("bias", 0.5).is_ok());
+    for value in [0.5, 1.0, 0.0] {
+        let is_there = model.arrays.iter().find(|array| array.0.contains("mask")).unwrap().2[0] == value;
+        assert_eq!(with("mask", value).is_ok(), is_there, "{value}");
+    }
+    assert!(with("order", 0.5).is_err());
+}
+
+#[test]
 fn what_cannot_be_is_refused() {
     let rows = maps(4);
     let refused = |settings: FitArgmax, rows: &Discrete| settings.fit(rows, None, Seed(0)).err().unwrap().to_string();
