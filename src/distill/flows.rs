@@ -6,7 +6,7 @@ use crate::{
     math::mean_and_deviation,
     nn::{Device, optim::AdamConfig},
     random::Seed,
-    train::{Clock, GradientLearner, Loss, Objective},
+    train::{Clock, GradientLearner, Loss, Objective, name_of},
 };
 use dfdx::{
     nn::TensorCollection,
@@ -126,7 +126,7 @@ where
     type Model = Flow<S, Q>;
 
     fn describe(&self, _: &Self::Model) -> String {
-        format!("distillation by {:?}, {} into {}", self.by, std::any::type_name::<B>(), std::any::type_name::<S>())
+        format!("distillation by {:?}, {} into {}", self.by, name_of::<B>(), name_of::<S>())
     }
 
     fn check(&self, student: &Self::Model) -> Result<()> {

@@ -5,7 +5,7 @@ use crate::{
     flows::{AffineInOrder, Base, Batch, Bijection, Flow, Inverse, Logistic, Normal, PerRow},
     nn::{Device, ops::rowwise, optim::AdamConfig},
     random::Seed,
-    train::{Clock, GradientLearner, Loss, Objective},
+    train::{Clock, GradientLearner, Loss, Objective, name_of},
 };
 use dfdx::{
     nn::TensorCollection,
@@ -133,7 +133,7 @@ where
     type Model = Flow<Inverse<S>, Logistic>;
 
     fn describe(&self, _: &Self::Model) -> String {
-        let (teacher, student) = (std::any::type_name::<B>(), std::any::type_name::<S>());
+        let (teacher, student) = (name_of::<B>(), name_of::<S>());
         let (draws, d) = (self.draws, self.dims.size());
         format!("parallel distillation, {draws} draws of {d} coordinates, {teacher} into {student}")
     }

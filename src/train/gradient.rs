@@ -246,3 +246,30 @@ impl<O: Objective<Dev>, Dev: Device<f32>> Learner for GradientLearner<O, Dev> {
         self.unsettle()
     }
 }
+
+/// The name of a type without the paths of its parts, for [`Objective::describe`]: checkpoints and their errors show it.
+pub(crate) fn name_of<T: ?Sized>() -> String {
+    let (mut name, mut word) = (String::new(), String::new());
+    for c in std::any::type_name::<T>().chars() {
+        match c {
+            ':' => word.clear(),
+            _ if c.is_alphanumeric() || c == '_' => word.push(c),
+            _ => {
+                name.push_str(&std::mem::take(&mut word));
+                name.push(c);
+            }
+        }
+    }
+    name + &word
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_have_no_paths() {
+        assert_eq!(
+            super::name_of::<(Vec<Option<u8>>, [std::num::NonZero<u8>; 3])>(),
+            "(Vec<Option<u8>>, [NonZero<u8>; 3])"
+        );
+    }
+}

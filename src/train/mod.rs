@@ -16,6 +16,7 @@ mod validation;
 pub use estimate::{Estimate, PartEstimate};
 pub(crate) use fit::check_training;
 pub use fit::{Fit, Reads, Run};
+pub(crate) use gradient::name_of;
 pub use gradient::{GradientLearner, Loss, Objective, Phase, Trained};
 pub use history::{History, Record};
 pub use learner::{Clock, Learner};

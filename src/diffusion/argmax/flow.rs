@@ -213,8 +213,17 @@ where
         match codes.iter().position(|code| *code == crate::data::MISSING) {
             None => Ok(()),
             Some(at) => {
-                let row = rows.number_of(row);
-                Err(Error::invalid(format!("row {row}, position {at} is missing: an argmax flow is of whole rows")))
+                let (row, length) = (rows.number_of(row), codes.len());
+                Err(Error::invalid(match codes[at..].iter().all(|code| *code == crate::data::MISSING) {
+                    true => format!(
+                        "row {row} (from 0) ends after {at} of {length} positions: an argmax flow is of whole rows; leave that \
+                         row out, or fit a model that reads shorter ones (absorbing, multinomial, hmm)"
+                    ),
+                    false => format!(
+                        "row {row}, position {at} (both from 0) is missing: an argmax flow is of whole rows; leave that row \
+                         out, or fit a circuit"
+                    ),
+                }))
             }
         }
     }

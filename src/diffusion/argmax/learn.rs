@@ -9,7 +9,7 @@ use crate::{
     flows::{Base, Bijection},
     nn::{Device, optim::AdamConfig},
     random::Seed,
-    train::{Clock, GradientLearner, Loss, Objective},
+    train::{Clock, GradientLearner, Loss, Objective, name_of},
 };
 use dfdx::{
     nn::TensorCollection,
@@ -60,7 +60,7 @@ where
     type Model = ArgmaxFlow<L, N, B, P, Dev>;
 
     fn describe(&self, model: &Self::Model) -> String {
-        let (lift, encoder, flow) = (model.lift().name(), model.parts.0.describe(), std::any::type_name::<B>());
+        let (lift, encoder, flow) = (model.lift().name(), model.parts.0.describe(), name_of::<B>());
         format!("argmax flow by {lift}, encoder: {encoder}, {flow}, validation seed {}", self.seed.0)
     }
 

@@ -95,7 +95,7 @@ impl Sizes {
             None => Ok(Self { length: schema.len(), categories }),
             Some(other) => Err(Error::invalid(format!(
                 "column {} has {categories} categories, {} has {}; this model is of columns with the same: --categories \
-                 gives all the larger number",
+                 gives columns of numbers the larger one; words are numbers first",
                 first.name, other.name, other.categories
             ))),
         }

@@ -15,7 +15,7 @@ use crate::{
     evidence::Fingerprint,
     nn::{Device, ops::rowwise, optim::AdamConfig},
     random::Seed,
-    train::{Clock, GradientLearner, Loss, Objective, Trained},
+    train::{Clock, GradientLearner, Loss, Objective, Trained, name_of},
 };
 use dfdx::{
     shapes::Dim,
@@ -102,7 +102,7 @@ where
     type Model = Diffusion<P, N>;
 
     fn describe(&self, model: &Self::Model) -> String {
-        let (Objectives { bound, times, hybrid }, process) = (&self.what, std::any::type_name::<P>());
+        let (Objectives { bound, times, hybrid }, process) = (&self.what, name_of::<P>());
         let network = model.denoiser.describe();
         format!(
             "{process}, {network}, {}, {times:?} moments, hybrid {hybrid}, validation seed {}",

@@ -7,7 +7,7 @@ use crate::{
     evidence::Fingerprint,
     flows::{Base, Bijection, Flow, LEAST_BATCH, Normal},
     nn::{Device, optim::AdamConfig},
-    train::{Clock, GradientLearner, Loss, Objective, Phase},
+    train::{Clock, GradientLearner, Loss, Objective, Phase, name_of},
 };
 use dfdx::{
     nn::TensorCollection,
@@ -58,7 +58,7 @@ where
     type Model = TableFlow<D, B, P, Dev>;
 
     fn describe(&self, _: &Self::Model) -> String {
-        format!("flow, {}", std::any::type_name::<B>())
+        format!("flow, {}", name_of::<B>())
     }
 
     fn rows(&self) -> Option<usize> {

@@ -181,13 +181,17 @@ pub(super) fn entries() -> Vec<Entry> {
     let entry = Entry::new(NAME, about, &FitArgmax::default(), SETTINGS, parse);
     vec![entry.idle(|table| {
         let density = table.get("density").and_then(toml::Value::as_str).unwrap_or("coupling");
-        match density {
+        let mut idle = match density {
             "map" => vec![("blocks", "a flow of maps has no transformer")],
             "autoregressive" => {
                 vec![("couplings", "an autoregressive flow has none"), ("levels", "only maps have them")]
             }
             _ => vec![("levels", "only maps have them")],
+        };
+        if table.get("lift").and_then(toml::Value::as_str) == Some("uniform") {
+            idle.push(("encoder_width", "uniform noise asks no encoder"));
         }
+        idle
     })]
 }
 

@@ -114,6 +114,9 @@ impl Spec {
         let (lift, device) = (self.lift.of(categories), Cpu::seed_from_u64(seed.child("network", 0).0));
         let Self { width, heads, blocks, couplings, levels, .. } = *self;
         self.afford()?;
+        if categories < 2 {
+            return Err(Error::invalid("columns of one category each: there is nothing to learn"));
+        }
         if self.density == DensityKind::Coupling && lift.numbers() < 2 {
             return Err(Error::invalid(format!(
                 "{categories} categories are a single number by this lift, and a coupling moves some by others: another --lift, or --density autoregressive"
@@ -128,6 +131,19 @@ impl Spec {
                     "rows of shape {found:?}; a flow of maps is of (height, width): --density coupling"
                 )));
             };
+            let halves = |times: usize| height.trailing_zeros().min(across.trailing_zeros()) as usize >= times;
+            if !halves(HALVINGS) {
+                let sides = 1 << HALVINGS;
+                return Err(Error::invalid(format!(
+                    "maps of {height} × {across}; a flow of maps is of sides that are multiples of {sides}: --density coupling"
+                )));
+            }
+            if !halves(levels - 1) {
+                return Err(Error::invalid(format!(
+                    "maps of {height} × {across} cannot be halved {} times: a smaller --levels, or --density coupling",
+                    levels - 1
+                )));
+            }
             let config = UNetConfig { height, width: across, channels: self.encoder_width, halvings: HALVINGS, heads };
             let encoder = UNet::<usize, usize>::new(&device, outputs, &config)?;
             let grid = Grid { channels: lift.numbers(), height, width: across };

@@ -112,10 +112,23 @@ fn what_cannot_be_is_refused() {
     let texts = Discrete::new(Schema::uniform(&[8], 3), rows.codes().to_vec()).unwrap();
     let map = FitArgmax { density: DensityKind::Map, ..usual() };
     assert!(refused(map, &texts).contains("a flow of maps is of (height, width)"));
+    let odd = Discrete::new(Schema::uniform(&[2, 16], 3), rows.codes().to_vec()).unwrap();
+    assert!(
+        refused(FitArgmax { density: DensityKind::Map, ..usual() }, &odd)
+            .contains("multiples of 4: --density coupling")
+    );
+    let deep = FitArgmax { density: DensityKind::Map, levels: 4, ..usual() };
+    assert!(refused(deep, &rows).contains("4 × 8 cannot be halved 3 times: a smaller --levels"));
+    let one = Discrete::new(Schema::uniform(&[32], 1), vec![0; 64]).unwrap();
+    assert!(refused(usual(), &one).contains("nothing to learn"));
+    let mut short = rows.codes().to_vec();
+    short[60..64].fill(crate::data::MISSING);
+    let short = Discrete::new(rows.schema().clone(), short).unwrap();
+    assert!(refused(usual(), &short).contains("row 1 (from 0) ends after 28 of 32 positions"));
     let mut holes = rows.codes().to_vec();
     holes[37] = crate::data::MISSING;
     let holes = Discrete::new(rows.schema().clone(), holes).unwrap();
-    assert!(refused(usual(), &holes).contains("row 1, position 5 is missing"));
+    assert!(refused(usual(), &holes).contains("row 1, position 5 (both from 0) is missing"));
     let mut watch = quiet;
     let run = Run { gpu: true, ..Run::new(Seed(0), &mut watch) };
     assert!(usual().fit_with(&rows, None, run).err().unwrap().to_string().contains("leave out --gpu"));

@@ -8,7 +8,7 @@ use crate::{
     flows::Bijection,
     nn::{Device, optim::AdamConfig},
     random::Seed,
-    train::{Clock, GradientLearner, Loss, Objective, Phase, Trained},
+    train::{Clock, GradientLearner, Loss, Objective, Phase, Trained, name_of},
 };
 use dfdx::{
     nn::TensorCollection,
@@ -63,7 +63,7 @@ where
     type Model = ImageFlow<C, H, W, B, Dev>;
 
     fn describe(&self, model: &Self::Model) -> String {
-        format!("flow of images, λ = {}, noise {}, {}", model.logit.lambda(), self.seed.0, std::any::type_name::<B>())
+        format!("flow of images, λ = {}, noise {}, {}", model.logit.lambda(), self.seed.0, name_of::<B>())
     }
 
     fn rows(&self) -> Option<usize> {
