@@ -54,12 +54,15 @@ impl<'a> Lab<'a> {
     }
 
     /// What each of some seeds comes to, in their order, as many at once as there are threads; what they say is heard as they say it.
+    /// Threads are shared out, as seeds that wait for the same ones wait for each other.
     fn each_seed<T: Send>(
         &mut self,
         seeds: u64,
         one: impl Fn(u64, &dyn Fn(String)) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
         let (next, (say, said)) = (AtomicU64::new(0), mpsc::channel());
+        let threads = rayon::current_num_threads();
+        let workers = threads.min(seeds as usize).max(1);
         std::thread::scope(|scope| {
             let worker = |say: mpsc::Sender<String>| {
                 let mut found = vec![];
@@ -72,12 +75,12 @@ impl<'a> Lab<'a> {
                     found.push((i, one(i, &|what| drop(say.send(format!("seed {i}: {what}"))))?));
                 }
             };
-            let threads = rayon::current_num_threads().min(seeds as usize);
-            let workers: Vec<_> = (0..threads)
+            let workers: Vec<_> = (0..workers)
                 .map(|_| {
-                    scope.spawn({
-                        let say = say.clone();
-                        move || worker(say)
+                    let say = say.clone();
+                    scope.spawn(move || {
+                        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads / workers).build();
+                        pool.map_err(Error::invalid)?.install(|| worker(say))
                     })
                 })
                 .collect();
