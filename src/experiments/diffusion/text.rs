@@ -238,7 +238,7 @@ fn claims(lab: &mut Lab, lines: &[Line], steps: usize) {
         [bound("multinomial"), bound("absorbing")],
     );
     claim(
-        "The bound over all orders is closer than the likelihood from left to right",
+        "After little training the bound over all orders is lower than the likelihood from left to right",
         "this project: in public one of the two is reported",
         [("absorbing", "exact, left to right"), bound("absorbing")],
     );
