@@ -1,53 +1,34 @@
 //! Code compiled for the widest vectors of the processor it runs on.
 
-/// Runs `work` compiled for AVX2 where the processor has it. A closure of more than a line is not inlined, and compiled
-/// without: such work is a function, for [`call_vectorised`]. No multiply-add is contracted, so the result is the same.
-#[inline(always)]
-pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
-    call_vectorised(work, ())
+/// An expression compiled for AVX2 where the processor has it, with all that it calls and that is `#[inline(always)]`. No
+/// multiply-add is contracted, so the result is the same.
+macro_rules! vectorised {
+    ($work:expr) => {
+        // Without the attribute a large closure stays outside, and is compiled as the rest of the program is.
+        $crate::simd::widest(
+            #[inline(always)]
+            || $work,
+        )
+    };
 }
+pub(crate) use vectorised;
 
-/// Calls a function, and what it calls, compiled for AVX2 where the processor has it: all of them must be `#[inline(always)]`.
+/// See [`vectorised!`].
 #[inline(always)]
-pub(crate) fn call_vectorised<F: Call<A>, A>(function: F, arguments: A) -> F::Output {
+pub(crate) fn widest<R>(work: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2")]
-        fn with_avx2<F: Call<A>, A>(function: F, arguments: A) -> F::Output {
-            function.call(arguments)
+        fn with_avx2<R>(work: impl FnOnce() -> R) -> R {
+            work()
         }
         if std::arch::is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has just said that it has AVX2.
-            return unsafe { with_avx2(function, arguments) };
+            return unsafe { with_avx2(work) };
         }
     }
-    function.call(arguments)
+    work()
 }
-
-/// A function of some arguments.
-pub(crate) trait Call<Arguments> {
-    type Output;
-    fn call(self, arguments: Arguments) -> Self::Output;
-}
-
-macro_rules! call {
-    ($($argument:ident),*) => {
-        impl<Function: FnOnce($($argument),*) -> Output, Output, $($argument),*> Call<($($argument,)*)> for Function {
-            type Output = Output;
-            #[inline(always)]
-            #[allow(non_snake_case)]
-            fn call(self, ($($argument,)*): ($($argument,)*)) -> Output {
-                self($($argument),*)
-            }
-        }
-    };
-}
-call!();
-call!(A, B);
-call!(A, B, C);
-call!(A, B, C, D);
-call!(A, B, C, D, E);
-call!(A, B, C, D, E, F);
 
 /// `eˣ` to the last digit or two, in code that becomes vectors; 0 below `e⁻⁷⁰⁷`, ∞ above `e⁷⁰⁷`.
 #[inline(always)]

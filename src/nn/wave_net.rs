@@ -114,7 +114,7 @@ fn gated<E: Real, D: Device<E>, T: Tape<E, D>>(x: Tensor<(usize, usize), E, D, T
     let from = D::elements(&x);
     values.par_chunks_mut(half).zip(from.par_chunks(width)).for_each(|(out, x)| {
         let (a, b) = x.split_at(half);
-        vectorised(|| out.iter_mut().zip(a).zip(b).for_each(|((out, a), b)| *out = a.tanh() * b.sigmoid()));
+        vectorised!(out.iter_mut().zip(a).zip(b).for_each(|((out, a), b)| *out = a.tanh() * b.sigmoid()));
     });
     drop(from);
     let out = x.device().tensor_from_vec(values, (rows, half));
@@ -127,7 +127,7 @@ fn gated<E: Real, D: Device<E>, T: Tape<E, D>>(x: Tensor<(usize, usize), E, D, T
                 let each = into.par_chunks_mut(width).zip(at.par_chunks(width)).zip(given.par_chunks(half));
                 each.for_each(|((into, x), given)| {
                     let ((a, b), (da, db)) = (x.split_at(half), into.split_at_mut(half));
-                    vectorised(|| {
+                    vectorised!({
                         for ((((a, b), da), db), d) in a.iter().zip(b).zip(da).zip(db).zip(given) {
                             let (tanh, open) = (a.tanh(), b.sigmoid());
                             *da += *d * open * (E::ONE - tanh * tanh);

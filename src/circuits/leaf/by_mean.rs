@@ -1,7 +1,7 @@
 //! Families that their mean determines: all their units are tabulated, and learned, at once.
 
 use super::by_number::{ByNumber, times};
-use crate::{circuits::Scalar, simd::call_vectorised};
+use crate::{circuits::Scalar, simd::vectorised};
 
 /// A family of one number a unit, whose log-probabilities are a line in the category but for what all units share:
 ///
@@ -37,7 +37,7 @@ pub(super) fn log_table(family: &impl ByMean, numbers: &[f64], logs: &mut [f64])
     let (ups, downs, offsets) = (of(|l| l.up), of(|l| l.down), of(|l| l.offset));
     let base = family.base(k);
     for (a, (row, base)) in logs.chunks_exact_mut(units).zip(base).enumerate() {
-        call_vectorised(lines_at, ((a, k - 1 - a), base, (&ups, &downs, &offsets), row));
+        vectorised!(lines_at((a, k - 1 - a), base, (&ups, &downs, &offsets), row));
     }
 }
 
@@ -65,7 +65,7 @@ pub(super) fn learn<T: Scalar>(family: &impl ByMean, numbers: &mut [f64], flows:
     let share = pseudocount / k as f64;
     let (mut totals, mut firsts) = (vec![0.0; units], vec![0.0; units]);
     for (a, flows) in known.chunks_exact(units).enumerate() {
-        call_vectorised(add_counts, (a as f64, flows, share, (&mut totals, &mut firsts)));
+        vectorised!(add_counts(a as f64, flows, share, (&mut totals, &mut firsts)));
     }
     for (unit, number) in numbers.iter_mut().enumerate() {
         let expected = missing[unit].f64();

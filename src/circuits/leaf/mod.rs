@@ -17,7 +17,7 @@ use super::Scalar;
 use crate::{
     Error, Result,
     data::Variable,
-    simd::{call_vectorised, largest},
+    simd::{largest, vectorised},
 };
 use serde::{Deserialize, Serialize};
 use std::{f64::consts::LN_2, fmt};
@@ -215,7 +215,7 @@ impl<T: Scalar> Leaves<T> {
         let rows = exact.logs.chunks_exact(units).zip(exact.scaled.chunks_exact_mut(units));
         let rows = rows.zip(self.table.chunks_exact_mut(units)).zip(&mut exact.powers);
         for (((logs, scaled), values), power) in rows {
-            *power = call_vectorised(tabulate_row, (logs, scaled, values));
+            *power = vectorised!(tabulate_row(logs, scaled, values));
         }
         self.exact = Some(exact);
     }

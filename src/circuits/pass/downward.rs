@@ -8,7 +8,7 @@ use crate::circuits::{
     pass::plan::{fused, shares_flow, two},
     pass::upward::Tile,
 };
-use crate::simd::call_vectorised;
+use crate::simd::vectorised;
 use rayon::prelude::*;
 
 /// Flows summed over rows, in the form the M-step needs.
@@ -83,13 +83,13 @@ impl<T: Scalar> Flows<T> {
     /// Adds the flows of a block of rows whose values are in the tiles.
     pub(crate) fn add(&mut self, circuit: &Circuit<T>, tiles: &mut [Tile<T>]) {
         if self.lanes.is_empty() {
-            tiles.par_iter_mut().for_each(|tile| call_vectorised(Circuit::downward, (circuit, tile, None, None)));
+            tiles.par_iter_mut().for_each(|tile| vectorised!(Circuit::downward(circuit, tile, None, None)));
             self.add_tiles(circuit, tiles);
         } else {
             let each = tiles.len().div_ceil(LANES);
             tiles.par_chunks_mut(each).zip(&mut self.lanes).for_each(|(tiles, lane)| {
                 lane.used = true;
-                tiles.iter_mut().for_each(|tile| call_vectorised(Circuit::downward, (circuit, tile, Some(lane), None)));
+                tiles.iter_mut().for_each(|tile| vectorised!(Circuit::downward(circuit, tile, Some(lane), None)));
             });
             self.add_lanes();
         }
@@ -134,7 +134,7 @@ impl<T: Scalar> Flows<T> {
                 for tile in tiles {
                     let flows = &tile.flows[flows[*b].clone()];
                     let at = (*variable, set);
-                    call_vectorised(Circuit::count, (circuit, at, &tile.inputs, tile.n, flows, sums));
+                    vectorised!(Circuit::count(circuit, at, &tile.inputs, tile.n, flows, sums));
                 }
             }
         });

@@ -303,6 +303,7 @@ impl<T: Scalar> Leaves<T> {
     }
 
     /// `sums[a, unit] += p(a | unit) Σ_b λ(a) F(unit) / Σ_a' p(a' | unit) λ(a')`.
+    #[inline(always)]
     fn count_soft(&self, soft: &[T], n: usize, flows: &[T], sums: &mut [T]) {
         let (k, units) = (self.categories(), self.units);
         let mut over = vec![T::ZERO; units * TILE];

@@ -13,7 +13,7 @@ use crate::{
     },
     data::{Rows, fingerprint},
     evidence::{Evidence, Exact, Space},
-    simd::call_vectorised,
+    simd::vectorised,
 };
 use rayon::prelude::*;
 use std::{
@@ -195,7 +195,7 @@ impl<T: Scalar> Workspace<T> {
                     rows.iter().zip(&mut tile.weights).for_each(|(row, w)| *w = T::of(f64::from(weights[*row])));
                 }
                 row_weights.heads.fill(rows, circuit.graph.heads(), TILE, &mut tile.heads);
-                call_vectorised(Circuit::evaluate_all, (circuit, &mut *tile));
+                vectorised!(Circuit::evaluate_all(circuit, &mut *tile));
                 tile.reach_beyond(circuit, purpose, &|| twin.get_or_init(|| Arc::new(circuit.widened())).clone());
             });
             each(block, tiles)?;

@@ -196,6 +196,7 @@ impl<T: Scalar> Matrix<T> {
     }
 
     /// `dst (rows, n) = W · b (columns, n)`, and what follows.
+    #[inline(always)]
     pub(crate) fn times(&self, b: &[T], dst: &mut [T], n: usize, then: Then<T>) {
         if self.layout() == Layout::Full {
             return product([self.rows, n, self.columns], dst, then, View::rows(&self.values, self.columns), b);
@@ -222,6 +223,7 @@ impl<T: Scalar> Matrix<T> {
     }
 
     /// `dst (columns, n) = Wᵀ · q (rows, n)`, and what follows.
+    #[inline(always)]
     pub(crate) fn transposed_times(&self, q: &[T], dst: &mut [T], n: usize, then: Then<T>) {
         if self.layout() == Layout::Full {
             let weights = View::rows(&self.values, self.columns).transposed();
@@ -252,6 +254,7 @@ impl<T: Scalar> Matrix<T> {
     }
 
     /// `sums += q (rows, n) · b (columns, n)ᵀ` where there are edges; `sums` lies like [`Self::values`].
+    #[inline(always)]
     pub(crate) fn add_outer(&self, q: &[T], b: &[T], sums: &mut [T], n: usize) {
         if self.layout() == Layout::Full {
             return outer([self.rows, self.columns, n], sums, self.columns, q, b);
@@ -275,6 +278,7 @@ impl<T: Scalar> Matrix<T> {
 }
 
 /// Multiplies a sparse product, which has been summed up in its place.
+#[inline(always)]
 fn follow<T: Scalar>(dst: &mut [T], rows: usize, then: Then<T>) {
     if let Then::Multiply(by) = then {
         dst[..rows * TILE].iter_mut().zip(by).for_each(|(d, by)| *d *= *by);

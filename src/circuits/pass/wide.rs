@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     circuits::{Circuit, Scalar, leaf::Leaves},
-    simd::call_vectorised,
+    simd::vectorised,
 };
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ impl<T: Scalar> Tile<T> {
                 let heads = self.heads.chunks_exact(TILE).zip(tile.heads.chunks_exact_mut(TILE));
                 heads.for_each(|(from, into)| into[to] = from[*b].f64());
             }
-            call_vectorised(Circuit::evaluate_all, (circuit, &mut *tile));
+            vectorised!(Circuit::evaluate_all(circuit, &mut *tile));
             tile.reach_beyond(circuit, purpose, &|| unreachable!("double precision has no twin"));
             for (from, b) in rows.iter().enumerate().filter(|(_, b)| self.underflowed[**b]) {
                 self.log_probs[*b] = tile.log_probs[from];

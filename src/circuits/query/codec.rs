@@ -10,7 +10,7 @@ use crate::{
     },
     data::{Discrete, MISSING, Rows},
     model::{Packed, coded},
-    simd::call_vectorised,
+    simd::vectorised,
 };
 use constriction::stream::{
     Decode, Encode,
@@ -93,7 +93,7 @@ impl<T: Scalar> Circuit<T> {
     ) -> Result<()> {
         tile.n = n;
         tile.inputs.codes.fill(MISSING);
-        call_vectorised(Self::evaluate_all, (self, &mut *tile));
+        vectorised!(Self::evaluate_all(self, &mut *tile));
         let mut wide: Option<(Circuit<f64>, Tile<f64>)> = None;
         let (mut is_wide, mut lost) = ([false; TILE], [false; TILE]);
         for (v, leaves) in order.leaves.iter().enumerate() {
@@ -111,11 +111,11 @@ impl<T: Scalar> Circuit<T> {
                         .for_each(|i| wide.inputs.codes[i] = tile.inputs.codes[i]);
                 }
                 wide.n = n;
-                call_vectorised(Circuit::evaluate_all, (&*circuit, wide));
+                vectorised!(Circuit::evaluate_all(&*circuit, wide));
             }
-            call_vectorised(Self::downward, (self, &mut *tile, None, Some(&order.above[v])));
+            vectorised!(Self::downward(self, &mut *tile, None, Some(&order.above[v])));
             if let Some((circuit, wide)) = &mut wide {
-                call_vectorised(Circuit::downward, (&*circuit, wide, None, Some(&order.above[v])));
+                vectorised!(Circuit::downward(&*circuit, wide, None, Some(&order.above[v])));
             }
             let mut p = vec![0.0; self.schema.variables[v].categories];
             for b in 0..n {
@@ -131,9 +131,9 @@ impl<T: Scalar> Circuit<T> {
                     wide.inputs.codes[v * TILE + b] = code;
                 }
             }
-            call_vectorised(Self::evaluate, (self, &mut *tile, Some(&order.again[v])));
+            vectorised!(Self::evaluate(self, &mut *tile, Some(&order.again[v])));
             if let Some((circuit, wide)) = &mut wide {
-                call_vectorised(Circuit::evaluate, (&*circuit, wide, Some(&order.again[v])));
+                vectorised!(Circuit::evaluate(&*circuit, wide, Some(&order.again[v])));
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::{
     },
     data::Rows,
     model::Each,
-    simd::call_vectorised,
+    simd::vectorised,
 };
 use rayon::prelude::*;
 
@@ -87,7 +87,7 @@ impl<T: Scalar> Circuit<T> {
                     if let Some(b) = tile.log_probs[..tile.n].iter().position(|p| *p == f64::NEG_INFINITY) {
                         return Err(impossible(rows.number_of(tile_rows[b])));
                     }
-                    call_vectorised(Self::downward, (self, tile, None, None));
+                    vectorised!(Self::downward(self, tile, None, None));
                     let (mut found, mut flows) = (vec![0.0; tile.n * width], Vec::new());
                     for (b, into) in found.chunks_exact_mut(width.max(1)).enumerate() {
                         self.conditionals_of(tile, b, (&place, &offsets), into, &mut flows);
@@ -186,7 +186,7 @@ impl<T: Scalar> Circuit<T> {
                     target.iter_mut().zip(&shares).for_each(|(t, p)| *t += flow * p);
                 }
             }
-            (_, None) => call_vectorised(add_products, (&leaves.table, flows, target)),
+            (_, None) => vectorised!(add_products(&leaves.table, flows, target)),
         }
     }
 }

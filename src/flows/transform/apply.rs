@@ -6,7 +6,7 @@ use super::Transform;
 use crate::{
     flows::{Batch, WithLogDet},
     nn::{Device, Real},
-    simd::call_vectorised,
+    simd::vectorised,
 };
 use dfdx::{
     shapes::{Dim, HasShape},
@@ -83,7 +83,7 @@ fn run<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
         let p = Dev::elements(&params);
         let work = |(task, (out, log_det)): (usize, (&mut [E], &mut [E]))| {
             let p = &p[kernel.params_of(task)..];
-            call_vectorised(Applied::forward::<F, E>, (&kernel, out, p, log_det));
+            vectorised!(Applied::forward::<F, E>(&kernel, out, p, log_det));
         };
         let blocks = out.chunks_mut(block * d).zip(log_det.chunks_mut(block));
         if rows * width < SMALL || rayon::current_num_threads() == 1 {
@@ -110,7 +110,7 @@ fn run<F: Transform, D: Dim, E: Real, Dev: Device<E>, T: Tape<E, Dev>>(
             let work = |(task, (dx, dp)): (usize, (&mut [E], &mut [E]))| {
                 let (at, dl) = (&at[task * block * d..], &dl[task * block..]);
                 let p = &p[kernel.params_of(task)..];
-                call_vectorised(Applied::backward::<F, E>, (&kernel, at, p, dx, dl, dp));
+                vectorised!(Applied::backward::<F, E>(&kernel, at, p, dx, dl, dp));
             };
             if rows * width < SMALL || rayon::current_num_threads() == 1 {
                 dx.chunks_mut(block * d).zip(dp.chunks_mut(part)).enumerate().for_each(work);
@@ -185,14 +185,18 @@ impl Applied {
     #[inline(always)]
     fn forward<F: Transform, E: Real>(&self, x: &mut [E], p: &[E], log_det: &mut [E]) {
         let mut scrap = vec![E::default(); F::WIDTH];
-        self.each::<F>(log_det.len(), |row, at, from| {
-            let (z, log) = self.with::<F, E, _>(p, from, &mut scrap, |p| match self.direction {
-                Direction::Forward => F::forward(x[at], p),
-                Direction::Inverse => F::inverse(x[at], p),
-            });
-            x[at] = z;
-            log_det[row] += log;
-        });
+        self.each::<F>(
+            log_det.len(),
+            #[inline(always)]
+            |row, at, from| {
+                let (z, log) = self.with::<F, E, _>(p, from, &mut scrap, |p| match self.direction {
+                    Direction::Forward => F::forward(x[at], p),
+                    Direction::Inverse => F::inverse(x[at], p),
+                });
+                x[at] = z;
+                log_det[row] += log;
+            },
+        );
     }
 
     /// `dx` holds `dz` before, and the slopes along `x` after. `x` is the data side, whichever the direction.
@@ -200,18 +204,22 @@ impl Applied {
     fn backward<F: Transform, E: Real>(&self, x: &[E], p: &[E], dx: &mut [E], dl: &[E], dp: &mut [E]) {
         let mut scrap = [(); 3].map(|()| vec![E::default(); F::WIDTH]);
         let [scrap, gathered, slopes] = &mut scrap;
-        self.each::<F>(dx.len() / self.d.max(1), |row, at, from| {
-            let (x, d, dl) = (x[at], dx[at], dl[row]);
-            dx[at] = self.with::<F, E, _>(p, from, gathered, |p| {
-                if !self.planar {
-                    return slopes_at::<F, E>(self.direction, x, p, d, dl, &mut dp[from..from + F::WIDTH], scrap);
-                }
-                slopes.fill(E::default());
-                let dx = slopes_at::<F, E>(self.direction, x, p, d, dl, slopes, scrap);
-                slopes.iter().enumerate().for_each(|(k, slope)| dp[from + k * self.d] += *slope);
-                dx
-            });
-        });
+        self.each::<F>(
+            dx.len() / self.d.max(1),
+            #[inline(always)]
+            |row, at, from| {
+                let (x, d, dl) = (x[at], dx[at], dl[row]);
+                dx[at] = self.with::<F, E, _>(p, from, gathered, |p| {
+                    if !self.planar {
+                        return slopes_at::<F, E>(self.direction, x, p, d, dl, &mut dp[from..from + F::WIDTH], scrap);
+                    }
+                    slopes.fill(E::default());
+                    let dx = slopes_at::<F, E>(self.direction, x, p, d, dl, slopes, scrap);
+                    slopes.iter().enumerate().for_each(|(k, slope)| dp[from + k * self.d] += *slope);
+                    dx
+                });
+            },
+        );
     }
 }
 

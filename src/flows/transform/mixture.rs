@@ -4,7 +4,7 @@ use super::{Transform, normal};
 use crate::{
     math::{log_sum_exp, log_sum_exp_of, mean_and_deviation},
     nn::Real,
-    simd::{call_vectorised, exp, sum},
+    simd::{exp, sum, vectorised},
 };
 use std::fmt::Debug;
 
@@ -165,7 +165,7 @@ impl<B: Kernel, const K: usize, S: Scales> Mixture<B, K, S> {
         let none = [0.0; K];
         let mut at =
             At { weights: none, log_weights: none, scales: none, t: none, log_p: 0.0, log_rest: 0.0, log_density: 0.0 };
-        call_vectorised(Self::place, (x, p, &mut at));
+        vectorised!(Self::place(x, p, &mut at));
         let logs = match Self::parts(&at) {
             Some(parts) => parts.sums.map(f64::ln),
             None => {
@@ -201,7 +201,7 @@ impl<B: Kernel, const K: usize, S: Scales> Mixture<B, K, S> {
     fn parts(at: &At<K>) -> Option<Parts<K>> {
         B::linear(0.0)?;
         let mut parts = Parts { each: [[0.0; K]; 3], sums: [0.0; 3] };
-        call_vectorised(Self::fill, (at, &mut parts));
+        vectorised!(Self::fill(at, &mut parts));
         parts.sums.iter().all(|sum| *sum > TOO_SMALL).then_some(parts)
     }
 

@@ -161,7 +161,7 @@ pub(crate) fn elements<E: Real>(gradient: &<Cpu as Storage<E>>::Vec) -> &[E] {
 
 /// Applies `f` to every element of `out`.
 pub(crate) fn map<E: Real>(out: &mut [E], f: impl Fn(E) -> E + Sync) {
-    let work = |chunk: &mut [E]| vectorised(|| chunk.iter_mut().for_each(|x| *x = f(*x)));
+    let work = |chunk: &mut [E]| vectorised!(chunk.iter_mut().for_each(|x| *x = f(*x)));
     if out.len() < PARALLEL || rayon::current_num_threads() == 1 {
         work(out);
     } else {
@@ -173,7 +173,7 @@ pub(crate) fn map<E: Real>(out: &mut [E], f: impl Fn(E) -> E + Sync) {
 pub(crate) fn zip<E: Real>(out: &mut [E], other: &[E], f: impl Fn(E, E) -> E + Sync) {
     assert_eq!(out.len(), other.len());
     let work = |(out, other): (&mut [E], &[E])| {
-        vectorised(|| out.iter_mut().zip(other).for_each(|(x, y)| *x = f(*x, *y)));
+        vectorised!(out.iter_mut().zip(other).for_each(|(x, y)| *x = f(*x, *y)));
     };
     if out.len() < PARALLEL || rayon::current_num_threads() == 1 {
         work((out, other));

@@ -9,14 +9,11 @@ const LANES: usize = 16;
 #[inline(always)]
 pub(crate) fn sum<E: Real>(x: &[E], y: &[E], f: impl Fn(E, E) -> E) -> E {
     let mut lanes = [E::default(); LANES];
-    let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-    let rest = xs.remainder().iter().zip(ys.remainder());
-    for (x, y) in xs.zip(ys) {
-        for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
-            *lane += f(*x, *y);
-        }
+    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+    for (x, y) in xs.iter().zip(ys) {
+        (0..LANES).for_each(|i| lanes[i] += f(x[i], y[i]));
     }
-    for (lane, (x, y)) in lanes.iter_mut().zip(rest) {
+    for (lane, (x, y)) in lanes.iter_mut().zip(x_rest.iter().zip(y_rest)) {
         *lane += f(*x, *y);
     }
     let mut width = LANES / 2;
@@ -33,15 +30,13 @@ pub(crate) fn sum<E: Real>(x: &[E], y: &[E], f: impl Fn(E, E) -> E) -> E {
 /// The largest of some numbers; −∞ of none.
 #[inline(always)]
 pub(crate) fn largest<E: Real>(x: &[E]) -> E {
+    let larger = |a: E, b: E| if b > a { b } else { a };
     let mut lanes = [E::of(f64::NEG_INFINITY); LANES];
-    let xs = x.chunks_exact(LANES);
-    let rest = xs.remainder();
-    for x in xs.chain(std::iter::once(rest)) {
-        for (lane, x) in lanes.iter_mut().zip(x) {
-            *lane = if *x > *lane { *x } else { *lane };
-        }
+    let (xs, rest) = x.as_chunks::<LANES>();
+    for x in xs {
+        (0..LANES).for_each(|i| lanes[i] = larger(lanes[i], x[i]));
     }
-    lanes.into_iter().fold(E::of(f64::NEG_INFINITY), |most, x| if x > most { x } else { most })
+    lanes.into_iter().chain(rest.iter().copied()).fold(E::of(f64::NEG_INFINITY), larger)
 }
 
 #[cfg(test)]

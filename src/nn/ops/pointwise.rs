@@ -21,22 +21,25 @@ pub(crate) fn pointwise<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
 ) -> Tensor<S, E, D, T> {
     let (x, mut tape) = x.contiguous().split_tape();
     let mut values = D::elements(&x).into_owned();
-    values.par_chunks_mut(CHUNK).for_each(|part| vectorised(|| part.iter_mut().for_each(|x| *x = value(*x))));
+    values.par_chunks_mut(CHUNK).for_each(|part| vectorised!(part.iter_mut().for_each(|x| *x = value(*x))));
     let out = x.device().tensor_from_vec(values, *x.shape());
     if T::OWNS_TAPE {
         let ghost = out.ghost();
         tape.add_backward_op(move |grads| {
-            let mut given = D::read_buffer(grads.get_or_alloc_mut(&ghost)?, <[E]>::to_vec)?;
+            let given = D::read_buffer(grads.get_or_alloc_mut(&ghost)?, <[E]>::to_vec)?;
             let at = D::elements(&x);
             D::edit_buffer(grads.get_or_alloc_mut(&x)?, |into| {
-                let parts = into.par_chunks_mut(CHUNK).zip(given.par_chunks_mut(CHUNK)).zip(at.par_chunks(CHUNK));
-                parts.for_each(|((into, given), at)| {
-                    vectorised(|| into.iter_mut().zip(given).zip(at).for_each(|((d, g), x)| *d += *g * slope(*x)));
-                });
+                let parts = into.par_chunks_mut(CHUNK).zip(given.par_chunks(CHUNK)).zip(at.par_chunks(CHUNK));
+                parts.for_each(|((into, given), at)| vectorised!(add_slopes(into, given, at, &slope)));
             })
         });
     }
     out.put_tape(tape)
+}
+
+#[inline(always)]
+fn add_slopes<E: Real>(into: &mut [E], given: &[E], at: &[E], slope: &impl Fn(E) -> E) {
+    into.iter_mut().zip(given).zip(at).for_each(|((d, g), x)| *d += *g * slope(*x));
 }
 
 /// `s x` of every number, with a number `s` that is learned.

@@ -61,12 +61,13 @@ pub(super) fn invert<F: Transform, A: Activation, E: Real>(
     x.par_chunks_mut(ROWS * d).zip(log_det.par_chunks_mut(ROWS)).zip(z.par_chunks(ROWS * d)).enumerate().for_each(
         |(i, ((x, log_det), z))| {
             let context = &context[i * ROWS * c..(i * ROWS + log_det.len()) * c];
-            vectorised(|| block::<F, A, E>(z, d, context, layers, x, log_det));
+            vectorised!(block::<F, A, E>(z, d, context, layers, x, log_det));
         },
     );
     (x, log_det)
 }
 
+#[inline(always)]
 fn block<F: Transform, A: Activation, E: Real>(
     z: &[E],
     d: usize,

@@ -40,6 +40,7 @@ impl Layout {
         Matrix::block(&sequence[head * self.head..], self.length, self.head, self.width)
     }
 
+    #[inline(always)]
     fn scale<E: Real>(self) -> E {
         E::of(1.0 / (self.head as f64).sqrt())
     }
@@ -50,6 +51,7 @@ impl Layout {
     }
 
     /// What is added to the scores of row `i` of a head.
+    #[inline(always)]
     fn added<E: Real>(self, r: &[E], head: usize, i: usize) -> &[E] {
         let each = r.len() / self.heads;
         let from = head * each + each / 2 - i;
@@ -60,13 +62,32 @@ impl Layout {
         let l = self.length;
         for (h, weights) in weights.chunks_exact_mut(l * l).enumerate() {
             matmul(weights, false, self.of(q, h), self.of(k, h).transpose(), Threads::One);
-            for (i, row) in weights.chunks_exact_mut(l).enumerate() {
-                let seen = if self.causal { i + 1 } else { l };
-                row[seen..].fill(E::default());
-                softmax(&mut row[..seen], self.scale(), r.map(|r| self.added(r, h, i)));
-            }
+            vectorised!(Self::weigh(self, h, r, &mut *weights));
             let weights = Matrix::new(weights, l, l);
             matmul_block(&mut y[h * self.head..], self.width, false, weights, self.of(v, h), Threads::One);
+        }
+    }
+
+    /// Scores of a head become weights.
+    #[inline(always)]
+    fn weigh<E: Real>(self, head: usize, r: Option<&[E]>, scores: &mut [E]) {
+        for (i, row) in scores.chunks_exact_mut(self.length).enumerate() {
+            let seen = if self.causal { i + 1 } else { self.length };
+            row[seen..].fill(E::default());
+            softmax(&mut row[..seen], self.scale(), r.map(|r| self.added(r, head, i)));
+        }
+    }
+
+    /// Slopes along the weights of a head become slopes along scores, and are added to those along `r`.
+    #[inline(always)]
+    fn unweigh<E: Real>(self, head: usize, weights: &[E], slopes: &mut [E], dr: &mut [E]) {
+        let (l, each) = (self.length, dr.len() / self.heads);
+        for (i, (slopes, weights)) in slopes.chunks_exact_mut(l).zip(weights.chunks_exact(l)).enumerate() {
+            let added = (each > 0).then(|| {
+                let from = head * each + each / 2 - i;
+                &mut dr[from..from + l]
+            });
+            through_softmax(slopes, weights, self.scale(), added);
         }
     }
 
@@ -80,18 +101,11 @@ impl Layout {
         ds: &mut [E],
     ) {
         let l = self.length;
-        let each = dr.len() / self.heads;
         for (h, weights) in weights.chunks_exact(l * l).enumerate() {
             let (at, w) = (h * self.head, Matrix::new(weights, l, l));
             matmul_block(&mut dv[at..], self.width, true, w.transpose(), self.of(dy, h), Threads::One);
             matmul(ds, false, self.of(dy, h), self.of(v, h).transpose(), Threads::One);
-            for (i, (ds, w)) in ds.chunks_exact_mut(l).zip(weights.chunks_exact(l)).enumerate() {
-                let added = (each > 0).then(|| {
-                    let from = h * each + each / 2 - i;
-                    &mut dr[from..from + l]
-                });
-                through_softmax(ds, w, self.scale(), added);
-            }
+            vectorised!(Self::unweigh(self, h, weights, &mut *ds, &mut dr[..]));
             let ds = Matrix::new(ds, l, l);
             matmul_block(&mut dq[at..], self.width, true, ds, self.of(k, h), Threads::One);
             matmul_block(&mut dk[at..], self.width, true, ds.transpose(), self.of(q, h), Threads::One);
@@ -125,29 +139,27 @@ impl<E> Part<E> {
 }
 
 /// `softmax(scale · row + added)`
+#[inline(always)]
 fn softmax<E: Real>(row: &mut [E], scale: E, added: Option<&[E]>) {
-    vectorised(|| {
-        match added {
-            Some(added) => row.iter_mut().zip(added).for_each(|(x, r)| *x = *x * scale + *r),
-            None => row.iter_mut().for_each(|x| *x *= scale),
-        }
-        let most = lanes::largest(row);
-        row.iter_mut().for_each(|x| *x = (*x - most).exp());
-        let share = E::ONE / lanes::sum(row, row, |x, _| x);
-        row.iter_mut().for_each(|x| *x *= share);
-    });
+    match added {
+        Some(added) => row.iter_mut().zip(added).for_each(|(x, r)| *x = *x * scale + *r),
+        None => row.iter_mut().for_each(|x| *x *= scale),
+    }
+    let most = lanes::largest(row);
+    row.iter_mut().for_each(|x| *x = (*x - most).exp());
+    let share = E::ONE / lanes::sum(row, row, |x, _| x);
+    row.iter_mut().for_each(|x| *x *= share);
 }
 
 /// From the slopes along weights to those along scores, and to what is added to them.
+#[inline(always)]
 fn through_softmax<E: Real>(slopes: &mut [E], weights: &[E], scale: E, added: Option<&mut [E]>) {
-    vectorised(|| {
-        let mean = lanes::sum(slopes, weights, |d, w| d * w);
-        slopes.iter_mut().zip(weights).for_each(|(d, w)| *d = (*d - mean) * *w);
-        if let Some(added) = added {
-            added.iter_mut().zip(&*slopes).for_each(|(to, d)| *to += *d);
-        }
-        slopes.iter_mut().for_each(|d| *d *= scale);
-    });
+    let mean = lanes::sum(slopes, weights, |d, w| d * w);
+    slopes.iter_mut().zip(weights).for_each(|(d, w)| *d = (*d - mean) * *w);
+    if let Some(added) = added {
+        added.iter_mut().zip(&*slopes).for_each(|(to, d)| *to += *d);
+    }
+    slopes.iter_mut().for_each(|d| *d *= scale);
 }
 
 impl<E: Real> AttendKernel<E> for Cpu
@@ -213,7 +225,8 @@ where
                 for (tensor, of) in [(&q, Part::q as Of<E>), (&k, Part::k), (&v, Part::v)] {
                     let into = buffer::<E>(grads.get_or_alloc_mut(tensor)?);
                     into.par_chunks_mut(sequence).zip(&parts).for_each(|(into, part)| {
-                        vectorised(|| into.iter_mut().zip(of(part)).for_each(|(to, d)| *to += *d));
+                        let part = of(part);
+                        vectorised!(into.iter_mut().zip(part).for_each(|(to, d)| *to += *d));
                     });
                 }
                 if let Some(r) = &r {

@@ -205,7 +205,7 @@ fn add_image<E: Real>(g: &Geometry, weight: &[E], map: &[E], image: &mut [E], pa
         return matmul(image, true, weight, map, Threads::One);
     }
     matmul(patches, false, weight, map, Threads::One);
-    vectorised(|| {
+    vectorised!({
         each_row(g, |row, at, stride, inside| {
             let patches = &patches[row..][..inside];
             if stride == 1 {
@@ -233,7 +233,7 @@ fn as_patches<'a, E: Real>(g: &Geometry, image: &'a [E], patches: &'a mut [E]) -
     if pointwise(g) {
         return Matrix::new(image, g.patch(), g.positions());
     }
-    vectorised(|| {
+    vectorised!({
         each_row(g, |row, at, stride, inside| {
             let out = &mut patches[row..][..inside];
             if stride == 1 {

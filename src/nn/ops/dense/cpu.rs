@@ -131,14 +131,14 @@ fn through_activation<A: Activation, E: Real>(dy: &[E], at: Option<&[E]>, column
         sums
     };
     let (dz, blocks): (Option<Vec<E>>, Vec<Vec<E>>) = match at {
-        None => (None, dy.par_chunks(block).map(|dy| vectorised(|| column_sums(dy))).collect()),
+        None => (None, dy.par_chunks(block).map(|dy| vectorised!(column_sums(dy))).collect()),
         Some(at) => {
             let mut dz = at.to_vec();
             let blocks = dz
                 .par_chunks_mut(block)
                 .zip(dy.par_chunks(block))
                 .map(|(dz, dy)| {
-                    vectorised(|| {
+                    vectorised!({
                         dz.iter_mut().zip(dy).for_each(|(z, d)| *z = *d * A::slope(*z));
                         column_sums(dz)
                     })

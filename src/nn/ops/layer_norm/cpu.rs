@@ -29,38 +29,36 @@ fn moments<E: Real>(row: &[E]) -> (E, E) {
     (mean, E::ONE / (variance + E::of(EPSILON)).sqrt())
 }
 
+#[inline(always)]
 fn forward<E: Real>(x: &[E], gamma: &[E], beta: &[E], y: &mut [E]) {
-    vectorised(|| {
-        for (x, y) in x.chunks_exact(gamma.len()).zip(y.chunks_exact_mut(gamma.len())) {
-            let (mean, scale) = moments(x);
-            for (((y, x), gamma), beta) in y.iter_mut().zip(x).zip(gamma).zip(beta) {
-                *y = (*x - mean) * scale * *gamma + *beta;
-            }
+    for (x, y) in x.chunks_exact(gamma.len()).zip(y.chunks_exact_mut(gamma.len())) {
+        let (mean, scale) = moments(x);
+        for (((y, x), gamma), beta) in y.iter_mut().zip(x).zip(gamma).zip(beta) {
+            *y = (*x - mean) * scale * *gamma + *beta;
         }
-    });
+    }
 }
 
 /// Adds the slopes along `x`, and returns those along `γ` and `β`.
+#[inline(always)]
 fn backward<E: Real>(x: &[E], gamma: &[E], dy: &[E], dx: &mut [E]) -> [Vec<E>; 2] {
     let width = gamma.len();
     let [mut dgamma, mut dbeta]: [Vec<E>; 2] = std::array::from_fn(|_| vec![E::default(); width]);
     let n = E::of(width as f64);
     let mut scaled = vec![E::default(); width];
-    vectorised(|| {
-        for ((x, dy), dx) in x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width)) {
-            let (mean, scale) = moments(x);
-            for ((dbeta, dgamma), (x, dy)) in dbeta.iter_mut().zip(&mut dgamma).zip(x.iter().zip(dy)) {
-                *dbeta += *dy;
-                *dgamma += *dy * (*x - mean) * scale;
-            }
-            scaled.iter_mut().zip(dy.iter().zip(gamma)).for_each(|(s, (dy, gamma))| *s = *dy * *gamma);
-            let along = lanes::sum(&scaled, x, |s, x| s * (x - mean)) * scale / n;
-            let all = lanes::sum(&scaled, &scaled, |s, _| s) / n;
-            for ((dx, s), x) in dx.iter_mut().zip(&scaled).zip(x) {
-                *dx += (*s - all - (*x - mean) * scale * along) * scale;
-            }
+    for ((x, dy), dx) in x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width)) {
+        let (mean, scale) = moments(x);
+        for ((dbeta, dgamma), (x, dy)) in dbeta.iter_mut().zip(&mut dgamma).zip(x.iter().zip(dy)) {
+            *dbeta += *dy;
+            *dgamma += *dy * (*x - mean) * scale;
         }
-    });
+        scaled.iter_mut().zip(dy.iter().zip(gamma)).for_each(|(s, (dy, gamma))| *s = *dy * *gamma);
+        let along = lanes::sum(&scaled, x, |s, x| s * (x - mean)) * scale / n;
+        let all = lanes::sum(&scaled, &scaled, |s, _| s) / n;
+        for ((dx, s), x) in dx.iter_mut().zip(&scaled).zip(x) {
+            *dx += (*s - all - (*x - mean) * scale * along) * scale;
+        }
+    }
     [dgamma, dbeta]
 }
 
@@ -85,7 +83,7 @@ where
         let mut y = vec![E::default(); rows * width];
         let block = (ROWS * width).max(1);
         let each = y.par_chunks_mut(block).zip(view(&x).par_chunks(block));
-        each.for_each(|(y, x)| forward(x, view(&gamma), view(&beta), y));
+        each.for_each(|(y, x)| vectorised!(forward::<E>(x, view(&gamma), view(&beta), y)));
         let out = x.device().try_tensor_from_vec(y, *x.shape())?;
         if T::OWNS_TAPE {
             let ghost = out.ghost();
@@ -94,7 +92,7 @@ where
                 let parts: Vec<[Vec<E>; 2]> = buffer::<E>(grads.get_or_alloc_mut(&x)?)
                     .par_chunks_mut(block)
                     .zip(view(&x).par_chunks(block).zip(given.par_chunks(block)))
-                    .map(|(dx, (x, dy))| backward(x, view(&gamma), dy, dx))
+                    .map(|(dx, (x, dy))| vectorised!(backward::<E>(x, view(&gamma), dy, dx)))
                     .collect();
                 for (which, tensor) in [&gamma, &beta].into_iter().enumerate() {
                     let into = buffer::<E>(grads.get_or_alloc_mut(tensor)?);

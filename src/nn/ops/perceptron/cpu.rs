@@ -198,7 +198,7 @@ where
             zip(&mut d, at, |d, at| d * A::slope(at));
         }
         let sums = buffer::<E>(grads.get_or_alloc_mut(&layer.bias)?);
-        vectorised(|| d.chunks_exact(units).for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, d)| *sum += *d)));
+        vectorised!(d.chunks_exact(units).for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, d)| *sum += *d)));
         let input = if l == 0 { view(x) } else { input };
         weight_gradient(buffer::<E>(grads.get_or_alloc_mut(&layer.weight)?), &d, input, rows, layer, panels);
         let pull = |into: &mut [E]| {
