@@ -231,7 +231,9 @@ impl Archive {
         };
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(not_ours)?;
         let header = metadata.metadata().as_ref().and_then(|m| m.get(HEADER)).cloned();
-        let header = header.ok_or_else(|| Error::file(path, "a safetensors file, but not one of limbeck's"))?;
+        let header = header.ok_or_else(|| {
+            Error::file(path, "a safetensors file, but not one of limbeck's, or its header is damaged")
+        })?;
         let format = serde_json::from_str::<Version>(&header).ok().map(|version| version.format);
         match format {
             Some(format) if format == FORMAT => {}

@@ -114,6 +114,11 @@ fn in_a_line(message: &str) -> String {
     lines.join("; ")
 }
 
+/// `3 rows`, `1 row`.
+pub(crate) fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

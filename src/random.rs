@@ -47,13 +47,17 @@ impl Seed {
 ///
 /// Returns `None` when no weight is positive. The weights need not sum to one.
 pub fn categorical(weights: &[f64], rng: &mut Stream) -> Option<usize> {
-    const CHUNK: usize = 8;
     let total = sum(weights);
     if total.is_nan() || total <= 0.0 {
         return None;
     }
+    at_mass(weights, rng.random::<f64>() * total)
+}
+
+/// The index at which the weights before it and its own are more than `left`.
+fn at_mass(weights: &[f64], mut left: f64) -> Option<usize> {
+    const CHUNK: usize = 8;
     // By and by: whole chunks are passed over at once.
-    let mut left = rng.random::<f64>() * total;
     let mut last = None;
     for (c, chunk) in weights.chunks(CHUNK).enumerate() {
         let mass = sum(chunk);
@@ -106,6 +110,26 @@ mod tests {
             assert!((count / draws as f64 - p).abs() <= 4.0 * deviation, "{counts:?}");
         }
         assert_eq!(categorical(&[0.0, 0.0], &mut rng), None);
+    }
+
+    #[test]
+    fn rare_categories_are_drawn_as_often_as_they_should_be() {
+        // One in 10⁸. The least mass from which on an index is drawn, by bisection:
+        let weights = [1.0, 1e-8, 1.0];
+        let begin = |index: usize| {
+            let (mut low, mut high) = (0.0, 2.0);
+            while low < (low + high) / 2.0 && (low + high) / 2.0 < high {
+                let middle = (low + high) / 2.0;
+                *if at_mass(&weights, middle).unwrap() >= index { &mut high } else { &mut low } = middle;
+            }
+            high
+        };
+        assert!((begin(2) - begin(1) - 1e-8).abs() < 1e-15);
+        // The largest of Gumbel numbers in single precision draws one that is as rare beside another hardly ever: of their 2²⁴
+        // uniform numbers u none is nearer to 1. P = Σ_u P(−log(−log u) + log 10⁻⁸ is the larger), u = 1 − i · 2⁻²⁴.
+        let grid = 2.0_f64.powi(-24);
+        let drawn: f64 = (1..1 << 24).map(|i| grid * (-1e8 * -(-grid * f64::from(i)).ln_1p()).exp()).sum();
+        assert!(drawn < 0.02e-8, "{drawn}");
     }
 
     #[test]

@@ -60,6 +60,7 @@ fn a_table_is_fitted_scored_sampled_and_asked() {
     assert_eq!(Value::from(shown["losses"].as_array().unwrap().len()), shown["epochs"]);
     assert_eq!(shown["variables"][1]["name"], "ground");
     let score = json(folder, "score model --data table.csv --json --per-sample each.npy");
+    assert!(failure(folder, "score model --data table.csv --draws 3", 2).contains("leave out --draws"));
     assert_eq!(score["n"], 300);
     assert_eq!((score["evidence"].as_str(), score["space"].as_str()), (Some("exact"), Some("raw")));
     let mean = score["mean_log_prob"].as_f64().unwrap();
@@ -498,6 +499,15 @@ fn names_hold_commas_and_columns_without_values_are_named() {
     );
     let two = json(folder, "fit mixture --data odd.csv --columns \"a,b\",e --out other --epochs 1 --json");
     assert_eq!(two["variables"].as_u64(), Some(2));
+}
+
+#[test]
+fn a_table_of_single_letters_is_no_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("votes.csv"), format!("first,second\n{}", "y,n\nn,y\ny,y\nn,n\n".repeat(20))).unwrap();
+    json(folder, "fit hclt --data votes.csv --out model --states 2 --epochs 2 --json");
+    assert!(json(folder, "score model --data votes.csv --json").get("bits_per_byte").is_none());
 }
 
 #[test]
@@ -1050,6 +1060,14 @@ fn a_text_is_fitted_scored_sampled_filled_in_and_corrected() {
         );
         assert!(failure(folder, &format!("spellcheck {model} --text fig --rate 1"), 2).contains("--rate"));
     }
+    // A bound of more draws is surer; what is exact has no draws.
+    let width = |draws: &str| {
+        let interval = &json(folder, &format!("score absorbing --data book.txt --draws {draws} --json"))["interval"];
+        interval[1].as_f64().unwrap() - interval[0].as_f64().unwrap()
+    };
+    assert!(width("2") > width("64"));
+    assert!(failure(folder, "score absorbing --data book.txt --draws 100000", 1).contains("draws is 100000"));
+    assert!(failure(folder, "score absorbing --data book.txt --draws 2 --order random", 2).contains("--draws"));
     // What an order makes exact is below the bound's bits, and compresses byte for byte.
     let exact = json(folder, "score absorbing --data book.txt --order left-to-right --json");
     assert_eq!(exact["evidence"], "exact");

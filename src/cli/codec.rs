@@ -1,10 +1,11 @@
 //! `limbeck compress` and `limbeck decompress`
 
-use super::{Context, ModelFile, counted, files::keep_apart, input::ForModel, query::as_they_were};
+use super::{Context, ModelFile, files::keep_apart, input::ForModel, query::as_they_were};
 use crate::{
     Error, Result,
     archive::write_atomically,
     data::{Envelope, Rows, Unseen},
+    error::counted,
 };
 use sha2::{Digest, Sha256};
 use std::{io::Write, path::PathBuf};

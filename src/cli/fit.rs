@@ -1,13 +1,14 @@
 //! `limbeck fit`
 
 use super::{
-    Context, counted,
+    Context,
     files::keep_apart,
     input::{Seen, Text},
 };
 use crate::{
     Error, Result,
     data::{Coding, ColumnSummary, Reading, Rows, Split, Subset, load_with, open_rows},
+    error::counted,
     evidence::AnyEvidence,
     model::{AnyFit, Entry, Model, Origin, Reads, Setting, wanted},
     models,

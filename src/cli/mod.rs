@@ -178,11 +178,6 @@ fn positive(text: &str) -> std::result::Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "a whole number above zero is expected".into())
 }
 
-/// `3 rows`, `1 row`.
-fn counted(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
-}
-
 /// A model file on the command line.
 #[derive(Debug, clap::Args)]
 struct ModelFile {

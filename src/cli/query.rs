@@ -1,9 +1,10 @@
 //! `limbeck sample` and `limbeck query`
 
-use super::{Context, ModelFile, counted, files::keep_apart, known::Known};
+use super::{Context, ModelFile, files::keep_apart, known::Known};
 use crate::{
     Error, Result,
     data::{Colour, Dataset, Discrete, Rows, Schema, load::stream_npy},
+    error::counted,
     evidence::{Certainty, Exact},
     model::{HowDrawn, Model, Origin, Queries},
     models,

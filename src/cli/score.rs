@@ -1,9 +1,10 @@
 //! `limbeck score`
 
-use super::{Context, ModelFile, counted, files::keep_apart, input::ForModel};
+use super::{Context, ModelFile, files::keep_apart, input::ForModel};
 use crate::{
     Error, Result,
     data::{Rows, load::write_npy},
+    error::counted,
     random::{Seed, permutation},
 };
 use std::path::PathBuf;
@@ -23,6 +24,9 @@ pub(super) struct Args {
     /// How many random orders: the likelihood is that of a model which draws one of them.
     #[arg(long, default_value_t = 1, value_parser = super::positive, requires = "order")]
     orders: usize,
+    /// How many draws of each row a bound is made of, where it is drawn: more make it surer, or tighter. As the model was told if left out.
+    #[arg(long, value_parser = super::positive, conflicts_with = "order")]
+    draws: Option<usize>,
     /// Also write one log-likelihood a row (float64, nats) into this .npy file.
     #[arg(long, value_name = "FILE.npy")]
     per_sample: Option<PathBuf>,
@@ -75,7 +79,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let (model, origin) = args.model.load()?;
     let rows = args.input.open(&args.data, (&*model, &origin), context)?;
     let scored = match args.order {
-        None => model.score(&*rows, context.seed),
+        None => match args.draws {
+            None => model.score(&*rows, context.seed),
+            Some(draws) => model.score_from(&*rows, draws, context.seed),
+        },
         Some(_) if args.orders > 1 && args.order == Some(OrderIs::LeftToRight) => {
             return Err(Error::Usage("--orders is of random ones".into()));
         }

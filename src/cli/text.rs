@@ -1,10 +1,11 @@
 //! `limbeck infill` and `limbeck spellcheck`
 
-use super::{Context, ModelFile, counted, files::keep_apart, query::How};
+use super::{Context, ModelFile, files::keep_apart, query::How};
 use crate::{
     Error, Result,
     archive::write_atomically,
     data::{Dataset, Discrete, MISSING, Rows, Schema},
+    error::counted,
     model::Model,
 };
 use std::{

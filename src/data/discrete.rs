@@ -76,7 +76,12 @@ impl Schema {
         self.variables.iter().any(|v| v.categories == 0)
     }
 
-    /// The characters that categories stand for, where rows are text: one axis, and the same characters in every column.
+    /// Whether the columns have no names of their own.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.variables.iter().enumerate().all(|(i, v)| v.name == format!("x{i}"))
+    }
+
+    /// The characters that categories stand for, where rows are text: one axis, columns without names, and the same characters in all.
     pub fn alphabet(&self) -> Option<Vec<char>> {
         let first = self.variables.first()?.words.as_ref().filter(|_| self.shape.len() == 1)?;
         let one = |word: &String| {
@@ -84,7 +89,8 @@ impl Schema {
             characters.next().filter(|_| characters.next().is_none())
         };
         let alphabet = first.iter().map(one).collect::<Option<Vec<char>>>()?;
-        self.variables.iter().all(|v| v.words.as_ref() == Some(first)).then_some(alphabet)
+        let is_text = self.variables.iter().all(|v| v.words.as_ref() == Some(first)) && self.is_nameless();
+        is_text.then_some(alphabet)
     }
 
     /// The columns in a line, the first ones by name.

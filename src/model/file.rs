@@ -5,6 +5,7 @@ use crate::{
     Error, Result,
     archive::Archive,
     data::{Rows, Schema, View, fingerprint},
+    error::counted,
     evidence::Fingerprint,
     random::Seed,
     train::History,
@@ -61,7 +62,7 @@ impl Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "fitted to {} rows with the hash {}", self.rows, self.data)?;
+        write!(f, "fitted to {} with the hash {}", counted(self.rows, "row"), self.data)?;
         if let Some(Seed(seed)) = self.seed {
             write!(f, ", seed {seed}")?;
         }
@@ -73,7 +74,8 @@ impl fmt::Display for Origin {
         }
         if let Some(last) = self.history.last() {
             let epochs = self.history.epochs();
-            write!(f, "\n{} epochs, {} steps; loss {:.4}", epochs.len(), last.step, last.loss)?;
+            let steps = counted(last.step as usize, "step");
+            write!(f, "\n{}, {steps}; loss {:.4}", counted(epochs.len(), "epoch"), last.loss)?;
             let best = epochs.iter().filter_map(|e| e.2).min_by(f64::total_cmp);
             best.map_or(Ok(()), |best| write!(f, ", best validation loss {best:.4} nats a row"))?;
         }

@@ -17,7 +17,7 @@ pub(crate) use packed::{Packed, coded};
 pub use queries::{Each, HowDrawn, Moments, Queries};
 
 use crate::{
-    Result,
+    Error, Result,
     archive::Archive,
     data::{Dataset, Rows, Schema},
     evidence::AnyEvidence,
@@ -46,6 +46,17 @@ pub trait Model: Any + fmt::Display + Send {
     /// # Errors
     /// When the rows have other columns, or cannot be read.
     fn score(&self, rows: &dyn Rows, seed: Seed) -> Result<AnyEvidence>;
+
+    /// The same from so many draws a row, and not from as many as the model's settings say.
+    ///
+    /// # Errors
+    /// As [`Self::score`]; also when nothing is drawn, or there are no draws or too many.
+    fn score_from(&self, _rows: &dyn Rows, _draws: usize, _seed: Seed) -> Result<AnyEvidence> {
+        Err(Error::Usage(format!(
+            "the likelihood of {} is exact, and nothing is drawn: leave out --draws",
+            self.kind()
+        )))
+    }
 
     /// `n` independent rows.
     ///

@@ -44,11 +44,12 @@ pub(super) fn identity(learner: &dyn Learner, plan: &Plan) -> Result<Identity> {
     Ok(named.into_iter().map(|(name, value)| (name.into(), value)).collect())
 }
 
-/// The lines of settings that differ.
-fn other_lines(theirs: &str, ours: &str) -> String {
+/// The parts of a description that differ.
+fn other_parts(theirs: &str, ours: &str, separator: &str) -> String {
     let without = |a: &str, b: &str| {
-        let lines: Vec<&str> = a.lines().filter(|line| !line.is_empty() && !b.lines().any(|l| l == *line)).collect();
-        if lines.is_empty() { "nothing of the kind".into() } else { lines.join(", ") }
+        let other = |part: &&str| !part.is_empty() && !b.split(separator).any(|p| p == *part);
+        let parts: Vec<&str> = a.split(separator).filter(other).collect();
+        if parts.is_empty() { "nothing of the kind".into() } else { parts.join(", ") }
     };
     format!("{} there, {} here", without(theirs, ours), without(ours, theirs))
 }
@@ -151,8 +152,8 @@ impl State {
             .filter_map(|(name, ours)| {
                 let theirs = header.run.iter().find(|(n, _)| n == name).map_or("nothing", |(_, value)| value);
                 (theirs != ours).then(|| match name.as_str() {
-                    "settings" => other_lines(theirs, ours),
-                    _ => format!("{name}: {theirs} there, {ours} here"),
+                    "settings" => other_parts(theirs, ours, "\n"),
+                    _ => format!("{name}: {}", other_parts(theirs, ours, ", ")),
                 })
             })
             .collect();

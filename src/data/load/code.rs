@@ -210,9 +210,7 @@ impl Frame {
         if let Some(columns) = schema.variables.iter().map(by_name).collect() {
             return Ok(columns);
         }
-        if self.names.len() == schema.len()
-            && schema.variables.iter().enumerate().all(|(i, v)| v.name == format!("x{i}"))
-        {
+        if self.names.len() == schema.len() && schema.is_nameless() {
             return Ok((0..schema.len()).collect());
         }
         let missing: Vec<_> =

@@ -24,7 +24,7 @@ use crate::{
     random::{Seed, Stream},
 };
 use spec::Spec;
-pub(in crate::diffusion) use spec::{MOST_BLOCKS, MOST_DRAWS, Sizes};
+pub(in crate::diffusion) use spec::{MOST_BLOCKS, Sizes, check_draws};
 use std::{fmt, path::Path};
 
 /// The family.
@@ -344,7 +344,12 @@ impl Model for DiffusionModel {
     }
 
     fn score(&self, rows: &dyn Rows, seed: Seed) -> Result<AnyEvidence> {
-        Ok(self.bound(rows, self.spec.draws, seed)?.any())
+        self.score_from(rows, self.spec.draws, seed)
+    }
+
+    fn score_from(&self, rows: &dyn Rows, draws: usize, seed: Seed) -> Result<AnyEvidence> {
+        check_draws(draws)?;
+        Ok(self.bound(rows, draws, seed)?.any())
     }
 
     fn sample(&self, n: usize, seed: Seed) -> Result<Dataset> {

@@ -122,7 +122,7 @@ pub(crate) struct Spec {
 /// Steps in which a model of continuous time is sampled.
 const GRID: usize = 256;
 /// The most moments that a score is drawn from.
-pub(in crate::diffusion) const MOST_DRAWS: usize = 1 << 16;
+const MOST_DRAWS: usize = 1 << 16;
 /// The most blocks of a network.
 pub(in crate::diffusion) const MOST_BLOCKS: usize = 1000;
 
@@ -142,20 +142,26 @@ pub(super) trait UseNetwork<Dev: Device<f32>> {
     fn with<N: AnyNetwork<Dev>>(self, network: N) -> Result<Self::Output>;
 }
 
+/// Refuses no draws of a row, and more than fit into memory.
+pub(in crate::diffusion) fn check_draws(draws: usize) -> Result<()> {
+    match (1..=MOST_DRAWS).contains(&draws) {
+        true => Ok(()),
+        false => Err(Error::out_of_range("draws", draws, "1 ≤ draws ≤ 65536")),
+    }
+}
+
 impl Spec {
     /// # Errors
     /// That name the number which is out of its range.
     pub(super) fn check(&self) -> Result<()> {
-        let whole = [("width", self.width), ("heads", self.heads), ("blocks", self.blocks), ("draws", self.draws)];
+        let whole = [("width", self.width), ("heads", self.heads), ("blocks", self.blocks)];
         if let Some((name, value)) = whole.into_iter().find(|(_, value)| *value == 0) {
             return Err(Error::out_of_range(name, value, "1 ≤ value"));
         }
         if self.blocks > MOST_BLOCKS {
             return Err(Error::out_of_range("blocks", self.blocks, "1 ≤ blocks ≤ 1000"));
         }
-        if self.draws > MOST_DRAWS {
-            return Err(Error::out_of_range("draws", self.draws, "1 ≤ draws ≤ 65536"));
-        }
+        check_draws(self.draws)?;
         if self.steps == 0 && self.kind == DiffusionKind::Gaussian {
             return Err(Error::Usage("gaussian-diffusion has steps, and no continuous time: steps ≥ 1".into()));
         }

@@ -47,13 +47,13 @@ struct Effort {
 }
 
 /// Training and test maps.
-struct Maps {
-    train: Discrete,
-    test: Discrete,
+pub(super) struct Maps {
+    pub(super) train: Discrete,
+    pub(super) test: Discrete,
 }
 
 impl Maps {
-    fn new(seed: Seed) -> Result<Self> {
+    pub(super) fn new(seed: Seed) -> Result<Self> {
         let tiles = shipped::relief_tiles()?.discrete();
         let mut codes = Vec::with_capacity(tiles.len() * HEIGHT * WIDTH);
         for tile in tiles.codes().chunks_exact(32 * 64) {
@@ -205,16 +205,20 @@ fn by_flow(way: &'static str, lift: LiftKind, maps: &Maps, effort: Effort, seed:
 }
 
 /// Diffusion with a U-Net.
-fn by_diffusion(kind: DiffusionKind, maps: &Maps, effort: Effort, seed: Seed) -> Result<Line> {
+pub(super) fn denoiser(kind: DiffusionKind, maps: &Maps, epochs: u64, seed: Seed) -> Result<DiffusionModel> {
     let settings = FitDiffusion {
         network: NetworkKind::UNet,
         width: 16,
         blocks: 2,
-        epochs: effort.epochs,
+        epochs,
         batch: BATCH,
         ..FitDiffusion::new(kind)
     };
-    let (model, _): (DiffusionModel, _) = settings.fit_with(&maps.train, None, Run::new(seed, &mut quiet))?;
+    Ok(settings.fit_with(&maps.train, None, Run::new(seed, &mut quiet))?.0)
+}
+
+fn by_diffusion(kind: DiffusionKind, maps: &Maps, effort: Effort, seed: Seed) -> Result<Line> {
+    let model = denoiser(kind, maps, effort.epochs, seed)?;
     let bound = model.bound(&maps.test, 16, seed.child("score", 0))?.bits_per_dim()?;
     let drawn = model.draw(&Discrete::all_missing(maps.test.schema().clone(), SHOWN), &HowDrawn::default(), seed)?;
     Ok(Line { way: kind.name(), seed: 0, bound, tighter: None, drawn })

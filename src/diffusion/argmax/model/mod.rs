@@ -12,7 +12,10 @@ use crate::{
     Error, Result,
     archive::Archive,
     data::{Dataset, Discrete, Rows, Schema},
-    diffusion::{argmax::Lift, model::Sizes},
+    diffusion::{
+        argmax::Lift,
+        model::{Sizes, check_draws},
+    },
     evidence::{AnyEvidence, Evidence, LowerBound},
     model::{Family, Model, ModelFile},
     nn::{NamedArray, archived_params},
@@ -127,7 +130,12 @@ impl Model for ArgmaxModel {
     }
 
     fn score(&self, rows: &dyn Rows, seed: Seed) -> Result<AnyEvidence> {
-        Ok(self.bound(rows, self.spec.draws, seed)?.any())
+        self.score_from(rows, self.spec.draws, seed)
+    }
+
+    fn score_from(&self, rows: &dyn Rows, draws: usize, seed: Seed) -> Result<AnyEvidence> {
+        check_draws(draws)?;
+        Ok(self.bound(rows, draws, seed)?.any())
     }
 
     fn sample(&self, n: usize, seed: Seed) -> Result<Dataset> {

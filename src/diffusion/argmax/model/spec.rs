@@ -6,7 +6,7 @@ use crate::{
     diffusion::{
         Network, Transformer, TransformerConfig, UNet, UNetConfig,
         argmax::{AnyLift, ArgmaxFlow, Lift, LiftKind, map_flow, sequence_flow, text_flow},
-        model::{MOST_BLOCKS, MOST_DRAWS, Sizes},
+        model::{MOST_BLOCKS, Sizes, check_draws},
     },
     evidence::{Evidence, LowerBound},
     flows::{Bijection, Grid, Normal},
@@ -69,14 +69,11 @@ impl Spec {
             ("blocks", blocks),
             ("couplings", couplings),
             ("levels", levels),
-            ("draws", draws),
         ];
         if let Some((name, value)) = sizes.into_iter().find(|(_, value)| *value == 0) {
             return Err(Error::out_of_range(name, value, "1 ≤ value"));
         }
-        if draws > MOST_DRAWS {
-            return Err(Error::out_of_range("draws", draws, "1 ≤ draws ≤ 65536"));
-        }
+        check_draws(draws)?;
         if self.networks().is_none_or(|networks| networks > MOST_BLOCKS) {
             let (what, factors) = match self.density {
                 DensityKind::Coupling => ("couplings × blocks", format!("{couplings} × {blocks}")),
