@@ -10,6 +10,10 @@ use std::{
 
 const THREADS: [usize; 2] = [1, 2];
 
+/// As the command line has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A comparison with Python libraries.
 pub struct Versus {
     /// `circuits`: the scripts are those of `benches/peers/`, the table is `figures/versus-circuits.csv`.

@@ -14,6 +14,7 @@ use dfdx::{
     shapes::{Dim, HasShape, Rank0},
     tensor::{Gradients, OwnedTape, PutTape, SplitTape, Storage, Tape, Tensor, Trace},
 };
+use rayon::prelude::*;
 
 /// Noisy rows, and how far each is gone.
 #[derive(Clone, Copy, Debug)]
@@ -49,17 +50,38 @@ pub trait Network<E: Real, Dev: Device<E>>: TensorCollection<E, Dev> {
     fn forward<T: Tape<E, Dev>>(&self, noisy: Noisy, tape: T) -> Logits<Self::Categories, E, Dev, T>;
 }
 
-/// The logits that a network gives, on the host, in double precision.
-pub(super) fn on_host<E: Real, Dev: Device<E>, N: Network<E, Dev>>(network: &N, noisy: Noisy) -> Vec<f64> {
-    let (rows, least) = (noisy.times.len(), network.least_rows(noisy.length));
-    let (mut states, mut times) = (noisy.states.to_vec(), noisy.times.to_vec());
-    if rows < least {
-        states.resize(least * noisy.length, 0);
-        times.resize(least, 0.0);
+/// A network that several threads read.
+struct Shared<'a, N>(&'a N);
+
+// SAFETY: made by `on_host` alone, which has several threads only where the device says that they may read its tensors together.
+unsafe impl<N> Sync for Shared<'_, N> {}
+
+impl<N> Shared<'_, N> {
+    fn network(&self) -> &N {
+        self.0
     }
-    let logits = network.forward(Noisy { states: &states, times: &times, ..noisy }, dfdx::tensor::NoneTape);
-    let each = logits.shape().1.size();
-    Dev::elements(&logits)[..rows * noisy.length * each].iter().map(|x| x.wide()).collect()
+}
+
+/// The logits that a network gives, on the host, in double precision. A thread goes through the whole network with a part of the
+/// rows: with all of them, threads would wait for each other at every layer.
+pub(super) fn on_host<E: Real, Dev: Device<E>, N: Network<E, Dev>>(network: &N, noisy: Noisy) -> Vec<f64> {
+    let (rows, length, least) = (noisy.times.len(), noisy.length, network.least_rows(noisy.length));
+    let (each, shared) = (rows.div_ceil(Dev::hands().min(rows / least).max(1)), Shared(network));
+    let part = |(states, times): (&[u16], &[f64])| -> Vec<f64> {
+        let (rows, mut states, mut times) = (times.len(), states.to_vec(), times.to_vec());
+        if rows < least {
+            states.resize(least * length, 0);
+            times.resize(least, 0.0);
+        }
+        let logits = shared.network().forward(Noisy { states: &states, length, times: &times }, dfdx::tensor::NoneTape);
+        let categories = logits.shape().1.size();
+        Dev::elements(&logits)[..rows * length * categories].iter().map(|x| x.wide()).collect()
+    };
+    if each >= rows {
+        return part((noisy.states, noisy.times));
+    }
+    let parts: Vec<_> = noisy.states.par_chunks(each * length).zip(noisy.times.par_chunks(each)).map(part).collect();
+    parts.concat()
 }
 
 /// Positions, or rows, that a layer of `numbers` is to be shown at least.

@@ -1,7 +1,7 @@
 //! Noise that puts any category in the place of another: multinomial diffusion.
 
 use super::{Level, Process, Schedule};
-use crate::{Error, Result, nn::Size, random::Stream};
+use crate::{Error, Result, nn::Size, random::Stream, simd};
 use rand::RngExt;
 
 /// The uniform process: at each step a category is drawn anew from all with probability `β_t`.
@@ -143,7 +143,7 @@ impl<K: Size> Process for Uniform<K> {
             let (mut product, mut logs) = (1.0, 0.0);
             for (i, log) in log_x0.iter().enumerate() {
                 // Eight factors above 1e-30 each stay a number.
-                product *= step.mixed(crate::simd::exp(*log));
+                product *= step.mixed(simd::exp(*log));
                 if i % 8 == 7 {
                     logs += product.ln();
                     product = 1.0;
@@ -154,6 +154,17 @@ impl<K: Size> Process for Uniform<K> {
             nats += part(other, l, 0.0) * others - other * logs;
         }
         nats
+    }
+
+    fn reverse(&self, s: usize, t: usize, xt: usize, log_x0: &[f64], into: &mut [f64]) {
+        let before = self.schedule.at(s);
+        let Level { kept, lost } = before.to(self.schedule.at(t));
+        let any = before.lost * self.share();
+        into.iter_mut().zip(log_x0).for_each(|(to, log)| *to = before.kept * simd::exp(*log) + any);
+        let since = |i: usize| lost * self.share() + if i == xt { kept } else { 0.0 };
+        into.iter_mut().enumerate().for_each(|(i, p)| *p *= since(i));
+        let total: f64 = into.iter().sum();
+        into.iter_mut().for_each(|p| *p /= total);
     }
 
     fn step_slopes(
@@ -170,7 +181,7 @@ impl<K: Size> Process for Uniform<K> {
         // The slope along m_i is l_i / total − w_i / m_i; what is the same for all i does not count.
         let [of_x0, of_xt, other] = step.truth;
         let at = |i: usize| {
-            let p = crate::simd::exp(log_x0[i]);
+            let p = simd::exp(log_x0[i]);
             let w = if i == x0 {
                 of_x0
             } else if i == xt {
@@ -194,7 +205,7 @@ impl<K: Size> Process for Uniform<K> {
             mean += slope;
             *to += scale * slope;
         }
-        into.iter_mut().zip(log_x0).for_each(|(to, log)| *to -= scale * crate::simd::exp(*log) * mean);
+        into.iter_mut().zip(log_x0).for_each(|(to, log)| *to -= scale * simd::exp(*log) * mean);
     }
 
     fn noisy(&self, t: usize, x0: usize, rng: &mut Stream) -> usize {

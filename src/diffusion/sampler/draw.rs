@@ -12,6 +12,7 @@ use crate::{
 };
 use dfdx::shapes::Dim;
 use rand::RngExt;
+use rayon::prelude::*;
 
 /// Which categories may stand at a position.
 pub type Allowed<'a> = dyn Fn(usize, usize) -> bool + Sync + 'a;
@@ -88,6 +89,19 @@ struct Row {
     rng: Stream,
 }
 
+impl Row {
+    /// What is known, as it would be at `t`.
+    fn put_known(&mut self, process: &impl Process, t: usize) {
+        for (x, known) in self.state.iter_mut().zip(&self.known) {
+            if *known != MISSING {
+                let x0 = *known as usize;
+                let stays = t == 0 || settled(process, x0);
+                *x = if stays { *known } else { process.noisy(t, x0, &mut self.rng) as u16 };
+            }
+        }
+    }
+}
+
 impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Diffusion<P, N> {
     /// Draws what is missing of rows, given what is known of them; of rows of which nothing is known these are samples.
     ///
@@ -139,12 +153,11 @@ impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Di
         watch: &mut impl FnMut(usize, &[u16]),
     ) -> Result<Vec<u16>> {
         let (process, k) = (&self.process, self.process.categories().size());
-        let (mut law, n) = (vec![0.0; process.states().size()], how.steps.len());
-        let mut last = law.clone();
+        let (mut last, n) = (vec![0.0; process.states().size()], how.steps.len());
         process.last(&mut last);
         for row in &mut rows {
             row.state = (0..length).map(|_| draw(&last, &mut row.rng)).collect::<Result<_>>()?;
-            self.put_known(row, process.steps());
+            row.put_known(process, process.steps());
         }
         let states = |rows: &[Row]| rows.iter().flat_map(|row| row.state.iter().copied()).collect::<Vec<u16>>();
         let mut says = Says { model: self, how, length, at: vec![], time: f64::NAN, logs: vec![] };
@@ -152,15 +165,18 @@ impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Di
         for i in (1..=n).rev() {
             let (s, t) = how.steps.step(i);
             says.hear(states(&rows), process.time(t))?;
-            for (row, log_x0) in rows.iter_mut().zip(says.logs.chunks_exact(length * k)) {
+            rows.par_iter_mut().zip(says.logs.par_chunks_exact(length * k)).try_for_each(|(row, log_x0)| {
+                let mut law = vec![0.0; last.len()];
                 for (x, log_x0) in row.state.iter_mut().zip(log_x0.chunks_exact(k)) {
                     sampler.law(process, &how.steps, i, *x as usize, log_x0, &mut law);
                     *x = draw(&law, &mut row.rng)?;
                 }
-                self.put_known(row, s);
-            }
+                row.put_known(process, s);
+                Ok(())
+            })?;
             for _ in 0..if s == 0 { 0 } else { sampler.corrections() } {
                 says.hear(states(&rows), process.time(s))?;
+                let mut law = vec![0.0; last.len()];
                 for (row, log_x0) in rows.iter_mut().zip(says.logs.chunks_exact(length * k)) {
                     let d = row.rng.random_range(0..length);
                     let x0: Vec<f64> = log_x0[d * k..(d + 1) * k].iter().map(|l| l.exp()).collect();
@@ -173,17 +189,6 @@ impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Di
             watch(s, &states(&rows));
         }
         Ok(states(&rows))
-    }
-
-    /// What is known, as it would be at `t`.
-    fn put_known(&self, row: &mut Row, t: usize) {
-        for (x, known) in row.state.iter_mut().zip(&row.known) {
-            if *known != MISSING {
-                let x0 = *known as usize;
-                let stays = t == 0 || settled(&self.process, x0);
-                *x = if stays { *known } else { self.process.noisy(t, x0, &mut row.rng) as u16 };
-            }
-        }
     }
 }
 
@@ -211,8 +216,9 @@ impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Sa
             if let Some(odd) = logits.iter().find(|l| l.is_nan() || **l == f64::INFINITY) {
                 return Err(Error::invalid(format!("the network says {odd} of a category: its numbers are too large")));
             }
-            for (i, logits) in asked.iter().zip(logits.chunks_exact_mut(length * k)) {
-                logits.chunks_exact_mut(k).enumerate().for_each(|(d, l)| self.how.sharpen(d, l));
+            let how = self.how;
+            logits.par_chunks_exact_mut(k).enumerate().for_each(|(i, l)| how.sharpen(i % length, l));
+            for (i, logits) in asked.iter().zip(logits.chunks_exact(length * k)) {
                 self.logs[i * length * k..(i + 1) * length * k].copy_from_slice(logits);
             }
         }

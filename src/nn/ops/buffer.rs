@@ -13,6 +13,9 @@ use super::Real;
 
 /// A device whose tensors the host can read, and whose gradients and moments it can change.
 pub trait BufferKernel<E: Real>: dfdx::tensor_ops::Device<E> {
+    /// How many parts of a batch are best worked on at once; 1 where threads may not read a tensor together.
+    fn hands() -> usize;
+
     /// The elements row after row; of a contiguous tensor on the CPU, where they lie.
     fn elements<S: Shape>(tensor: &Tensor<S, E, Self>) -> Cow<'_, [E]>;
 
@@ -33,6 +36,10 @@ impl<E: Real> BufferKernel<E> for Cpu
 where
     Cpu: dfdx::tensor_ops::Device<E>,
 {
+    fn hands() -> usize {
+        rayon::current_num_threads()
+    }
+
     fn elements<S: Shape>(tensor: &Tensor<S, E, Self>) -> Cow<'_, [E]> {
         match super::cpu::is_contiguous(tensor) {
             true => Cow::Borrowed(super::cpu::view(tensor)),
@@ -54,6 +61,10 @@ where
 macro_rules! cuda {
     ($($real:ty),*) => {$(
         impl BufferKernel<$real> for Cuda {
+            fn hands() -> usize {
+                1
+            }
+
             fn elements<S: Shape>(tensor: &Tensor<S, $real, Self>) -> Cow<'_, [$real]> {
                 Cow::Owned(tensor.as_vec())
             }
