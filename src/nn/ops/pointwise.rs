@@ -30,16 +30,13 @@ pub(crate) fn pointwise<S: Shape, E: Real, D: Device<E>, T: Tape<E, D>>(
             let at = D::elements(&x);
             D::edit_buffer(grads.get_or_alloc_mut(&x)?, |into| {
                 let parts = into.par_chunks_mut(CHUNK).zip(given.par_chunks(CHUNK)).zip(at.par_chunks(CHUNK));
-                parts.for_each(|((into, given), at)| vectorised!(add_slopes(into, given, at, &slope)));
+                parts.for_each(|((into, given), at)| {
+                    vectorised!(into.iter_mut().zip(given).zip(at).for_each(|((d, g), x)| *d += *g * slope(*x)));
+                });
             })
         });
     }
     out.put_tape(tape)
-}
-
-#[inline(always)]
-fn add_slopes<E: Real>(into: &mut [E], given: &[E], at: &[E], slope: &impl Fn(E) -> E) {
-    into.iter_mut().zip(given).zip(at).for_each(|((d, g), x)| *d += *g * slope(*x));
 }
 
 /// `s x` of every number, with a number `s` that is learned.
