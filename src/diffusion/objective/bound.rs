@@ -159,8 +159,9 @@ impl<P: Continuous> Bound<P> for Endless {
 const BLOCK: usize = 64;
 
 impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Diffusion<P, N> {
-    /// The bound of rows, each from `draws` moments spread evenly over all (every moment, where there are no more), and a draw of
-    /// noise at each. Its interval is twice the standard error of these draws: it is about the bound of these very rows.
+    /// The bound of rows, each from `draws` moments, two from every part of all of them (or every moment as often as goes, and
+    /// twice at least, where there are no more), and a draw of noise at each. Its interval is twice the standard error of these
+    /// draws: it is about the bound of these very rows.
     ///
     /// What is missing at the end of a row makes it a shorter row. Neither the rows beside it nor their number change a row's.
     ///
@@ -198,29 +199,29 @@ impl<P: Process, N: Denoiser<Categories = P::Categories, States = P::States>> Di
         if x0.is_empty() {
             return [0.0, 0.0];
         }
-        // Two halves, each spread evenly over all moments; how they differ says how far both may be off.
-        let (each, halves, all) = match bound.moments() {
-            Some(moments) if moments <= draws => (moments, 1, moments as f64),
+        // So many parts of all moments, and so many draws within each; how those differ says how far all may be off.
+        let exhaustive = bound.moments().is_some_and(|moments| moments <= draws);
+        let (parts, each, all) = match bound.moments() {
+            Some(moments) if exhaustive => (moments, (draws / moments).max(2), moments as f64),
             moments => (draws.div_ceil(2), 2, moments.unwrap_or(1) as f64),
         };
-        let exhaustive = halves == 1;
-        let mut noisy = Vec::with_capacity(halves * each * x0.len());
-        let mut moments = Vec::with_capacity(halves * each);
-        for i in 0..halves * each {
+        let mut noisy = Vec::with_capacity(parts * each * x0.len());
+        let mut moments = Vec::with_capacity(parts * each);
+        for i in 0..parts * each {
             let within = if exhaustive { 0.5 } else { rng.random::<f64>() };
-            let moment = bound.moment(&self.process, ((i % each) as f64 + within) / each as f64);
+            let moment = bound.moment(&self.process, ((i / each) as f64 + within) / parts as f64);
             moments.push(moment);
             noisy.extend(x0.iter().map(|x| bound.noisy(&self.process, moment, *x as usize, rng) as u16));
         }
         let nats = self.nats_at(x0, bound, &moments, &noisy);
-        let sums: Vec<f64> = nats.chunks(each).map(|nats| nats.iter().sum::<f64>() * all / each as f64).collect();
-        let mean = sums.iter().sum::<f64>() / halves as f64;
-        let variance = match sums.as_slice() {
-            [a, b] => (a - b).powi(2) / 4.0,
-            // One draw of noise at every moment: what that leaves open cannot be seen from one.
-            _ => 0.0,
-        };
-        [last + mean, variance]
+        let [mut sum, mut variance] = [0.0; 2];
+        for nats in nats.chunks_exact(each) {
+            let mean = nats.iter().sum::<f64>() / each as f64;
+            sum += mean;
+            variance += nats.iter().map(|nats| (nats - mean).powi(2)).sum::<f64>() / (each * (each - 1)) as f64;
+        }
+        let weight = all / parts as f64;
+        [last + sum * weight, variance * weight * weight]
     }
 
     /// Nats of a row at some moments, at each with noise of its own.
