@@ -44,14 +44,50 @@ pub(super) fn identity(learner: &dyn Learner, plan: &Plan) -> Result<Identity> {
     Ok(named.into_iter().map(|(name, value)| (name.into(), value)).collect())
 }
 
-/// The parts of a description that differ.
+/// In what runs differ: in what was asked for; else in their rows; else in the model, which follows from both.
+fn differs(theirs: &Identity, ours: &Identity) -> Option<String> {
+    let mut found = [vec![], vec![], vec![]];
+    for (name, ours) in ours {
+        let theirs = theirs.iter().find(|(n, _)| n == name).map_or("nothing", |(_, value)| value);
+        if theirs == ours {
+            continue;
+        }
+        match name.as_str() {
+            "settings" => found[0].push(other_parts(theirs, ours, "\n")),
+            "model" => found[2].push(format!("{name}: {}", other_parts(theirs, ours, ", "))),
+            "training rows" | "validation rows" => found[1].push(format!("other {name}")),
+            _ => found[0].push(format!("{name}: {theirs} there, {ours} here")),
+        }
+    }
+    found.iter().find(|differs| !differs.is_empty()).map(|differs| differs.join("; "))
+}
+
+/// The parts of a description that differ; what is in brackets stays together.
 fn other_parts(theirs: &str, ours: &str, separator: &str) -> String {
-    let without = |a: &str, b: &str| {
-        let other = |part: &&str| !part.is_empty() && !b.split(separator).any(|p| p == *part);
-        let parts: Vec<&str> = a.split(separator).filter(other).collect();
+    let [theirs, ours] = [theirs, ours].map(|text| parts(text, separator));
+    let without = |a: &[&str], b: &[&str]| {
+        let parts: Vec<&str> = a.iter().copied().filter(|part| !b.contains(part)).collect();
         if parts.is_empty() { "nothing of the kind".into() } else { parts.join(", ") }
     };
-    format!("{} there, {} here", without(theirs, ours), without(ours, theirs))
+    format!("{} there, {} here", without(&theirs, &ours), without(&ours, &theirs))
+}
+
+fn parts<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
+    let (mut parts, mut start, mut depth) = (vec![], 0, 0_usize);
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '{' | '(' | '[' | '<' => depth += 1,
+            '}' | ')' | ']' | '>' => depth = depth.saturating_sub(1),
+            _ if depth == 0 && at >= start && text[at..].starts_with(separator) => {
+                parts.push(&text[start..at]);
+                start = at + separator.len();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts.retain(|part| !part.is_empty());
+    parts
 }
 
 /// Holds a checkpoint for one run: a second one would write over the first one's.
@@ -147,20 +183,10 @@ impl State {
             Ok(header) if header.get("family").is_some() => Error::file(path, "a model, not the checkpoint of a run"),
             _ => error,
         })?;
-        let differs: Vec<String> = ours
-            .iter()
-            .filter_map(|(name, ours)| {
-                let theirs = header.run.iter().find(|(n, _)| n == name).map_or("nothing", |(_, value)| value);
-                (theirs != ours).then(|| match name.as_str() {
-                    "settings" => other_parts(theirs, ours, "\n"),
-                    _ => format!("{name}: {}", other_parts(theirs, ours, ", ")),
-                })
-            })
-            .collect();
-        if !differs.is_empty() {
+        if let Some(differs) = differs(&header.run, ours) {
             let remedy =
                 "continue it with the data and settings it began with, or begin anew with another --checkpoint";
-            return Err(Error::file(path, format!("a checkpoint of another run ({}); {remedy}", differs.join("; "))));
+            return Err(Error::file(path, format!("a checkpoint of another run ({differs}); {remedy}")));
         }
         let damaged = || Error::file(path, "a checkpoint without a learner");
         learner.load(&archive.nested("learner").ok_or_else(damaged)?)?;
