@@ -210,7 +210,8 @@ impl Frame {
         if let Some(columns) = schema.variables.iter().map(by_name).collect() {
             return Ok(columns);
         }
-        if self.names.len() == schema.len() && schema.is_nameless() {
+        let are_others = schema.variables.iter().all(|v| by_name(v).is_none());
+        if self.names.len() == schema.len() && schema.is_nameless() && are_others {
             return Ok((0..schema.len()).collect());
         }
         let missing: Vec<_> =
@@ -269,7 +270,9 @@ impl Frame {
     /// The category in a cell; `lenient` takes what the variable does not know for missing.
     fn code(&self, column: usize, row: usize, variable: &Variable, lenient: bool) -> Result<Option<u16>> {
         let (origin, place) = (&self.origin, || line(row, &variable.name));
-        let Some(text) = self.columns[column].text(row) else { return Ok(None) };
+        let cell = &self.columns[column];
+        let blank = || cell.blank(row).filter(|blank| variable.words.iter().flatten().any(|word| word == blank));
+        let Some(text) = cell.text(row).or_else(blank) else { return Ok(None) };
         let found = match &variable.words {
             Some(words) => match words.binary_search_by(|word| word.as_str().cmp(text)) {
                 Ok(code) => Some(code),

@@ -24,9 +24,12 @@ impl Column {
         Self { bytes: vec![], ends: vec![], numeric: true }
     }
 
+    /// Adds a cell, without the blanks around it; of a single blank nothing is taken away: [`Self::blank`].
     fn push(&mut self, cell: &str) -> Option<()> {
-        self.numeric &= cell.is_empty() || cell.parse::<f64>().is_ok();
-        self.bytes.extend_from_slice(cell.as_bytes());
+        let text = cell.trim();
+        self.numeric &= text.is_empty() || text.parse::<f64>().is_ok();
+        let is_one = text.is_empty() && cell.chars().count() == 1;
+        self.bytes.extend_from_slice(if is_one { cell } else { text }.as_bytes());
         self.ends.push(u32::try_from(self.bytes.len()).ok()?);
         Some(())
     }
@@ -36,11 +39,19 @@ impl Column {
         self.numeric
     }
 
-    /// The text of a cell; none where it is empty.
-    pub fn text(&self, row: usize) -> Option<&str> {
+    fn cell(&self, row: usize) -> &str {
         let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
-        let cell = &self.bytes[start..self.ends[row] as usize];
-        (!cell.is_empty()).then(|| std::str::from_utf8(cell).expect("cells are cut from text"))
+        std::str::from_utf8(&self.bytes[start..self.ends[row] as usize]).expect("cells are cut from text")
+    }
+
+    /// The text of a cell; none where it is empty or blank.
+    pub fn text(&self, row: usize) -> Option<&str> {
+        Some(self.cell(row)).filter(|cell| !cell.trim().is_empty())
+    }
+
+    /// A cell of a single blank, which is a letter where rows are text.
+    pub fn blank(&self, row: usize) -> Option<&str> {
+        Some(self.cell(row)).filter(|cell| !cell.is_empty() && cell.trim().is_empty())
     }
 
     /// The number in a cell; NaN where it is empty or none.
@@ -71,7 +82,7 @@ pub(super) fn load(path: &Path, reading: &Reading) -> Result<Frame> {
     let delimiter = reading.delimiter.unwrap_or_else(|| delimiter(first));
     let single = !header_has(first, delimiter);
     let from: Box<dyn Read> = if single { Box::new(BlankLines::new(from)) } else { Box::new(from) };
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(from);
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::Headers).from_reader(from);
     let header = reader.headers().map_err(|e| problem(path, &e, false))?.clone();
     let names: Vec<String> = header.iter().map(str::to_string).collect();
     check_names(path, &names)?;
