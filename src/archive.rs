@@ -245,7 +245,7 @@ impl Archive {
             _ => {
                 return Err(Error::file(
                     path,
-                    "written by an older program, whose files are not read any more: fit again",
+                    "damaged, or written by an older program, whose files are not read any more: fit again",
                 ));
             }
         }

@@ -502,6 +502,17 @@ fn names_hold_commas_and_columns_without_values_are_named() {
 }
 
 #[test]
+fn columns_without_names_are_not_found_by_some_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows = "1,0,1\n0,0,2\n1,1,0\n".repeat(20);
+    std::fs::write(folder.join("plain.csv"), format!("x0,x1,x2\n{rows}")).unwrap();
+    std::fs::write(folder.join("odd.csv"), format!("y,x1,x0\n{rows}")).unwrap();
+    json(folder, "fit hclt --data plain.csv --out model --states 2 --epochs 2 --json");
+    assert!(failure(folder, "score model --data odd.csv", 1).contains("no column called x2"));
+}
+
+#[test]
 fn a_table_of_single_letters_is_no_text() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -521,7 +532,7 @@ fn a_run_is_not_continued_with_other_rows_or_settings() {
     json(folder, &format!("{fit} --json"));
     assert_eq!(std::fs::read(folder.join("model")).unwrap(), whole, "a run that has ended ends where it did");
     for (other, says) in [
-        ("--seed 4", "seed: 0 there, 4 here"),
+        ("--seed 4", "another run (seed: 0 there, 4 here)"),
         ("--epochs 5", "length: Epochs(4) there, Epochs(5) here"),
         ("--pseudocount 0.2", "pseudocount = 0.1 there, pseudocount = 0.2 here"),
         ("--patience 3", "patience"),
@@ -537,7 +548,9 @@ fn a_run_is_not_continued_with_other_rows_or_settings() {
     let text = std::fs::read_to_string(folder.join("table.csv")).unwrap();
     std::fs::write(folder.join("table.csv"), text.replacen("rain,wet", "rain,dry", 1)).unwrap();
     let message = failure(folder, fit, 1);
-    assert!(message.contains("training rows: ") || message.contains("validation rows: "), "{message}");
+    assert!(message.contains("other training rows") || message.contains("other validation rows"), "{message}");
+    let message = failure(folder, &format!("{fit} --valid 0.3"), 1);
+    assert!(message.contains("(other training rows; other validation rows)"), "{message}");
     assert_eq!(std::fs::read(folder.join("model")).unwrap(), whole);
     let message = failure(folder, "fit hclt --data table.csv --out other --checkpoint point", 1);
     assert!(message.contains("point: is there already: --resume goes on with it"), "{message}");
@@ -1060,13 +1073,20 @@ fn a_text_is_fitted_scored_sampled_filled_in_and_corrected() {
         );
         assert!(failure(folder, &format!("spellcheck {model} --text fig --rate 1"), 2).contains("--rate"));
     }
+    // What a table says of a text comes back, blanks and all.
+    json(folder, "sample absorbing --n 9 --out nine.csv --seed 5 --json");
+    json(folder, "sample absorbing --n 9 --out nine.npy --seed 5 --json");
+    assert_eq!(
+        json(folder, "score absorbing --data nine.csv --json"),
+        json(folder, "score absorbing --data nine.npy --json")
+    );
     // A bound of more draws is surer; what is exact has no draws.
     let width = |draws: &str| {
         let interval = &json(folder, &format!("score absorbing --data book.txt --draws {draws} --json"))["interval"];
         interval[1].as_f64().unwrap() - interval[0].as_f64().unwrap()
     };
     assert!(width("2") > width("64"));
-    assert!(failure(folder, "score absorbing --data book.txt --draws 100000", 1).contains("draws is 100000"));
+    assert!(failure(folder, "score absorbing --data book.txt --draws 100000", 2).contains("draws is 100000"));
     assert!(failure(folder, "score absorbing --data book.txt --draws 2 --order random", 2).contains("--draws"));
     // What an order makes exact is below the bound's bits, and compresses byte for byte.
     let exact = json(folder, "score absorbing --data book.txt --order left-to-right --json");

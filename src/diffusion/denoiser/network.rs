@@ -50,6 +50,9 @@ pub trait Network<E: Real, Dev: Device<E>>: TensorCollection<E, Dev> {
     fn forward<T: Tape<E, Dev>>(&self, noisy: Noisy, tape: T) -> Logits<Self::Categories, E, Dev, T>;
 }
 
+/// Positions that are worth a thread of their own.
+const WORTH: usize = 256;
+
 /// A network that several threads read.
 struct Shared<'a, N>(&'a N);
 
@@ -57,6 +60,7 @@ struct Shared<'a, N>(&'a N);
 unsafe impl<N> Sync for Shared<'_, N> {}
 
 impl<N> Shared<'_, N> {
+    /// By a call, as a closure would hold on to the field alone.
     fn network(&self) -> &N {
         self.0
     }
@@ -66,7 +70,8 @@ impl<N> Shared<'_, N> {
 /// rows: with all of them, threads would wait for each other at every layer.
 pub(super) fn on_host<E: Real, Dev: Device<E>, N: Network<E, Dev>>(network: &N, noisy: Noisy) -> Vec<f64> {
     let (rows, length, least) = (noisy.times.len(), noisy.length, network.least_rows(noisy.length));
-    let (each, shared) = (rows.div_ceil(Dev::hands().min(rows / least).max(1)), Shared(network));
+    let hands = Dev::hands().min(rows / least).min(rows * length / WORTH).max(1);
+    let (each, shared) = (rows.div_ceil(hands), Shared(network));
     let part = |(states, times): (&[u16], &[f64])| -> Vec<f64> {
         let (rows, mut states, mut times) = (times.len(), states.to_vec(), times.to_vec());
         if rows < least {

@@ -118,11 +118,15 @@ fn it_reads_rows_up_to_its_length_and_is_copied_whole() {
 }
 
 #[test]
-fn a_row_says_the_same_whatever_stands_beside_it() {
-    fn check(network: &impl Denoiser, length: usize, states: usize) {
+fn a_row_says_the_same_whatever_stands_beside_it_and_however_many_threads_there_are() {
+    fn check(network: &(impl Denoiser + Sync), length: usize, states: usize) {
         let noisy: Vec<u16> = (0..length * 16).map(|i| (i * i % states) as u16).collect();
         let times: Vec<f64> = (0..16).map(|i| f64::from(i) / 16.0).collect();
         let all = network.logits(&noisy, length, &times);
+        for threads in [1, 2, 3, 7] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            assert!(pool.install(|| network.logits(&noisy, length, &times)) == all, "{threads} threads");
+        }
         for rows in [1, 2, 3, 8] {
             let parts = noisy.chunks(length * rows).zip(times.chunks(rows));
             let each: Vec<f64> = parts.flat_map(|(s, t)| network.logits(s, length, t)).collect();

@@ -199,6 +199,10 @@ impl FitDiffusion {
                 self.learn((device, &schema), Learn { settings: self, process, bound, rows, valid, run })
             }
             DiffusionKind::Gaussian => {
+                if categories < 2 {
+                    let remedy = "absorbing and multinomial diffusion take that, too";
+                    return Err(Error::invalid(format!("every value is the same and has no neighbours; {remedy}")));
+                }
                 let process = spec.gaussian(categories)?;
                 let bound = spec.steps(&process);
                 self.learn((device, &schema), Learn { settings: self, process, bound, rows, valid, run })

@@ -348,7 +348,7 @@ impl Model for DiffusionModel {
     }
 
     fn score_from(&self, rows: &dyn Rows, draws: usize, seed: Seed) -> Result<AnyEvidence> {
-        check_draws(draws)?;
+        check_draws(draws).map_err(|e| Error::Usage(e.to_string()))?;
         Ok(self.bound(rows, draws, seed)?.any())
     }
 

@@ -145,6 +145,9 @@ fn impossible_settings_and_rows_are_refused() {
     assert!(says(FitDiffusion { draws: 0, ..tiny(kind) }).contains("draws"));
     let cosine = FitDiffusion { schedule: crate::diffusion::Fall::Cosine, ..tiny(DiffusionKind::Absorbing) };
     assert!(says(cosine).contains("cosine-of-paper"));
+    let same = Discrete::new(Schema::uniform(&[2], 1), vec![0; 8]).unwrap();
+    let error = tiny(DiffusionKind::Gaussian).fit(&same, None, Seed(0)).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("every value is the same"), "{error}");
     let mut schema = Schema::uniform(&[2], 3);
     schema.variables[1].categories = 4;
     let mixed = Discrete::new(schema, vec![0, 3]).unwrap();

@@ -160,9 +160,9 @@ impl<K: Size> Process for Uniform<K> {
         let before = self.schedule.at(s);
         let Level { kept, lost } = before.to(self.schedule.at(t));
         let any = before.lost * self.share();
-        into.iter_mut().zip(log_x0).for_each(|(to, log)| *to = before.kept * simd::exp(*log) + any);
         let since = |i: usize| lost * self.share() + if i == xt { kept } else { 0.0 };
-        into.iter_mut().enumerate().for_each(|(i, p)| *p *= since(i));
+        let each = into.iter_mut().zip(log_x0).enumerate();
+        each.for_each(|(i, (to, log))| *to = since(i) * (before.kept * simd::exp(*log) + any));
         let total: f64 = into.iter().sum();
         into.iter_mut().for_each(|p| *p /= total);
     }

@@ -225,8 +225,7 @@ where
                 for (tensor, of) in [(&q, Part::q as Of<E>), (&k, Part::k), (&v, Part::v)] {
                     let into = buffer::<E>(grads.get_or_alloc_mut(tensor)?);
                     into.par_chunks_mut(sequence).zip(&parts).for_each(|(into, part)| {
-                        let part = of(part);
-                        vectorised!(into.iter_mut().zip(part).for_each(|(to, d)| *to += *d));
+                        vectorised!(into.iter_mut().zip(of(part)).for_each(|(to, d)| *to += *d));
                     });
                 }
                 if let Some(r) = &r {
