@@ -1,7 +1,8 @@
 //! The distribution function of a mixture, made normal.
 
-use super::{Transform, normal};
+use super::Transform;
 use crate::{
+    linalg::normal,
     math::{log_sum_exp, log_sum_exp_of, mean_and_deviation},
     nn::Real,
     simd::{exp, sum, vectorised},

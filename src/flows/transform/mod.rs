@@ -3,7 +3,6 @@
 mod affine;
 mod apply;
 mod mixture;
-mod normal;
 mod spline;
 #[cfg(test)]
 mod tests;

@@ -3,14 +3,14 @@
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2, TAU};
 
 /// `log φ(x)`.
-pub(super) fn log_density(x: f64) -> f64 {
+pub(crate) fn log_density(x: f64) -> f64 {
     -0.5 * x * x - 0.5 * TAU.ln()
 }
 
 /// `log Φ(x)`.
 ///
 /// Below −2 by the continued fraction `Φ(x) = φ(x) / (t + 1/(t + 2/(t + 3/…)))`, `t = −x`.
-pub(super) fn log_cdf(x: f64) -> f64 {
+pub(crate) fn log_cdf(x: f64) -> f64 {
     if x > 5.0 {
         return (-0.5 * libm::erfc(x * FRAC_1_SQRT_2)).ln_1p();
     }
@@ -21,13 +21,13 @@ pub(super) fn log_cdf(x: f64) -> f64 {
 }
 
 /// `log φ(x) − log Φ(x)` for `x ≤ −2`, to its last digit however far out: there the difference of the two has none.
-pub(super) fn log_hazard(x: f64) -> f64 {
+pub(crate) fn log_hazard(x: f64) -> f64 {
     let t = -x;
     (1..=64).rev().fold(t, |below, n| t + f64::from(n) / below).ln()
 }
 
 /// The `q ≤ 0` with `log Φ(q) = log_p`, for `log_p ≤ log ½`; −∞ for −∞.
-pub(super) fn lower_quantile(log_p: f64) -> f64 {
+pub(crate) fn lower_quantile(log_p: f64) -> f64 {
     if log_p == f64::NEG_INFINITY {
         return log_p;
     }
@@ -50,7 +50,7 @@ pub(super) fn lower_quantile(log_p: f64) -> f64 {
 }
 
 /// `Φ⁻¹`, given the logarithms of a probability and of what is left of one.
-pub(super) fn quantile(log_p: f64, log_rest: f64) -> f64 {
+pub(crate) fn quantile(log_p: f64, log_rest: f64) -> f64 {
     if log_p <= log_rest { lower_quantile(log_p.min(-LN_2)) } else { -lower_quantile(log_rest.min(-LN_2)) }
 }
 
