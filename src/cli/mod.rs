@@ -25,7 +25,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 /// Generative models that have a likelihood: fit them to your data, score, sample, ask.
 ///
-/// Data is read from .npy, .npz (FILE.npz:NAME), .csv, IDX, or a folder of images.
+/// Data is read from .npy, .npz (FILE.npz:NAME), .csv, IDX, an image, or a folder of images.
 /// A missing value is NaN in a float array, -1 in an integer array, an empty cell in CSV.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]

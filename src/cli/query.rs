@@ -18,7 +18,7 @@ pub(super) struct SampleArgs {
     /// How many rows.
     #[arg(long, value_parser = super::positive)]
     n: usize,
-    /// Where to: .npy or .csv; of text .txt, too.
+    /// Where to: .npy or .csv; of text .txt, of pictures .png, too.
     #[arg(long)]
     out: PathBuf,
     #[command(flatten)]

@@ -46,7 +46,7 @@ pub struct Array {
 /// What a data file held.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Loaded {
-    /// An array: `.npy`, `.npz`, IDX, CIFAR-10, ImageNet, or a folder of images.
+    /// An array: `.npy`, `.npz`, IDX, CIFAR-10, ImageNet, an image, or a folder of images.
     Array(Array),
     /// Named columns: CSV.
     Columns(Frame),
@@ -80,8 +80,8 @@ pub fn load(path: impl AsRef<Path>) -> Result<Loaded> {
 }
 
 /// Reads `.npy`, `.npz`, `.csv` (cells separated by commas, semicolons, tabs or bars), IDX, `.bin` of CIFAR-10 (each also `.gz`, but
-/// the archives), `.npz` of down-sampled ImageNet; `.txt`, or any file as text where that is asked for; a folder of PNG or JPEG images of one size, or of the training batches of
-/// CIFAR-10 or of ImageNet.
+/// the archives), `.npz` of down-sampled ImageNet; `.txt`, or any file as text where that is asked for; a PNG or JPEG image, a folder of
+/// such images of one size, or of the training batches of CIFAR-10 or of ImageNet.
 ///
 /// A missing value is NaN in a float array, −1 in an integer array, an empty cell in CSV.
 /// Of an `.npz` with several arrays, `path.npz:name` takes the one called `name`.
@@ -129,7 +129,7 @@ pub fn load_with(path: impl AsRef<Path>, reading: &Reading) -> Result<Loaded> {
         _ if idx::recognises(path)? => idx::load(path).map(Loaded::Array),
         _ => Err(Error::file(
             path,
-            "not a format that is read here: .npy, .npz, .csv, .txt, IDX, CIFAR-10's .bin, or a folder of images",
+            "not a format that is read here: .npy, .npz, .csv, .txt, IDX, CIFAR-10's .bin, an image, or a folder of images",
         )),
     }
 }

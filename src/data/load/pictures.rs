@@ -27,7 +27,7 @@ pub(in crate::data) struct Pictures {
 type Read = ([usize; 3], Vec<u8>);
 
 impl Pictures {
-    /// Those of a folder, or of one file in batches; none where a path is something else.
+    /// Those of a folder, or of one file, a picture or a batch of them; none where a path is something else.
     ///
     /// # Errors
     /// When a folder has none, or several kinds: nobody could say which are meant.
@@ -36,6 +36,7 @@ impl Pictures {
         if !path.is_dir() {
             return match extension(&path.to_string_lossy()).as_str() {
                 "npz" if is_imagenet(&npy::members(path)?) => of(Kind::ImageNet, vec![path.to_path_buf()]),
+                _ if Kind::Images.has(path) => of(Kind::Images, vec![path.to_path_buf()]),
                 _ if cifar::recognises(path)? => of(Kind::Cifar, vec![path.to_path_buf()]),
                 _ => Ok(None),
             };
