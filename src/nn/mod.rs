@@ -33,7 +33,7 @@ pub use dfdx::nn::modules::{Dropout, Embedding, LayerNorm1D, Repeated, Residual,
 pub use encoder::EncoderBlock;
 pub use grid::{Grid, Image, ImageSize};
 pub use layer_norm::LayerNorm;
-pub use ops::Real;
+pub use ops::{Real, inputs_alone};
 pub use params::{NamedArray, fresh_copy, load_params, params};
 pub use perceptron::Perceptron;
 pub use residual_net::ResidualNet;

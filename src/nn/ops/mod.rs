@@ -6,6 +6,7 @@
 //! A kernel adds its gradient through [`Tape::add_backward_op`](dfdx::tensor::Tape::add_backward_op), and *accumulates*:
 //! the gradient it adds to may already hold another branch's share.
 
+mod alone;
 mod attend;
 mod buffer;
 mod causal;
@@ -24,6 +25,7 @@ mod rowwise;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use alone::inputs_alone;
 pub use attend::{AttendKernel, Distances, Heads, Positions};
 pub use buffer::BufferKernel;
 pub(crate) use causal::{Taps, causal};

@@ -13,6 +13,7 @@ use crate::{
         Activation,
         ops::{
             Real,
+            alone::is_alone,
             cpu::{Matrix, Threads, buffer, map, matmul, view, zip},
         },
     },
@@ -138,7 +139,7 @@ where
 
     if T::OWNS_TAPE {
         let kept = (A::SLOPE_OF_VALUE && !A::IDENTITY).then(|| out.clone());
-        let ghost = out.ghost();
+        let (ghost, alone) = (out.ghost(), is_alone());
         tape.add_backward_op(move |grads| {
             let given = std::mem::take(buffer::<E>(grads.get_or_alloc_mut(&ghost)?));
             let sloped = kept.as_ref().map(view).or(argument.as_deref()).map(|at| {
@@ -148,9 +149,11 @@ where
             });
             let dz = sloped.as_deref().unwrap_or(&given);
 
-            let (dw, db) = parameter_gradients::<L, E>(&g, view(&x), dz, weight.shape().num_elements());
-            zip(buffer::<E>(grads.get_or_alloc_mut(&weight)?), &dw, |a, d| a + d);
-            zip(buffer::<E>(grads.get_or_alloc_mut(&bias)?), &db, |a, d| a + d);
+            if !alone {
+                let (dw, db) = parameter_gradients::<L, E>(&g, view(&x), dz, weight.shape().num_elements());
+                zip(buffer::<E>(grads.get_or_alloc_mut(&weight)?), &dw, |a, d| a + d);
+                zip(buffer::<E>(grads.get_or_alloc_mut(&bias)?), &db, |a, d| a + d);
+            }
             buffer::<E>(grads.get_or_alloc_mut(&x)?)
                 .par_chunks_mut(input_len)
                 .zip(dz.par_chunks(out_len))

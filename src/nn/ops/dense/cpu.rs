@@ -13,6 +13,7 @@ use crate::{
         Activation, Identity,
         ops::{
             Real,
+            alone::is_alone,
             cpu::{Matrix, Threads, add, buffer, map, matmul, view},
         },
     },
@@ -88,7 +89,7 @@ where
 
     if T::OWNS_TAPE {
         let kept = (A::SLOPE_OF_VALUE && !A::IDENTITY).then(|| out.clone());
-        let ghost = out.ghost();
+        let (ghost, alone) = (out.ghost(), is_alone());
         tape.add_backward_op(move |grads| {
             // Taken out, not copied, and put back at the end for whoever wants to see it.
             let given = std::mem::take(buffer::<E>(grads.get_or_alloc_mut(&ghost)?));
@@ -102,12 +103,14 @@ where
             let (sloped, sums) = through_activation::<A, E>(&given, at, o);
             let dz = sloped.as_deref().unwrap_or(&given);
 
-            for (d, sum) in buffer::<E>(grads.get_or_alloc_mut(&bias)?).iter_mut().zip(sums) {
-                *d += sum;
-            }
             let dz = Matrix::new(dz, rows, o);
-            let dw = buffer::<E>(grads.get_or_alloc_mut(&weight)?);
-            matmul(dw, true, dz.transpose(), Matrix::new(view(&x), rows, i), Threads::Pool);
+            if !alone {
+                for (d, sum) in buffer::<E>(grads.get_or_alloc_mut(&bias)?).iter_mut().zip(sums) {
+                    *d += sum;
+                }
+                let dw = buffer::<E>(grads.get_or_alloc_mut(&weight)?);
+                matmul(dw, true, dz.transpose(), Matrix::new(view(&x), rows, i), Threads::Pool);
+            }
             let w = Matrix::new(view(&weight), o, i);
             matmul(buffer::<E>(grads.get_or_alloc_mut(&x)?), true, dz, w, Threads::Pool);
             *buffer::<E>(grads.get_or_alloc_mut(&ghost)?) = given;
