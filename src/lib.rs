@@ -27,6 +27,7 @@
 //! | [`circuits`] | probabilistic circuits: structures, learning, exact queries |
 //! | [`diffusion`] | diffusion over categories, and argmax flows |
 //! | [`flows`] | normalizing flows: bijections with their log-determinants, learned by maximum likelihood |
+//! | [`frame`] | FRAME: textures and energies, samplers for any log-density, normalising constants |
 //! | [`growth`] | clusters of rows and a circuit with a head for each, which refine each other |
 //! | [`evidence`] | what a likelihood is: exact, a bound, or unnormalised, and in which space |
 //! | [`model`], [`models`] | what every model can do, whatever its family; the registry of all |
@@ -47,6 +48,7 @@ pub mod error;
 pub mod evidence;
 pub mod experiments;
 pub mod flows;
+pub mod frame;
 pub mod growth;
 pub mod linalg;
 mod math;

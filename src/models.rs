@@ -1,13 +1,14 @@
 //! The registry of models: every family with what it can fit and read. To add a family is to add a line.
 
 use crate::{
-    Error, Result, circuits, diffusion, distill, flows, growth,
+    Error, Result, circuits, diffusion, distill, flows, frame, growth,
     model::{Entry, Family, Model, ModelFile, Origin},
 };
 use std::path::Path;
 
 /// All families.
-pub const FAMILIES: [Family; 4] = [circuits::FAMILY, flows::FAMILY, diffusion::FAMILY, diffusion::ARGMAX_FAMILY];
+pub const FAMILIES: [Family; 5] =
+    [circuits::FAMILY, flows::FAMILY, frame::FAMILY, diffusion::FAMILY, diffusion::ARGMAX_FAMILY];
 
 /// Every model that `limbeck fit` knows: those of the families, and what is made by way of others.
 pub fn entries() -> Vec<Entry> {

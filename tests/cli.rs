@@ -1135,3 +1135,42 @@ fn a_run_of_diffusion_that_was_killed_ends_where_the_whole_one_does() {
     let other = failure(folder, &format!("{line} --resume --seed 1"), 1);
     assert!(other.contains("seed"), "{other}");
 }
+
+#[test]
+fn a_texture_is_learned_scored_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let grass = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/textures/grass.png");
+    std::fs::copy(grass, folder.join("grass.png")).unwrap();
+    let fit = "fit frame --data grass.png --categories 256 --filters 2 --updates 6 --side 32 --sweeps 4 --walks 2";
+    let whole = json(folder, &format!("{fit} --out model --json"));
+    assert_eq!((whole["evidence"].as_str(), whole["variables"].as_u64()), (Some("estimate"), Some(65_536)));
+    // Stopped and gone on with it is the same model.
+    kill_once(
+        folder,
+        &format!("{fit} --out again --checkpoint point --checkpoint-every 0"),
+        "point",
+        Duration::from_millis(300),
+    );
+    json(folder, &format!("{fit} --out again --checkpoint point --resume --json"));
+    assert_eq!(std::fs::read(folder.join("model")).unwrap(), std::fs::read(folder.join("again")).unwrap());
+    assert!(
+        failure(folder, &format!("{fit} --out again --checkpoint point --resume --levels 4"), 1)
+            .contains("levels = 8 there")
+    );
+    json(folder, "sample model --n 1 --out drawn.png --json");
+    let drawn = json(folder, "score model --data drawn.png --draws 2 --json");
+    assert_eq!(drawn["evidence"], "estimate");
+    assert!(drawn["interval"][0].as_f64() < drawn["interval"][1].as_f64());
+    assert!(text(folder, "show model").contains("2 filters, 8 grey levels, pictures of 256 × 256"));
+    std::fs::write(folder.join("table.csv"), "a,b\n1,2\n2,3\n3,1\n").unwrap();
+    assert!(failure(folder, "fit frame --data table.csv --out no", 1).contains("not pictures"));
+    assert!(failure(folder, "score model --data table.csv", 1).contains("table.csv"));
+    assert!(
+        failure(folder, &format!("{} --out no", fit.replace("--side 32", "--side 5000")), 2)
+            .contains("side is 5000; it must be 1 to 4096")
+    );
+    let coffee = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/photos/coffee.png");
+    std::fs::copy(coffee, folder.join("coffee.png")).unwrap();
+    assert!(failure(folder, "fit frame --data coffee.png --out no", 1).contains("make them grey first"));
+}

@@ -12,6 +12,7 @@ use limbeck::{
         load_with,
     },
     diffusion::{DiffusionKind, FitArgmax, FitDiffusion},
+    frame::FitFrame,
     model::{Model, Origin},
     models,
     prelude::*,
@@ -246,6 +247,12 @@ fn model_files() {
     let model = settings.fit(&rows, None, Seed(0)).unwrap().0;
     names.push("argmax-flow".into());
     (&model as &dyn Model).save(at("argmax-flow"), &Origin::of(&rows).unwrap()).unwrap();
+    let pictures = (0..3 * 144).map(|i| (i * i % 11 % 4) as u16).collect();
+    let pictures = Discrete::new(Schema::uniform(&[12, 12], 4), pictures).unwrap();
+    let settings = FitFrame { levels: 2, filters: 2, updates: 2, side: 6, sweeps: 2, walks: 2, ..FitFrame::default() };
+    names.push("frame".into());
+    let texture = settings.fit(&pictures, None, Seed(0)).unwrap().0;
+    (&texture as &dyn Model).save(at("frame"), &Origin::of(&pictures).unwrap()).unwrap();
     let archives: Vec<Archive> = names.iter().map(|name| Archive::load(at(name)).unwrap()).collect();
     let files: Vec<Vec<u8>> = names.iter().map(|name| fs::read(at(name)).unwrap()).collect();
     fuzz("model files", 2000, |rng, folder| {

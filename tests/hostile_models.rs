@@ -3,6 +3,7 @@
 use limbeck::{
     archive::Archive,
     diffusion::{DiffusionKind, FitArgmax, FitDiffusion},
+    frame::FitFrame,
     model::{Model, Origin},
     models,
     prelude::*,
@@ -32,6 +33,11 @@ impl Files {
         let settings = FitArgmax { width: 8, encoder_width: 8, heads: 2, epochs: 1, ..FitArgmax::default() };
         let model = settings.fit(&rows, None, Seed(0)).unwrap().0;
         (&model as &dyn Model).save(folder.path().join("argmax-flow"), &Origin::of(&rows).unwrap()).unwrap();
+        let pictures = Discrete::new(Schema::uniform(&[12, 12], 3), (0..288).map(|i| i * i % 3).collect()).unwrap();
+        let settings =
+            FitFrame { levels: 2, filters: 2, updates: 2, side: 6, sweeps: 2, walks: 2, ..FitFrame::default() };
+        let texture = settings.fit(&pictures, None, Seed(0)).unwrap().0;
+        (&texture as &dyn Model).save(folder.path().join("frame"), &Origin::of(&pictures).unwrap()).unwrap();
         let moons = Oracle::Moons.sample(60, Seed(0)).unwrap();
         let settings = FitFlow { layers: 1, hidden: 4, epochs: 1, ..FitFlow::new(FlowKind::Rbig) };
         settings.fit(&moons, None, Seed(0)).unwrap().0.save(folder.path().join("rbig"), &moons).unwrap();
@@ -85,8 +91,8 @@ fn headers_that_do_not_fit_are_refused() {
     assert!(message.contains("3 categories and 1 words"), "{message}");
     files.refused("hclt", |h, _| drop(h["body"]["leaves"].as_array_mut().unwrap().pop()));
     files.refused("hclt", |h, _| h["body"]["leaves"][0] = "gaussian".into());
-    let message = files.refused("hclt", |h, _| h["family"] = "frame".into());
-    assert!(message.contains("this program knows circuit, flow"), "{message}");
+    let message = files.refused("hclt", |h, _| h["family"] = "boltzmann".into());
+    assert!(message.contains("this program knows circuit, flow, frame"), "{message}");
     let message = files.refused("rbig", |h, _| h["body"]["frame"][0] = json!([0.0, 0.0]));
     assert!(message.contains("mean and deviation"), "{message}");
     files.refused("rbig", |h, _| h["body"]["layers"] = many.into());
@@ -217,11 +223,38 @@ fn argmax_flows_that_do_not_fit_are_refused() {
 }
 
 #[test]
+fn textures_that_do_not_fit_are_refused() {
+    let files = Files::new();
+    let refused = |change: &dyn Fn(&mut Value, &mut Archive)| files.refused("frame", |h, a| change(h, a));
+    let body = |key: &'static str, value: Value| refused(&|header, _| header["body"][key] = value.clone());
+    for (key, values) in
+        [("levels", [0_u64, 1, 1 << 40]), ("sweeps", [0, 1 << 40, 1 << 62]), ("walks", [0, 1, 1 << 40])]
+    {
+        for value in values {
+            assert!(body(key, value.into()).contains(key));
+        }
+    }
+    assert!(body("levels", 4.into()).contains("a law of 4 levels for pixels of 3"));
+    body("borders", "sphere".into());
+    assert!(refused(&|h, _| h["body"]["features"][0]["windows"] = 3.into()).contains("3 windows"));
+    refused(&|h, _| h["body"]["features"][0]["size"] = json!([1_u64 << 40, 1_u64 << 40]));
+    refused(&|h, _| h["body"]["features"][0]["origin"] = json!([9, 9]));
+    refused(&|h, _| h["body"]["features"][0]["bins"] = json!({ "octaves": { "scale": 0.3 } }));
+    refused(&|h, _| h["body"]["features"][0]["bins"] = json!({ "even": { "low": 0, "width": 1, "count": 1 << 20 } }));
+    refused(&|h, _| h["schema"]["shape"] = json!([144]));
+    assert!(refused(&|_, a| a.put("potential/0", &[31], &[f64::NAN; 31])).contains("NaN"));
+    refused(&|_, a| a.put("potential/0", &[30], &[0.0; 30]));
+    refused(&|_, a| a.put("filter/0/0", &[1, 1], &[f64::INFINITY]));
+}
+
+#[test]
 fn settings_beyond_any_memory_are_refused_before_work_begins() {
     let files = Files::new();
     let folder = files.0.path();
     std::fs::write(folder.join("t.csv"), "a,b\n1,2\n2,4\n3,1\n0,0\n1.5,2.25\n").unwrap();
     std::fs::write(folder.join("c.csv"), "a,b\n1,2\n2,1\n0,1\n0,0\n1,2\n").unwrap();
+    let pictures = Discrete::new(Schema::uniform(&[24, 24], 8), (0..576).map(|i| i % 8).collect()).unwrap();
+    save_discrete(folder.join("p.npy"), &pictures).unwrap();
     let huge = "9223372036854775807";
     for line in [
         format!("fit maf --data t.csv --out m --hidden {huge}"),
@@ -239,6 +272,8 @@ fn settings_beyond_any_memory_are_refused_before_work_begins() {
         format!("fit absorbing --data c.csv --out m --draws {huge}"),
         format!("fit absorbing --data c.csv --out m --network perceptron --width {huge}"),
         "fit gaussian-diffusion --data c.csv --out m --epochs 6148914691236517206 --batch 1".into(),
+        format!("fit frame --data p.npy --out m --updates {huge}"),
+        "fit frame --data p.npy --out m --side 4096 --chains 1024 --filters 58".into(),
     ] {
         let done = limbeck(folder, &line);
         let message = String::from_utf8_lossy(&done.stderr);
