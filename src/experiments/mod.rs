@@ -5,6 +5,7 @@ mod claims;
 mod data;
 mod diffusion;
 mod flows;
+mod frame;
 mod published;
 mod students;
 
@@ -180,9 +181,16 @@ fn xz(bytes: &[u8]) -> Result<Vec<u8>> {
 /// All experiments, the quickest first. A family's own are in its folder.
 pub fn all() -> impl Iterator<Item = &'static Experiment> {
     const SHIPPED: &[Experiment] = &[Experiment::new("data", "The data that ships with the repository", data::run)];
-    [circuits::EXPERIMENTS, SHIPPED, flows::EXPERIMENTS, students::EXPERIMENTS, diffusion::EXPERIMENTS]
-        .into_iter()
-        .flatten()
+    [
+        circuits::EXPERIMENTS,
+        SHIPPED,
+        flows::EXPERIMENTS,
+        frame::EXPERIMENTS,
+        students::EXPERIMENTS,
+        diffusion::EXPERIMENTS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The experiment of this name.

@@ -1,0 +1,11 @@
+//! FRAME: textures, and energies that are learned by chains.
+
+mod stability;
+mod textures;
+
+use super::Experiment;
+/// In the order of the book.
+pub(super) const EXPERIMENTS: &[Experiment] = &[
+    Experiment::new("frame-textures", "Textures by the number of filters pursued", textures::run),
+    Experiment::new("frame-stability", "FRAME and wFRAME, too fast and slow enough", stability::run).only_named(),
+];
