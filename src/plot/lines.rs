@@ -182,7 +182,8 @@ fn log(range: Range<f64>) -> impl AsRangedCoord<Value = f64, CoordDescType: Valu
 /// A tick label: as many digits as it needs.
 pub(super) fn number(v: f64) -> String {
     let text = match v.abs() {
-        0.0 => "0".to_string(),
+        // Steps of an axis do not add up to 0 to the last digit.
+        a if a < 1e-13 => "0".to_string(),
         a if !(1e-3..1e6).contains(&a) => format!("{v:.0e}"),
         a if a >= 100.0 => format!("{v:.0}"),
         _ => format!("{v:.3}"),
@@ -287,6 +288,7 @@ mod tests {
 
     #[test]
     fn ticks_are_short() {
+        assert_eq!([0.0, -1.1e-16].map(number), ["0", "0"]);
         assert_eq!([0.0, 1.5, -2.0, 1200.0, 1e-5, 0.125].map(number), ["0", "1.5", "−2", "1200", "1e−5", "0.125"]);
     }
 

@@ -1,6 +1,6 @@
 //! Learning a texture: filter after filter, each with its potential, while chains of images follow.
 
-use super::{Bins, Borders, Feature, Field, Frame};
+use super::{Bins, Borders, Feature, Field, Frame, MOST_BINS};
 use crate::{
     Error, Result,
     archive::Archive,
@@ -204,7 +204,10 @@ fn observe(filter: &crate::frame::Filter, seen: &[Seen], how: &Pursuit) -> Resul
     if responses.is_empty() {
         return Ok(None);
     }
+    let is_level = filter.windows().len() == 1 && filter.windows()[0].weights() == [1.0];
     let bins = match how.bins {
+        // The grey level itself is counted as it is.
+        0 if is_level && how.levels <= MOST_BINS => Bins::whole(0, how.levels as i32 - 1)?,
         0 => Bins::widening(&responses)?,
         inner => Bins::over(&responses, inner)?,
     };
