@@ -40,7 +40,8 @@ pub struct Transport {
     pub weight: f64,
     /// `ζ`: how much of the term is that of the particles after a step, within [0, 1].
     pub after: f64,
-    /// How far to either side of a particle the network is looked at, as a length: see [`Self::slopes`].
+    /// How far to either side of a particle the network is looked at, as a length: `ε |v|` of the central difference that stands for the
+    /// slope of a slope. In single precision a hundredth is best: shorter ways lose digits, longer ones curve.
     pub reach: f64,
 }
 
