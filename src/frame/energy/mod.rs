@@ -67,8 +67,7 @@ impl<A: Activation, Dev: Device<f32>> Scoring<Dev> for Perceptron<usize, Const<1
 /// # use limbeck::{dfdx::prelude::*, frame::{Energy, samplers::{Chains, Sampler, Ula}}, nn::{Dense, Identity}, prelude::*};
 /// let device = Cpu::default();
 /// let mut slope = Dense::<usize, Const<1>, Identity>::new(&device, 2, Const)?;
-/// slope.weight = device.tensor_from_vec(vec![1.0, -2.0], (1, Const));
-/// # let slope = Dense { weight: device.tensor_from_vec(vec![1.0_f32, -2.0], (Const::<1>, 2)), ..slope };
+/// slope.weight = device.tensor_from_vec(vec![1.0, -2.0], (Const, 2));
 /// let law = Energy::new(&device, slope, 1.0)?;
 /// let mut chains = Chains::normal(2000, 2, 1.0, Seed(0))?;
 /// Ula::new(0.1)?.steps(&law, &mut chains, 100, Seed(1))?;

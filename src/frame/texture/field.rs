@@ -18,13 +18,13 @@ use std::sync::Arc;
 /// let edges = Feature::new(Filter::gradient_x(), Bins::whole(-1, 1)?, 2)?;
 /// let mut law = Frame::uniform(2, Borders::Torus)?.with(edges)?;
 /// law.set_potentials(vec![vec![1.0, 0.0, 1.0]])?;
-/// let mut image = Field::noise(&law, [8, 8], &mut Seed(0).stream("noise", 0))?;
+/// let mut image = Field::noise(&law, [16, 16], &mut Seed(0).stream("noise", 0))?;
 /// let mut rng = Seed(0).stream("gibbs", 0);
 /// for _ in 0..50 {
 ///     image.sweep(&law, 1.0, &mut rng);
 /// }
 /// let edges = |image: &Field| image.histograms()[0][0];
-/// assert!(edges(&image) < 12.0, "they cost something, and became fewer than the quarter of noise");
+/// assert!(edges(&image) < 50.0, "they cost something, and became fewer than the 64 of noise");
 /// # Ok::<(), limbeck::Error>(())
 /// ```
 #[derive(Clone, Debug)]
