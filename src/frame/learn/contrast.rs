@@ -18,6 +18,7 @@ use dfdx::{
     tensor::{Cpu, Gradients, Trace},
     tensor_ops::SumTo,
 };
+use sha2::{Digest, Sha256};
 use std::{cell::RefCell, marker::PhantomData};
 
 /// How chains walk between two steps of learning.
@@ -62,12 +63,12 @@ impl<N: Scoring<Dev>, Dev: Device<f32>> Trained<Dev> for Energy<N, Dev> {
 }
 
 impl<'a, N: Scoring<Dev>, Dev: Device<f32>> Contrast<'a, N, Dev> {
-    /// From points, one after the other, whose fingerprint is that of `rows`, with chains where they are.
+    /// From points, one after the other, with chains where they are.
     ///
     /// # Errors
     /// When points and chains differ in their numbers, one is not finite, or a setting is out of its range.
     pub fn new(
-        (data, rows): (&'a [f32], Fingerprint),
+        data: &'a [f32],
         chains: Chains<f32>,
         particles: Particles,
         transport: Option<Transport>,
@@ -93,7 +94,9 @@ impl<'a, N: Scoring<Dev>, Dev: Device<f32>> Contrast<'a, N, Dev> {
                 return Err(Error::invalid(format!("{given}: 0 ≤ weight, after within [0, 1], reach within (0, 1)")));
             }
         }
-        let chains = RefCell::new(chains);
+        let mut hash = Sha256::new();
+        data.iter().for_each(|x| hash.update(x.to_le_bytes()));
+        let (rows, chains) = (Fingerprint::of(hash), RefCell::new(chains));
         Ok(Self { data, rows, particles, transport, chains, pulses: RefCell::default(), what: PhantomData })
     }
 
@@ -105,6 +108,11 @@ impl<'a, N: Scoring<Dev>, Dev: Device<f32>> Contrast<'a, N, Dev> {
     /// What was seen at every step of learning so far, of this run.
     pub fn pulses(&self) -> Vec<Pulse> {
         self.pulses.borrow().clone()
+    }
+
+    /// What was seen at the last.
+    pub fn pulse(&self) -> Option<Pulse> {
+        self.pulses.borrow().last().copied()
     }
 
     /// Lets the chains walk; what they were before, and the slopes of `Φ` there.

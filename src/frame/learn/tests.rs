@@ -3,7 +3,6 @@
 use super::{transport::Looks, *};
 use crate::{
     archive::Archive,
-    evidence::Fingerprint,
     frame::{
         ConvNet, Energy, Head, Scoring,
         samplers::{Chains, Ula},
@@ -23,11 +22,6 @@ use dfdx::{
     tensor_ops::SumTo,
 };
 
-fn rows() -> Fingerprint {
-    let rows = crate::data::Discrete::new(crate::data::Schema::uniform(&[1], 2), vec![0]).unwrap();
-    crate::data::fingerprint(&rows).unwrap()
-}
-
 type Linear = Dense<usize, Const<1>, Identity>;
 
 /// `θ` of `Φ = θᵀx` on N(0, 1), learned from two points around `m`.
@@ -37,7 +31,7 @@ fn learned(transport: Option<Transport>, seed: Seed) -> Vec<f32> {
     let data = [1.4, 0.2, 0.6, -1.4];
     let particles = Particles { walk: Ula::new(0.2).unwrap(), steps: 8, restarts: 0.0 };
     let chains = Chains::normal(1000, 2, 1.0, seed).unwrap();
-    let contrast = Contrast::new((&data, rows()), chains, particles, transport).unwrap();
+    let contrast = Contrast::new(&data, chains, particles, transport).unwrap();
     let adam = AdamConfig { rate: Schedule::constant(0.05).cosine(250, 0.02), ..AdamConfig::default() };
     let mut learner = GradientLearner::of(contrast, law, adam).unwrap();
     train(&mut learner, &Plan::new(250, 2, seed), &mut quiet).unwrap();
@@ -132,7 +126,7 @@ fn a_run_that_stops_goes_on_as_it_would_have() {
         let law = Energy::new(device, net, 1.0).unwrap();
         let particles = Particles { walk: Ula::new(0.01).unwrap(), steps: 3, restarts: 0.25 };
         let chains = Chains::normal(8, 36, 1.0, Seed(9)).unwrap();
-        let contrast = Contrast::new((data, rows()), chains, particles, Some(Transport::default())).unwrap();
+        let contrast = Contrast::new(data, chains, particles, Some(Transport::default())).unwrap();
         GradientLearner::of(contrast, law, AdamConfig::default()).unwrap()
     }
     let mut whole = learner::<Silu>(&device, &data, grid);
@@ -154,10 +148,15 @@ fn a_run_that_stops_goes_on_as_it_would_have() {
     assert_eq!(params(&rest.model().score), params(&whole.model().score));
     assert_eq!(rest.objective().chains().points(), whole.objective().chains().points());
     assert_eq!(whole.objective().pulses().len(), 12);
+    // Other points are other data.
+    let mut others = data.clone();
+    others[7] += 1.0;
+    let other = learner::<Silu>(&device, &others, grid);
+    assert_ne!(other.data().unwrap()[0].unwrap(), whole.data().unwrap()[0].unwrap());
     let bad = |transport: Transport| {
         let chains = Chains::normal(8, 36, 1.0, Seed(9)).unwrap();
         let particles = Particles { walk: Ula::new(0.01).unwrap(), steps: 3, restarts: 0.0 };
-        Contrast::<ConvNet<Window<3>, Silu>>::new((&data, rows()), chains, particles, Some(transport)).is_err()
+        Contrast::<ConvNet<Window<3>, Silu>>::new(&data, chains, particles, Some(transport)).is_err()
     };
     assert!(bad(Transport { weight: -1.0, ..Transport::default() }));
     assert!(bad(Transport { after: 1.5, ..Transport::default() }));

@@ -16,6 +16,7 @@ use crate::{
     archive::Archive,
     data::{Dataset, Discrete, MISSING, Rows, Schema, fingerprint},
     evidence::{AnyEvidence, Estimate, Evidence, Space},
+    memory::afford,
     model::{Family, Model, ModelFile},
     random::Seed,
 };
@@ -111,12 +112,12 @@ impl FrameModel {
         Ok(model)
     }
 
-    /// Pictures by so many sweeps from noise. The first third of them is warmer, from a temperature of 3 down to 1.
-    ///
-    /// # Errors
-    /// When there are to be none.
-    pub fn draw(&self, n: usize, sweeps: usize, seed: Seed) -> Result<Vec<Field>> {
+    /// Pictures by so many sweeps from noise, in levels of the law. The first third of the sweeps is warmer, from a temperature of 3 down
+    /// to 1.
+    fn draw(&self, n: usize, sweeps: usize, seed: Seed) -> Result<Vec<Vec<u8>>> {
         use rayon::prelude::*;
+        // A byte here, and two more as categories.
+        afford(n.checked_mul(self.schema.len()), 3, "the samples", "draw fewer at a time")?;
         let draw = |i: u64| {
             let mut rng = seed.stream("texture", i);
             let mut field = Field::noise(&self.law, self.size(), &mut rng)?;
@@ -124,7 +125,7 @@ impl FrameModel {
             for sweep in 0..sweeps {
                 field.sweep(&self.law, 3.0_f64.powf((1.0 - sweep as f64 / warm).max(0.0)), &mut rng);
             }
-            Ok(field)
+            Ok(field.pixels().to_vec())
         };
         (0..n as u64).into_par_iter().map(draw).collect()
     }
@@ -133,9 +134,13 @@ impl FrameModel {
     /// pictures that began as noise.
     ///
     /// # Errors
-    /// When there are no walks.
+    /// When there are no walks, or more than there is memory for.
     pub fn log_z(&self, walks: usize, seed: Seed) -> Result<[f64; 3]> {
         let size = self.size();
+        // Each holds two maps of responses for every feature, at most, and its pixels.
+        let maps = 2 * self.law.features().len() + 1;
+        let numbers = self.schema.len().checked_mul(maps).and_then(|numbers| numbers.checked_mul(walks));
+        afford(numbers, 4, "the walks of the normalising constant", "fewer --draws")?;
         let mut path = FromUniform::new(&self.law, size);
         let stops = Stops::even(self.sweeps.max(2), 1)?;
         let mut there = path.begin(walks, size, seed.child("begin", 0))?;
@@ -164,6 +169,9 @@ impl FrameModel {
     }
 }
 
+/// The most pixels of a picture: those of 2048 × 2048.
+const MOST_PIXELS: usize = 1 << 22;
+
 /// Height and width of grey pictures.
 pub(super) fn size_of(schema: &Schema) -> Result<[usize; 2]> {
     let size = match schema.shape[..] {
@@ -175,6 +183,12 @@ pub(super) fn size_of(schema: &Schema) -> Result<[usize; 2]> {
             return Err(Error::invalid(format!("rows of shape {other:?} are not pictures: FRAME is of grey pictures")));
         }
     };
+    if size[0].saturating_mul(size[1]) > MOST_PIXELS {
+        let [height, width] = size;
+        return Err(Error::invalid(format!(
+            "pictures of {height} × {width} pixels; {MOST_PIXELS} at most: cut out a piece, or make them smaller"
+        )));
+    }
     let categories = schema.variables[0].categories;
     match schema.variables.iter().all(|v| v.categories == categories && categories >= 2) {
         true => Ok(size),
@@ -251,9 +265,9 @@ impl Model for FrameModel {
         let shares = shares(levels, categories);
         let firsts: Vec<usize> = (0..levels).map(|level| shares[..level].iter().sum()).collect();
         let mut codes = Vec::with_capacity(n * self.schema.len());
-        for (i, field) in self.draw(n, self.sweeps, seed)?.into_iter().enumerate() {
+        for (i, pixels) in self.draw(n, self.sweeps, seed)?.into_iter().enumerate() {
             let mut rng = seed.stream("within", i as u64);
-            codes.extend(field.pixels().iter().map(|level| {
+            codes.extend(pixels.iter().map(|level| {
                 let level = usize::from(*level);
                 (firsts[level] + rng.random_range(0..shares[level].max(1))) as u16
             }));

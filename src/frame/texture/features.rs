@@ -20,9 +20,9 @@ pub enum Bins {
         /// How many.
         count: usize,
     },
-    /// A bin around 0, and 15 on either side that widen: `2^(k/4)`, the same in every octave of `|r| + scale`, with four to an octave of
-    /// which each is as wide as the others. Narrow where most responses of natural images are, and wide enough for those of noise, so
-    /// that a chain finds its way from one to the other.
+    /// A bin around 0, and 15 on either side that widen: four to every octave of `|r| + scale`, as wide as each other. They are narrow
+    /// where most responses of natural images are, and reach as far as those of noise, so that a chain finds its way from one to the
+    /// other.
     Octaves {
         /// What the width around 0 is a quarter of: a power of two.
         scale: f32,
@@ -136,8 +136,8 @@ fn check_responses(responses: &[f32]) -> Result<()> {
 
 /// A filter with the bins that its responses are counted in.
 ///
-/// Its weights are rounded to multiples of a power of two, so fine that this is a rounding in single precision, and so coarse that
-/// every sum of them is exact. A response that is changed a million times, by one pixel each, is therefore still the response.
+/// Its weights are rounded to multiples of a power of two, some millionth of them all together (with eight levels), so that every
+/// response is exact in single precision. One that is changed a million times, by a pixel each, is still what it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feature {
     filter: Filter,

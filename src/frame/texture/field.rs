@@ -135,7 +135,7 @@ impl Field {
     }
 
     /// Lays the responses that see a pixel side by side.
-    fn gather(&mut self, look: usize, at: [usize; 2]) {
+    pub(super) fn gather(&mut self, look: usize, at: [usize; 2]) {
         let (look, Scratch { responses, weights, count, .. }) = (&self.looks[look], &mut self.scratch);
         let windows = look.windows.len();
         responses.iter_mut().chain(&mut *weights).for_each(Vec::clear);
@@ -205,13 +205,12 @@ impl Field {
         }
     }
 
-    /// Adds to the counts by bin of one feature what another level at a pixel would change.
-    pub(super) fn moves(&mut self, look: usize, at: [usize; 2], level: u8, counts: &mut [f64]) {
-        let change = f32::from(level) - f32::from(self.pixels[at[0] * self.size[1] + at[1]]);
+    /// Adds to the counts by bin of one feature what a change of the pixel's level would change: of the one that was
+    /// [gathered](Self::gather) last.
+    pub(super) fn moves(&self, look: usize, change: f32, counts: &mut [f64]) {
         if change == 0.0 {
             return;
         }
-        self.gather(look, at);
         let (bins, taps) = (self.looks[look].feature.bins(), self.gathered(look));
         for tap in 0..self.scratch.count {
             let after = |times: f32| {

@@ -1,6 +1,9 @@
 //! The Julesz ensemble: all images with the histograms of an observed one, and synthesis by annealing.
 
-use super::{Feature, Field, Frame};
+use super::{
+    Feature, Field, Frame,
+    learner::{Shares, distance, normalised},
+};
 use crate::{
     Error, Result,
     random::{Stream, categorical},
@@ -18,7 +21,7 @@ use crate::{
 pub struct Julesz {
     law: Frame,
     /// Shares of responses by bin, feature after feature.
-    shares: Vec<Vec<f64>>,
+    shares: Vec<Shares>,
 }
 
 impl Julesz {
@@ -43,12 +46,9 @@ impl Julesz {
 
     /// How far an image's histograms are from the observed ones: the mean of `½ |h − h_obs|₁` over the features, within [0, 1].
     pub fn distance(&self, image: &Field) -> f64 {
-        let of = |(counts, shares): (Vec<f64>, &Vec<f64>)| {
-            let all: f64 = counts.iter().sum();
-            0.5 * counts.iter().zip(shares).map(|(n, share)| (n / all.max(1.0) - share).abs()).sum::<f64>()
-        };
+        let away = image.histograms().into_iter().zip(&self.shares);
         let features = self.shares.len().max(1) as f64;
-        image.histograms().into_iter().zip(&self.shares).map(of).sum::<f64>() / features
+        away.map(|(counts, shares)| distance(&normalised(counts), shares)).sum::<f64>() / features
     }
 
     /// Draws every pixel anew given all others, at a temperature.
@@ -71,9 +71,10 @@ impl Julesz {
             energies.fill(0.0);
             let own = image.pixels()[at[0] * width + at[1]];
             for (look, (counts, wanted)) in counts.iter().zip(&wanted).enumerate() {
+                image.gather(look, at);
                 for (level, energy) in energies.iter_mut().enumerate() {
                     moves.fill(0.0);
-                    image.moves(look, at, level as u8, &mut moves);
+                    image.moves(look, level as f32 - f32::from(own), &mut moves);
                     let away = counts.iter().zip(wanted).zip(&moves);
                     *energy += away.map(|((n, want), change)| (n + change - want).abs()).sum::<f64>();
                 }
@@ -83,7 +84,8 @@ impl Julesz {
             let level = categorical(&weights, rng).unwrap_or(usize::from(own)) as u8;
             if level != own {
                 for (look, counts) in counts.iter_mut().enumerate() {
-                    image.moves(look, at, level, counts);
+                    image.gather(look, at);
+                    image.moves(look, f32::from(level) - f32::from(own), counts);
                 }
                 image.set(at, level);
             }

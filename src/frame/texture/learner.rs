@@ -71,7 +71,7 @@ pub struct Pursuit {
 pub type Seen = ([usize; 2], Vec<u8>);
 
 /// Shares of a filter's responses by bin.
-type Shares = Vec<f64>;
+pub(super) type Shares = Vec<f64>;
 
 /// Learns a [`Frame`] from images: see [`Pursuit`].
 pub struct FrameLearner {
@@ -140,11 +140,6 @@ impl FrameLearner {
     /// The filters chosen so far, by their places among those of the bank that are no larger than the images.
     pub fn chosen(&self) -> &[usize] {
         &self.chosen
-    }
-
-    /// Shares of a candidate's responses by bin in the observed images.
-    pub fn seen(&self, candidate: usize) -> &[f64] {
-        &self.candidates[candidate].1
     }
 
     /// How far each candidate's histogram is from that of the observed images, `½ |h_syn − h_obs|₁`, within [0, 1].
@@ -220,12 +215,14 @@ fn shares<'a>(feature: &Feature, images: impl Iterator<Item = ([usize; 2], &'a [
     normalised(feature.histogram(images.flat_map(|(size, pixels)| feature.responses(pixels, size, borders))))
 }
 
-fn normalised(counts: Vec<f64>) -> Shares {
+/// Counts as shares of all.
+pub(super) fn normalised(counts: Vec<f64>) -> Shares {
     let all: f64 = counts.iter().sum();
     counts.into_iter().map(|n| n / all.max(1.0)).collect()
 }
 
-fn distance(a: &[f64], b: &[f64]) -> f64 {
+/// `½ |a − b|₁`.
+pub(super) fn distance(a: &[f64], b: &[f64]) -> f64 {
     0.5 * a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f64>()
 }
 
@@ -303,18 +300,18 @@ impl Learner for FrameLearner {
     }
 
     fn load(&mut self, archive: &Archive) -> Result<()> {
-        self.law = Frame::uniform(self.how.levels, self.how.borders)?;
-        self.chosen.clear();
-        let mut potentials = Vec::new();
+        let mut law = Frame::uniform(self.how.levels, self.how.borders)?;
+        let (mut chosen, mut potentials) = (Vec::new(), Vec::new());
         for (i, candidate) in archive.get_all::<f64>("chosen")?.into_iter().enumerate() {
             let candidate = candidate as usize;
             let (feature, _) =
                 self.candidates.get(candidate).ok_or_else(|| Error::invalid("a filter beyond the bank"))?;
-            self.law = std::mem::replace(&mut self.law, Frame::uniform(2, Borders::Torus)?).with(feature.clone())?;
+            law = law.with(feature.clone())?;
             potentials.push(archive.get::<f64>(&format!("potential/{i}"), &[feature.bins().count()])?);
-            self.chosen.push(candidate);
+            chosen.push(candidate);
         }
-        self.law.set_potentials(potentials)?;
+        law.set_potentials(potentials)?;
+        (self.law, self.chosen) = (law, chosen);
         for (i, chain) in self.chains.iter_mut().enumerate() {
             let pixels = archive.get::<f64>(&format!("chain/{i}"), &self.how.size)?;
             let pixels = pixels.into_iter().map(|p| p as u8).collect();

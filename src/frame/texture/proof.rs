@@ -39,7 +39,7 @@ pub struct Moments {
     pub entropy: f64,
 }
 
-/// The most images and the most counts that are held.
+/// The most images.
 const MOST_IMAGES: usize = 1 << 22;
 
 impl Proof {

@@ -164,6 +164,39 @@ fn responses_stay_what_they_are_however_often_pixels_change() {
 }
 
 #[test]
+fn responses_are_their_definition_also_of_windows_larger_than_the_image() {
+    let pixels: Vec<u8> = (0..5 * 9).map(|v| (v * v % 7) as u8).collect();
+    let image: Vec<f64> = pixels.iter().map(|p| f64::from(*p)).collect();
+    for filter in crate::frame::Bank::small().filters() {
+        let of_windows: Vec<Vec<f64>> = filter.windows().iter().map(|w| w.responses(&image, [5, 9])).collect();
+        let feature = Feature::new(filter.clone(), Bins::whole(0, 0).unwrap(), 7).unwrap();
+        let law = Frame::uniform(7, Borders::Torus).unwrap().with(feature.clone()).unwrap();
+        let found = feature.responses(&pixels, [5, 9], Borders::Torus);
+        for (v, found) in found.iter().enumerate() {
+            let expected = filter.response(&of_windows.iter().map(|map| map[v]).collect::<Vec<_>>());
+            near(f64::from(*found), expected, 1e-4);
+        }
+        // As an image holds them, with windows that are folded onto the torus.
+        let field = Field::new(&law, [5, 9], pixels.clone()).unwrap();
+        assert_eq!(field.histograms()[0], [45.0]);
+    }
+}
+
+#[test]
+fn the_gain_of_independent_pixels_is_half_of_chi_square() {
+    // Shares p = 1/8 of eight levels that are independent: V = diag(p) − pp', and ½ Δᵀ V⁻¹ Δ = ½ Σ Δ² / p.
+    let level = Feature::new(Filter::intensity(), Bins::whole(0, 7).unwrap(), 8).unwrap();
+    let law = Frame::uniform(8, Borders::Torus).unwrap();
+    let noise = |i: u64| Field::noise(&law, [128, 128], &mut Seed(i).stream("noise", 0)).unwrap();
+    let chains: Vec<Field> = (0..4).map(noise).collect();
+    let away = [0.02, -0.01, 0.0, 0.01, -0.02, 0.03, -0.03, 0.0];
+    let expected = 0.5 * away.iter().map(|d| 8.0 * d * d).sum::<f64>();
+    let found = super::pursuit::gain(&level, &[], &chains, &away);
+    // A covariance of 1024 blocks, and a ridge of a hundredth.
+    near(found, expected, 0.1 * expected);
+}
+
+#[test]
 fn what_a_level_costs_is_the_difference_of_energies() {
     let mut rng = Seed(4).stream("test", 0);
     for borders in [Borders::Torus, Borders::Free] {
@@ -213,7 +246,9 @@ fn annealing_finds_the_histograms_of_an_image_and_keeps_its_counts() {
     // What a level would change is what it changes.
     for (look, level) in [(0, 0), (1, 1), (2, 0)] {
         let mut counts = image.histograms()[look].clone();
-        image.moves(look, [3, 15], level, &mut counts);
+        let change = f32::from(level) - f32::from(image.pixels()[3 * 16 + 15]);
+        image.gather(look, [3, 15]);
+        image.moves(look, change, &mut counts);
         let mut changed = image.clone();
         changed.set([3, 15], level);
         assert_eq!(counts, changed.histograms()[look]);
