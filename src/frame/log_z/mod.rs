@@ -159,7 +159,7 @@ impl Weights {
     /// Walks forwards and walks backwards, together: Bennett's acceptance ratio.
     ///
     /// ```text
-    /// Σ_forwards 1 / (1 + e^{M + w − C}) … = Σ_backwards 1 / (1 + e^{−(M + w − C)}),    M = log n_forwards / n_backwards
+    /// Σ_forwards 1 / (1 + e^{M − w + C}) = Σ_backwards 1 / (1 + e^{w − C − M}),    M = log n_forwards / n_backwards
     /// ```
     ///
     /// with `w` from 0 to 1 and `C = log Z₁ / Z₀`: of all estimates from both, the one of least variance. Source: Bennett 1976.

@@ -49,17 +49,21 @@ fn both_directions_enclose_what_is_known() {
 #[test]
 fn one_step_with_exact_laws_at_both_ends_is_exact_for_normal_weights() {
     // Weights N(c − v/2, v) forwards and N(c + v/2, v) backwards: Bennett's estimate is c by symmetry.
-    let quantiles = |mean: f64, deviation: f64| -> Vec<f64> {
-        let share = |i: u32| (f64::from(i) + 0.5) / 999.0;
-        (0..999)
+    let quantiles = |mean: f64, deviation: f64, count: u32| -> Vec<f64> {
+        let share = |i: u32| (f64::from(i) + 0.5) / f64::from(count);
+        (0..count)
             .map(|i| mean + deviation * crate::linalg::normal::quantile(share(i).ln(), (1.0 - share(i)).ln()))
             .collect()
     };
     let weights = |logs| Weights { logs, log_z_at_0: 1.0 };
-    let (there, back) = (weights(quantiles(0.7 - 0.5, 1.0)), weights(quantiles(0.7 + 0.5, 1.0)));
+    let (there, back) = (weights(quantiles(0.7 - 0.5, 1.0, 999)), weights(quantiles(0.7 + 0.5, 1.0, 999)));
     let bracket = Weights::bracket(&there, &back).unwrap();
     assert!((bracket.estimate - 1.7).abs() < 1e-9, "{bracket:?}");
     assert!((bracket.low - 1.7).abs() < 0.01 && (bracket.high - 1.7).abs() < 0.01);
+    // With more walks one way than the other, too.
+    let few = weights(quantiles(0.7 + 0.5, 1.0, 99));
+    let uneven = Weights::bracket(&there, &few).unwrap();
+    assert!((uneven.estimate - 1.7).abs() < 2e-3, "{uneven:?}");
     assert!(Weights::bracket(&there, &weights(vec![])).is_err());
     assert!(Weights::bracket(&there, &weights(vec![f64::NAN])).is_err());
     assert!(Stops::even(0, 1).is_err());
