@@ -1142,7 +1142,7 @@ fn a_texture_is_learned_scored_and_drawn() {
     let folder = folder.path();
     let grass = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/textures/grass.png");
     std::fs::copy(grass, folder.join("grass.png")).unwrap();
-    let fit = "fit frame --data grass.png --categories 256 --filters 2 --updates 6 --side 32 --sweeps 4 --walks 2";
+    let fit = "fit frame --data grass.png --categories 256 --filters 2 --updates 6 --side 32 --sweeps 4 --stops 4";
     let whole = json(folder, &format!("{fit} --out model --json"));
     assert_eq!((whole["evidence"].as_str(), whole["variables"].as_u64()), (Some("estimate"), Some(65_536)));
     // Stopped and gone on with it is the same model.

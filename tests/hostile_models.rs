@@ -227,9 +227,12 @@ fn textures_that_do_not_fit_are_refused() {
     let files = Files::new();
     let refused = |change: &dyn Fn(&mut Value, &mut Archive)| files.refused("frame", |h, a| change(h, a));
     let body = |key: &'static str, value: Value| refused(&|header, _| header["body"][key] = value.clone());
-    for (key, values) in
-        [("levels", [0_u64, 1, 1 << 40]), ("sweeps", [0, 1 << 40, 1 << 62]), ("walks", [0, 1, 1 << 40])]
-    {
+    for (key, values) in [
+        ("levels", [0_u64, 1, 1 << 40]),
+        ("sweeps", [0, 1 << 40, 1 << 62]),
+        ("walks", [0, 1, 1 << 40]),
+        ("stops", [0, 1 << 40, 1 << 62]),
+    ] {
         for value in values {
             assert!(body(key, value.into()).contains(key));
         }

@@ -73,6 +73,8 @@ pub struct FitFrame {
     pub sweeps: usize,
     /// Walks that the normalising constant of a score is drawn from.
     pub walks: usize,
+    /// Laws on their way from noise and back: the more, the narrower is the interval.
+    pub stops: usize,
 }
 
 impl Default for FitFrame {
@@ -91,7 +93,8 @@ impl Default for FitFrame {
             rule: Rule::Ratio,
             rate: 0.3,
             sweeps: 100,
-            walks: 4,
+            walks: 2,
+            stops: 40,
         }
     }
 }
@@ -103,9 +106,11 @@ const MOST: usize = 1 << 24;
 pub(super) const MOST_WALKS: usize = 4096;
 
 /// Refuses no sweeps, and sweeps and walks that nobody waits for.
-pub(super) fn check_sampling(sweeps: usize, walks: usize) -> Result<()> {
-    if !(1..=MOST).contains(&sweeps) {
-        return Err(Error::out_of_range("sweeps", sweeps, "1 ≤ sweeps ≤ 16777216"));
+pub(super) fn check_sampling(sweeps: usize, walks: usize, stops: usize) -> Result<()> {
+    for (name, value) in [("sweeps", sweeps), ("stops", stops)] {
+        if !(1..=MOST).contains(&value) {
+            return Err(Error::out_of_range(name, value, "1 ≤ value ≤ 16777216"));
+        }
     }
     match (2..=MOST_WALKS).contains(&walks) {
         true => Ok(()),
@@ -139,7 +144,7 @@ impl Fit for FitFrame {
         if self.bins > 30 {
             return Err(Error::out_of_range("bins", self.bins, "bins ≤ 30"));
         }
-        check_sampling(self.sweeps, self.walks)?;
+        check_sampling(self.sweeps, self.walks, self.stops)?;
         match self.rate > 0.0 && self.rate.is_finite() {
             true => Ok(()),
             false => Err(Error::out_of_range("rate", self.rate, "0 < rate < ∞")),
@@ -174,7 +179,8 @@ impl Fit for FitFrame {
         let plan = Plan { checkpoint, settings, ..Plan::steps(learner.steps(), 1, seed) };
         let history = train(&mut learner, &plan, watch)?;
         let (law, schema) = (learner.law().clone(), rows.schema().clone());
-        Ok((FrameModel { law, schema, sweeps: self.sweeps, walks: self.walks }, history))
+        let Self { sweeps, walks, stops, .. } = *self;
+        Ok((FrameModel { law, schema, sweeps, walks, stops }, history))
     }
 }
 
@@ -217,6 +223,7 @@ const SETTINGS: &[Setting] = &[
     Setting { key: "rate", help: "the rate of that when a filter is new; it falls to a twentieth until the next" },
     Setting { key: "sweeps", help: "sweeps from noise to a sample" },
     Setting { key: "walks", help: "walks that the normalising constant of a score is drawn from" },
+    Setting { key: "stops", help: "laws on their way from noise and back; more make the interval of a score narrower" },
 ];
 
 pub(super) fn entries() -> Vec<Entry> {

@@ -33,8 +33,9 @@ pub struct FrameModel {
     schema: Schema,
     /// Sweeps from noise to a picture.
     sweeps: usize,
-    /// Walks that the normalising constant is drawn from.
+    /// Walks that the normalising constant is drawn from, and laws on their way.
     walks: usize,
+    stops: usize,
 }
 
 /// The name of the family in files.
@@ -54,6 +55,7 @@ struct Body {
     borders: Borders,
     sweeps: usize,
     walks: usize,
+    stops: usize,
     features: Vec<Kept>,
 }
 
@@ -84,7 +86,7 @@ impl FrameModel {
     }
 
     fn of_file(file: &ModelFile) -> Result<Self> {
-        let Body { levels, borders, sweeps, walks, features } = file.body(NAME)?;
+        let Body { levels, borders, sweeps, walks, stops, features } = file.body(NAME)?;
         let mut law = Frame::uniform(levels, borders)?;
         let mut potentials = Vec::new();
         for (i, kept) in features.into_iter().enumerate() {
@@ -102,9 +104,9 @@ impl FrameModel {
             potentials.push(file.arrays.get::<f64>(&format!("potential/{i}"), &[bins.count()])?);
         }
         law.set_potentials(potentials)?;
-        let model = Self { law, schema: file.schema.clone(), sweeps, walks };
+        let model = Self { law, schema: file.schema.clone(), sweeps, walks, stops };
         model.law.check_size(size_of(&model.schema)?)?;
-        fit::check_sampling(sweeps, walks)?;
+        fit::check_sampling(sweeps, walks, stops)?;
         if model.categories() < levels {
             let categories = model.categories();
             return Err(Error::invalid(format!("a law of {levels} levels for pixels of {categories}")));
@@ -142,11 +144,11 @@ impl FrameModel {
         let numbers = self.schema.len().checked_mul(maps).and_then(|numbers| numbers.checked_mul(walks));
         afford(numbers, 4, "the walks of the normalising constant", "fewer --draws")?;
         let mut path = FromUniform::new(&self.law, size);
-        let stops = Stops::even(self.sweeps.max(2), 1)?;
+        let stops = Stops::even(self.stops, 1)?;
         let mut there = path.begin(walks, size, seed.child("begin", 0))?;
         let up = forwards(&mut path, &mut there, &stops, seed.child("forwards", 0))?;
         // Where a walk has come to is nearly a draw.
-        Gibbs.steps(&self.law, &mut there, self.sweeps / 4, seed.child("settle", 0))?;
+        Gibbs.steps(&self.law, &mut there, self.stops / 4, seed.child("settle", 0))?;
         let down = backwards(&mut path, &mut there, &stops, seed.child("backwards", 0))?;
         let bracket = super::log_z::Weights::bracket(&up, &down)?;
         let (low, high) = (bracket.low.min(bracket.estimate), bracket.high.max(bracket.estimate));
@@ -298,7 +300,8 @@ impl Model for FrameModel {
             features.push(Kept { filter: filter.name().into(), size, origin, windows, bins });
         }
         let (levels, borders) = (self.law.levels(), self.law.borders());
-        let body = Body { levels, borders, sweeps: self.sweeps, walks: self.walks, features };
+        let Self { sweeps, walks, stops, .. } = *self;
+        let body = Body { levels, borders, sweeps, walks, stops, features };
         serde_json::to_value(body).map_err(Error::invalid)
     }
 }

@@ -14,7 +14,7 @@ fn tiny() -> FrameModel {
     let law = Frame::uniform(2, Borders::Torus).unwrap();
     let mut law = features.into_iter().fold(law, |law, feature| law.with(feature).unwrap());
     law.set_potentials(vec![vec![0.0, 0.4], vec![0.5, 0.0, 0.2]]).unwrap();
-    FrameModel { law, schema: Schema::uniform(&[3, 3], 4), sweeps: 30, walks: 400 }
+    FrameModel { law, schema: Schema::uniform(&[3, 3], 4), sweeps: 30, walks: 400, stops: 30 }
 }
 
 #[test]
