@@ -1,6 +1,6 @@
 //! How far masses are from each other: the Wasserstein distance where it has a closed form.
 
-use crate::{Error, Result};
+use crate::{Error, Result, nn::Real};
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
 /// `W₂²` between the empirical laws of two sets of numbers: the sorted ones are moved to the sorted ones.
@@ -37,6 +37,81 @@ pub fn squared_distance(a: &[f64], b: &[f64]) -> Result<f64> {
         at = next;
     }
     Ok(sum / (n * m) as f64)
+}
+
+/// `W₂²` between the empirical laws of as many points here as there, and to which of those there each of those here is carried.
+///
+/// ```
+/// # use limbeck::frame::transport::pairs;
+/// let (squared, way) = pairs(&[0.0, 0.0, 5.0, 5.0], &[5.0, 6.0, 0.0, 2.0], 2)?;
+/// assert_eq!((squared, way), (2.5, vec![1, 0]));
+/// # Ok::<(), limbeck::Error>(())
+/// ```
+///
+/// # Errors
+/// When there are no points, not as many here as there, or one is not finite.
+pub fn pairs<E: Real>(here: &[E], there: &[E], dims: usize) -> Result<(f64, Vec<usize>)> {
+    if dims == 0 || here.is_empty() || here.len() != there.len() || !here.len().is_multiple_of(dims) {
+        let numbers = format!("{} numbers here and {} there", here.len(), there.len());
+        return Err(Error::invalid(format!("{numbers}, of points of {dims}: as many points are needed on both sides")));
+    }
+    if here.iter().chain(there).any(|x| !x.wide().is_finite()) {
+        return Err(Error::invalid("points that are not finite"));
+    }
+    let n = here.len() / dims;
+    let squared = |(a, b): (&[E], &[E])| a.iter().zip(b).map(|(a, b)| (a.wide() - b.wide()).powi(2)).sum::<f64>();
+    let from = |a| there.chunks_exact(dims).map(move |b| squared((a, b)));
+    let costs: Vec<f64> = here.chunks_exact(dims).flat_map(from).collect();
+    let way = cheapest(&costs, n);
+    let sum: f64 = way.iter().enumerate().map(|(i, j)| costs[i * n + j]).sum();
+    Ok((sum / n as f64, way))
+}
+
+/// The column of each row, every column once, whose costs are least together: rows find a place one after the other, each by the shortest
+/// path on which others give way. Source: Jonker, Volgenant 1987.
+fn cheapest(costs: &[f64], n: usize) -> Vec<usize> {
+    const NONE: usize = usize::MAX;
+    let (mut of_rows, mut of_columns) = (vec![0.0; n], vec![0.0; n]);
+    let mut holder = vec![NONE; n];
+    for new in 0..n {
+        // Of each column how far it is, and the column before it on the way.
+        let mut near = vec![(f64::INFINITY, NONE); n];
+        let mut done = vec![false; n];
+        let (mut row, mut before, mut length) = (new, NONE, 0.0);
+        let end = loop {
+            let mut next = NONE;
+            for column in (0..n).filter(|column| !done[*column]) {
+                let way = length + costs[row * n + column] - of_rows[row] - of_columns[column];
+                if way < near[column].0 {
+                    near[column] = (way, before);
+                }
+                if next == NONE || near[column].0 < near[next].0 {
+                    next = column;
+                }
+            }
+            (length, before) = (near[next].0, next);
+            done[next] = true;
+            match holder[next] {
+                NONE => break next,
+                other => row = other,
+            }
+        };
+        of_rows[new] += length;
+        for column in (0..n).filter(|column| done[*column] && *column != end) {
+            let gain = length - near[column].0;
+            of_rows[holder[column]] += gain;
+            of_columns[column] -= gain;
+        }
+        let mut column = end;
+        while near[column].1 != NONE {
+            holder[column] = holder[near[column].1];
+            column = near[column].1;
+        }
+        holder[column] = new;
+    }
+    let mut columns = vec![0; n];
+    holder.into_iter().enumerate().for_each(|(column, row)| columns[row] = column);
+    columns
 }
 
 /// `W₂²` between two normal laws, by the distance of Bures between their covariances.
@@ -97,6 +172,43 @@ mod tests {
         let twice: Vec<f64> = b.iter().flat_map(|x| [*x; 2]).collect();
         assert!((squared_distance(&a, &twice).unwrap() - best).abs() < 1e-15);
         assert!(squared_distance(&[], &a).is_err());
+    }
+
+    #[test]
+    fn pairs_are_the_cheapest_of_all() {
+        use rand::RngExt;
+        let mut rng = crate::random::Seed(4).stream("pairs", 0);
+        let mut all = vec![vec![]];
+        for n in 1..=6 {
+            // Every permutation of n, from those of one less.
+            all = all
+                .iter()
+                .flat_map(|short: &Vec<usize>| {
+                    (0..n).map(move |at| {
+                        let mut long = short.clone();
+                        long.insert(at, n - 1);
+                        long
+                    })
+                })
+                .collect();
+            for _ in 0..20 {
+                let mut draw = || (0..2 * n).map(|_| rng.random::<f64>().powi(3)).collect::<Vec<f64>>();
+                let (here, there) = (draw(), draw());
+                let cost = |way: &Vec<usize>| {
+                    let apart = |i: usize, j: usize, d: usize| (here[2 * i + d] - there[2 * j + d]).powi(2);
+                    way.iter().enumerate().map(|(i, j)| apart(i, *j, 0) + apart(i, *j, 1)).sum::<f64>() / n as f64
+                };
+                let best = all.iter().map(cost).fold(f64::INFINITY, f64::min);
+                let (found, way) = pairs(&here, &there, 2).unwrap();
+                assert!((found - best).abs() < 1e-12 && (cost(&way) - best).abs() < 1e-12, "{found} for {best}");
+            }
+        }
+        // On the line it is the distance of the sorted numbers.
+        let line: Vec<f64> = (0..60).map(|_| rng.random::<f64>()).collect();
+        let (squared, _) = pairs(&line[..30], &line[30..], 1).unwrap();
+        assert!((squared - squared_distance(&line[..30], &line[30..]).unwrap()).abs() < 1e-12);
+        assert!(pairs::<f64>(&[], &[], 1).is_err() && pairs(&line[..2], &line[..3], 1).is_err());
+        assert!(pairs(&[f64::NAN], &[0.0], 1).is_err());
     }
 
     #[test]

@@ -87,14 +87,14 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         "share of laws on which both disagree at the first or the second step of pursuit, by enumeration − 0.05",
         &found,
     );
-    let budget = "40 laws of 3 × 3 pixels of 2 levels a seed, of three filters with potentials within [0, 0.8]";
+    let budget = "200 laws of 3 × 3 pixels of 2 levels a seed, of three filters with potentials within [0, 0.8]";
     lab.claim(claim.budget(budget).threshold("this project: one law in twenty"));
     Ok(())
 }
 
 /// The share of random laws on which pursuit by distance and by gain disagree at their first or second step, less one in twenty.
 fn disagreement(seed: Seed) -> Result<f64> {
-    const LAWS: u64 = 40;
+    const LAWS: u64 = 200;
     let of = |filter, least| Feature::new(filter, Bins::whole(least, 1)?, 2);
     let features = [of(Filter::intensity(), 0)?, of(Filter::gradient_x(), -1)?, of(Filter::gradient_y(), -1)?];
     let uniform =

@@ -37,6 +37,7 @@ pub struct ConvNet<K: Sliding, A = Silu, E: Dtype = f32, D: Storage<E> = Cpu> {
     last: Dense<usize, Const<1>, Identity, E, D>,
     /// Whether the mean of a map is what is weighed: 1, or 0.
     mean: usize,
+    channels: usize,
     height: usize,
     width: usize,
     what: PhantomData<(K, A)>,
@@ -45,19 +46,16 @@ pub struct ConvNet<K: Sliding, A = Silu, E: Dtype = f32, D: Storage<E> = Cpu> {
 type Layer<K, A, E, D> = Conv2d<Grid, Grid, K, A, E, D>;
 
 fields! { [K: Sliding, A: Activation,] ConvNet[K, A,] {
-    module layers, module last, size mean, size height, size width
+    module layers, module last, size mean, size channels, size height, size width
 } what }
 
 impl<K: Sliding, A: Activation, Dev: Device<f32>> ConvNet<K, A, f32, Dev> {
-    /// From images to maps of so many channels, one after the other.
+    /// From images to maps of so many channels, one after the other; with none it is the images that are weighed.
     ///
     /// # Errors
-    /// When there is no map, a size is 0, or the images become smaller than a window.
+    /// When a size is 0, or the images become smaller than a window.
     pub fn new(device: &Dev, image: Grid, maps: &[usize], head: Head) -> Result<Self> {
         let Grid { mut channels, height, width } = image;
-        if maps.is_empty() {
-            return Err(Error::invalid("a network without maps"));
-        }
         let (mut high, mut wide) = (height, width);
         let mut layers = Vec::new();
         for (i, map) in maps.iter().enumerate() {
@@ -77,18 +75,18 @@ impl<K: Sliding, A: Activation, Dev: Device<f32>> ConvNet<K, A, f32, Dev> {
         let inputs = if head == Head::Mean { channels } else { channels * high * wide };
         let last = Dense::new(device, inputs, Const)?;
         let mean = usize::from(head == Head::Mean);
-        Ok(Self { layers: Stack::new(layers), last, mean, height, width, what: PhantomData })
+        Ok(Self { layers: Stack::new(layers), last, mean, channels: image.channels, height, width, what: PhantomData })
     }
 }
 
 impl<K: Sliding, A: Activation, Dev: Device<f32>> Scoring<Dev> for ConvNet<K, A, f32, Dev> {
     fn dims(&self) -> usize {
-        self.layers.layers()[0].weight.shape().1 * self.height * self.width
+        self.channels * self.height * self.width
     }
 
     fn scores<T: Tape<f32, Dev>>(&self, x: Points<Dev, T>) -> Scores<Dev, T> {
-        let (rows, channels) = (x.shape().0, self.layers.layers()[0].weight.shape().1);
-        let mut h = x.reshape_like(&(rows, channels, self.height, self.width));
+        let rows = x.shape().0;
+        let mut h = x.reshape_like(&(rows, self.channels, self.height, self.width));
         for layer in self.layers.layers() {
             h = layer.forward(h);
         }

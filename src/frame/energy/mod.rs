@@ -107,6 +107,35 @@ impl<N: Scoring<Dev>, Dev: Device<f32>> Energy<N, Dev> {
 
     /// `Φ` of points, and its slopes in the places of the points.
     pub fn scores_and_slopes(&self, points: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        self.lent().scores_and_slopes(points)
+    }
+
+    fn lent(&self) -> Lent<'_, N, Dev> {
+        Lent { score: &self.score, deviation: self.deviation, device: &self.device }
+    }
+}
+
+impl<N: Scoring<Dev>, Dev: Device<f32>> LogDensity for Energy<N, Dev> {
+    type Number = f32;
+
+    fn dims(&self) -> usize {
+        self.score.dims()
+    }
+
+    fn log_probs(&self, points: &[f32], slopes: &mut [f32]) -> Result<Vec<f64>> {
+        self.lent().log_probs(points, slopes)
+    }
+}
+
+/// An [`Energy`] of a network that somebody else has.
+pub(super) struct Lent<'a, N, Dev> {
+    pub(super) score: &'a N,
+    pub(super) deviation: f64,
+    pub(super) device: &'a Dev,
+}
+
+impl<N: Scoring<Dev>, Dev: Device<f32>> Lent<'_, N, Dev> {
+    fn scores_and_slopes(&self, points: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let shape = (points.len() / self.score.dims(), self.score.dims());
         let x = self.device.tensor_from_vec(points.to_vec(), shape);
         inputs_alone(|| {
@@ -118,7 +147,7 @@ impl<N: Scoring<Dev>, Dev: Device<f32>> Energy<N, Dev> {
     }
 }
 
-impl<N: Scoring<Dev>, Dev: Device<f32>> LogDensity for Energy<N, Dev> {
+impl<N: Scoring<Dev>, Dev: Device<f32>> LogDensity for Lent<'_, N, Dev> {
     type Number = f32;
 
     fn dims(&self) -> usize {

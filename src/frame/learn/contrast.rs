@@ -18,7 +18,6 @@ use dfdx::{
     tensor::{Cpu, Gradients, Trace},
     tensor_ops::SumTo,
 };
-use sha2::{Digest, Sha256};
 use std::{cell::RefCell, marker::PhantomData};
 
 /// How chains walk between two steps of learning.
@@ -73,13 +72,7 @@ impl<'a, N: Scoring<Dev>, Dev: Device<f32>> Contrast<'a, N, Dev> {
         particles: Particles,
         transport: Option<Transport>,
     ) -> Result<Self> {
-        let dims = chains.dims();
-        if data.is_empty() || !data.len().is_multiple_of(dims) {
-            return Err(Error::invalid(format!("{} numbers of data for chains of points of {dims}", data.len())));
-        }
-        if let Some(at) = data.iter().position(|x| !x.is_finite()) {
-            return Err(Error::invalid(format!("number {} of point {} is {}", at % dims, at / dims, data[at])));
-        }
+        let rows = super::hash_of(data, chains.dims())?;
         if particles.steps == 0 {
             return Err(Error::out_of_range("steps", 0, "1 ≤ steps"));
         }
@@ -94,9 +87,7 @@ impl<'a, N: Scoring<Dev>, Dev: Device<f32>> Contrast<'a, N, Dev> {
                 return Err(Error::invalid(format!("{given}: 0 ≤ weight, after within [0, 1], reach within (0, 1)")));
             }
         }
-        let mut hash = Sha256::new();
-        data.iter().for_each(|x| hash.update(x.to_le_bytes()));
-        let (rows, chains) = (Fingerprint::of(hash), RefCell::new(chains));
+        let chains = RefCell::new(chains);
         Ok(Self { data, rows, particles, transport, chains, pulses: RefCell::default(), what: PhantomData })
     }
 

@@ -13,7 +13,7 @@ use crate::{
         params,
     },
     random::Seed,
-    train::{GradientLearner, Learner, Plan, quiet, train},
+    train::{Clock, GradientLearner, Learner, Objective, Plan, quiet, train},
 };
 use dfdx::{
     prelude::Backward,
@@ -161,4 +161,89 @@ fn a_run_that_stops_goes_on_as_it_would_have() {
     assert!(bad(Transport { weight: -1.0, ..Transport::default() }));
     assert!(bad(Transport { after: 1.5, ..Transport::default() }));
     assert!(bad(Transport { reach: 0.0, ..Transport::default() }));
+}
+
+/// Points around (1, −0.5) with a deviation.
+fn around(deviation: f64, n: usize) -> Vec<f32> {
+    let mut data = Chains::<f32>::normal(n, 2, deviation, Seed(8)).unwrap().points().to_vec();
+    data.chunks_exact_mut(2).for_each(|x| (x[0], x[1]) = (x[0] + 1.0, x[1] - 0.5));
+    data
+}
+
+#[test]
+fn the_slope_of_matching_is_that_of_what_it_shows() {
+    let device = Cpu::seed_from_u64(3);
+    let net = Perceptron::<usize, Const<1>, Silu>::dense(&device, 2, 8, Const).unwrap();
+    let mut law = Energy::new(&device, net, 2.0).unwrap();
+    let data = around(0.3, 16);
+    let matching = Matching::new(&data, 2, Passage::default(), 10, 0.5).unwrap();
+    let clock = Clock { step: 3, steps: 10, epoch: 1, seed: Seed(4) };
+    let rows: Vec<usize> = (0..16).collect();
+    let begin = |law: &Energy<_>| matching.loss(law, dfdx::nn::ZeroGrads::alloc_grads(&law.score), &rows, &clock);
+    let arrays = params(&law.score);
+    let slopes = begin(&law).unwrap().backward();
+    let first = &law.score.layers()[0];
+    let found = slopes.get(&first.weight).as_vec();
+    for at in [0, 5, 15] {
+        let mut shown = |by: f32| {
+            let mut moved = arrays.clone();
+            moved[0].2[at] += by;
+            load_params(&mut law.score, &moved).unwrap();
+            f64::from(begin(&law).unwrap().as_vec()[0])
+        };
+        let slope = (shown(2e-2) - shown(-2e-2)) / 4e-2;
+        assert!((slope - f64::from(found[at])).abs() < 1e-3 + 1e-2 * slope.abs(), "{slope} for {}", found[at]);
+    }
+}
+
+#[test]
+fn noise_is_carried_onto_data_that_are_as_wide() {
+    // The best way from N(0, 1) to N(m, 1) is everywhere m, the slope of Φ = mᵀx.
+    let device = Cpu::seed_from_u64(0);
+    let law = Energy::new(&device, Linear::new(&device, 2, Const).unwrap(), f64::INFINITY).unwrap();
+    let data = around(1.0, 512);
+    let mean = |d: usize| data.iter().skip(d).step_by(2).sum::<f32>() / 512.0;
+    let matching = Matching::new(&data, 2, Passage::default(), 0, 0.0).unwrap();
+    let adam = AdamConfig { rate: Schedule::constant(0.05).cosine(200, 0.02), ..AdamConfig::default() };
+    let mut learner = GradientLearner::of(matching, law, adam).unwrap();
+    train(&mut learner, &Plan::new(50, 128, Seed(0)), &mut quiet).unwrap();
+    let found = learner.into_model().score.weight.as_vec();
+    assert!((found[0] - mean(0)).abs() < 0.05 && (found[1] - mean(1)).abs() < 0.05, "{found:?}");
+}
+
+#[test]
+fn what_is_near_the_data_becomes_a_law_of_their_width() {
+    let data = around(0.3, 512);
+    let passage = Passage { step: 0.05, temperature: 0.1, onset: 0.5, end: 1.5 };
+    let width = |weight: f64| {
+        let device = Cpu::seed_from_u64(1);
+        let net = Perceptron::<usize, Const<1>, Silu>::dense(&device, 2, 32, Const).unwrap();
+        let law = Energy::new(&device, net, f64::INFINITY).unwrap();
+        let matching = Matching::new(&data, 2, passage, 400, weight).unwrap();
+        let adam = AdamConfig { rate: Schedule::constant(0.005).cosine(800, 0.1), ..AdamConfig::default() };
+        let mut learner = GradientLearner::of(matching, law, adam).unwrap();
+        train(&mut learner, &Plan::new(100, 64, Seed(0)), &mut quiet).unwrap();
+        let mut chains = Chains::normal(400, 2, 1.0, Seed(9)).unwrap();
+        Passage { end: 6.0, ..passage }.carry(learner.model(), &mut chains, 0.0, Seed(3)).unwrap();
+        let x: Vec<f64> = chains.points().iter().step_by(2).map(|x| f64::from(*x)).collect();
+        let mean = x.iter().sum::<f64>() / 400.0;
+        (mean, (x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 400.0).sqrt())
+    };
+    // The slopes alone lead on beyond the data.
+    assert!((width(0.0).0 - 1.0).abs() > 0.3);
+    let (mean, deviation) = width(1.0);
+    assert!((mean - 1.0).abs() < 0.15 && (deviation - 0.3).abs() < 0.06, "{mean}, {deviation}");
+}
+
+#[test]
+fn a_passage_that_cannot_be_is_refused() {
+    let passage = Passage::default();
+    let refused = |passage: Passage| Matching::<Linear>::new(&[0.0; 4], 2, passage, 0, 0.1).is_err();
+    assert!(!refused(passage));
+    assert!(refused(Passage { step: 0.0, ..passage }) && refused(Passage { step: f64::NAN, ..passage }));
+    assert!(refused(Passage { onset: 1.5, ..passage }) && refused(Passage { temperature: 0.0, ..passage }));
+    assert!(refused(Passage { end: f64::INFINITY, ..passage }));
+    assert!(Matching::<Linear>::new(&[0.0; 4], 3, passage, 0, 0.1).is_err());
+    assert!(Matching::<Linear>::new(&[0.0, f32::NAN], 2, passage, 0, 0.1).is_err());
+    assert!(Matching::<Linear>::new(&[0.0; 4], 2, passage, 0, -0.1).is_err());
 }

@@ -240,7 +240,7 @@ impl Feature {
     }
 
     /// Its responses to an image, wherever the borders let it look.
-    pub(super) fn responses(&self, pixels: &[u8], size: [usize; 2], borders: Borders) -> Vec<f32> {
+    pub(in crate::frame) fn responses(&self, pixels: &[u8], size: [usize; 2], borders: Borders) -> Vec<f32> {
         let maps: Vec<Vec<f32>> = self.windows.iter().map(|w| response_map(w, pixels, size)).collect();
         let sees = |v: &usize| self.sees(size, borders, [v / size[1], v % size[1]]);
         (0..size[0] * size[1]).filter(sees).map(|v| combined(maps.iter().map(|map| map[v]))).collect()
@@ -255,7 +255,7 @@ impl Feature {
     }
 
     /// Responses in each bin, as counts.
-    pub(super) fn histogram(&self, responses: impl IntoIterator<Item = f32>) -> Vec<f64> {
+    pub(in crate::frame) fn histogram(&self, responses: impl IntoIterator<Item = f32>) -> Vec<f64> {
         let mut counts = vec![0_u32; self.bins.count()];
         responses.into_iter().for_each(|r| counts[self.bins.of(r)] += 1);
         counts.into_iter().map(f64::from).collect()
