@@ -33,7 +33,7 @@ pub enum Head {
 /// `f` the slopes of slopes mean something: see [`Transport`](crate::frame::Transport). Source: Xie, Lu, Zhu, Wu 2016.
 #[derive(Clone, Debug)]
 pub struct ConvNet<K: Sliding, A = Silu, E: Dtype = f32, D: Storage<E> = Cpu> {
-    layers: Stack<Layer<K, A, E, D>>,
+    pub(super) layers: Stack<Layer<K, A, E, D>>,
     last: Dense<usize, Const<1>, Identity, E, D>,
     /// Whether the mean of a map is what is weighed: 1, or 0.
     mean: usize,
@@ -43,7 +43,7 @@ pub struct ConvNet<K: Sliding, A = Silu, E: Dtype = f32, D: Storage<E> = Cpu> {
     what: PhantomData<(K, A)>,
 }
 
-type Layer<K, A, E, D> = Conv2d<Grid, Grid, K, A, E, D>;
+pub(super) type Layer<K, A, E, D> = Conv2d<Grid, Grid, K, A, E, D>;
 
 fields! { [K: Sliding, A: Activation,] ConvNet[K, A,] {
     module layers, module last, size mean, size channels, size height, size width

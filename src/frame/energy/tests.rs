@@ -78,3 +78,45 @@ fn the_slopes_of_parameters_are_left_alone_where_they_are_not_wanted() {
     assert!(ConvNet::<Window<3>, Silu>::new(&device, grid, &[3, 3, 3], Head::Mean).is_err());
     assert!(Energy::new(&device, net, 0.0).is_err());
 }
+
+#[test]
+fn the_slope_of_log_z_is_the_expected_slope_of_the_scores() {
+    // Images of three pixels, all of them on a lattice: ∂ log Z / ∂θ = E ∂Φ/∂θ.
+    let device = Cpu::seed_from_u64(2);
+    let grid = Grid { channels: 1, height: 1, width: 3 };
+    let mut net = ConvNet::<Window<3, Stride<1>, Padding<1>>, Silu>::new(&device, grid, &[3], Head::Places).unwrap();
+    let mut arrays = crate::nn::params(&net);
+    arrays.iter_mut().for_each(|(_, _, values)| values.iter_mut().for_each(|w| *w *= 2.0));
+    crate::nn::load_params(&mut net, &arrays).unwrap();
+    const SIDE: usize = 40;
+    let at = |i: usize| -5.0 + 10.0 * (i as f32 + 0.5) / SIDE as f32;
+    let lattice: Vec<f32> =
+        (0..SIDE.pow(3)).flat_map(|i| [at(i / SIDE / SIDE), at(i / SIDE % SIDE), at(i % SIDE)]).collect();
+    let mut law = Energy::new(&device, net, 1.0).unwrap();
+    let weigh = |law: &Energy<ConvNet<_, Silu>>| -> (f64, Vec<f64>) {
+        let logs = law.log_probs(&lattice, &mut vec![0.0; lattice.len()]).unwrap();
+        let most = logs.iter().copied().fold(f64::MIN, f64::max);
+        let weights: Vec<f64> = logs.iter().map(|l| (l - most).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        (most + sum.ln(), weights.into_iter().map(|w| w / sum).collect())
+    };
+    let (_, weights) = weigh(&law);
+    let x = device.tensor_from_vec(lattice.clone(), (SIDE.pow(3), 3));
+    let weights = device.tensor_from_vec(weights.iter().map(|w| *w as f32).collect::<Vec<_>>(), (SIDE.pow(3),));
+    let slopes = {
+        use dfdx::nn::ZeroGrads;
+        let scores = law.score.scores(x.traced(law.score.alloc_grads()));
+        (scores * weights).sum::<dfdx::shapes::Rank0, Axis<0>>().backward()
+    };
+    let expected = slopes.get(&law.score.layers.layers()[0].weight).as_vec();
+    for which in [0, 3, 5, 8, 16] {
+        let mut log_z = |by: f32| {
+            let mut moved = arrays.clone();
+            moved[0].2[which] += by;
+            crate::nn::load_params(&mut law.score, &moved).unwrap();
+            weigh(&law).0
+        };
+        let slope = (log_z(1e-2) - log_z(-1e-2)) / 2e-2;
+        assert!((slope - f64::from(expected[which])).abs() < 2e-3, "{slope} for {}", expected[which]);
+    }
+}

@@ -13,6 +13,27 @@ use crate::{
 use rayon::prelude::*;
 
 /// From independent normal numbers to a density: `log f_β = (1 − β) log N(0, σ²) + β log f`.
+///
+/// Its sampler has to keep the law it walks on, or the weights would be of another one. That is in the type:
+///
+/// ```
+/// # use limbeck::{dfdx::prelude::*, frame::{Energy, log_z::{FromNormal, Stops, forwards}, samplers::Mala}, nn::{Dense, Identity}, prelude::*};
+/// # let device = Cpu::seed_from_u64(0);
+/// # let law = Energy::new(&device, Dense::<usize, Const<1>, Identity>::new(&device, 2, Const)?, 1.0)?;
+/// let mut path = FromNormal::new(&law, 1.0, Mala::new(0.5)?)?;
+/// let mut walks = path.begin(10, Seed(0))?;
+/// let weights = forwards(&mut path, &mut walks, &Stops::even(5, 1)?, Seed(1))?;
+/// # Ok::<(), limbeck::Error>(())
+/// ```
+/// ```compile_fail,E0271
+/// # use limbeck::{dfdx::prelude::*, frame::{Energy, log_z::{FromNormal, Stops, forwards}, samplers::Ula}, nn::{Dense, Identity}, prelude::*};
+/// # let device = Cpu::seed_from_u64(0);
+/// # let law = Energy::new(&device, Dense::<usize, Const<1>, Identity>::new(&device, 2, Const)?, 1.0)?;
+/// let mut path = FromNormal::new(&law, 1.0, Ula::new(0.5)?)?;
+/// let mut walks = path.begin(10, Seed(0))?;
+/// let weights = forwards(&mut path, &mut walks, &Stops::even(5, 1)?, Seed(1))?;
+/// # Ok::<(), limbeck::Error>(())
+/// ```
 pub struct FromNormal<'a, T: ?Sized, S> {
     target: &'a T,
     deviation: f64,

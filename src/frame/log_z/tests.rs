@@ -89,3 +89,51 @@ fn a_texture_has_the_constant_that_enumeration_finds() {
     assert!((estimate - exact).abs() < 0.02, "{estimate}");
     assert!((low - exact).abs() < 2.0 * forwards.error(false) && (high - exact).abs() < 2.0 * backwards.error(true));
 }
+
+/// `log Z` of Ising's model on a torus at `β`, without a field: the trace of a power of the matrix from row to row.
+fn ising(beta: f64, [height, width]: [usize; 2]) -> f64 {
+    let states = 1_usize << width;
+    let agreeing = |differ: usize| width as f64 - 2.0 * f64::from(differ.count_ones());
+    let turned = |row: usize| (row >> 1) | ((row & 1) << (width - 1));
+    let energy =
+        |a: usize, b: usize| beta * (agreeing(a ^ b) + 0.5 * (agreeing(a ^ turned(a)) + agreeing(b ^ turned(b))));
+    let matrix = nalgebra::DMatrix::from_fn(states, states, |a, b| energy(a, b).exp());
+    let eigenvalues = nalgebra::SymmetricEigen::new(matrix).eigenvalues;
+    let most = eigenvalues.amax();
+    height as f64 * most.ln() + eigenvalues.map(|e| (e / most).powi(height as i32)).sum().ln()
+}
+
+/// Pixels that differ from their right or lower neighbour cost `2β`: Ising's model, all of whose energies are `2β` a site lower.
+fn iron(beta: f64) -> Frame {
+    let feature = |filter| Feature::new(filter, Bins::whole(-1, 1).unwrap(), 2).unwrap();
+    let law = Frame::uniform(2, Borders::Torus).unwrap();
+    let mut law = [Filter::gradient_x(), Filter::gradient_y()]
+        .into_iter()
+        .fold(law, |law, filter| law.with(feature(filter)).unwrap());
+    law.set_potentials(vec![vec![2.0 * beta, 0.0, 2.0 * beta]; 2]).unwrap();
+    law
+}
+
+#[test]
+fn iron_has_the_constant_of_the_transfer_matrix() {
+    // At the critical temperature, where it is hardest. 15.521915458755283 is an independent program's.
+    let beta = 0.440_686_793_509_771_5;
+    assert!((ising(beta, [4, 4]) - 15.521_915_458_755_283).abs() < 1e-10);
+    let summed = crate::frame::Proof::new(&iron(beta), [4, 4]).unwrap().moments(&iron(beta)).log_z;
+    assert!((summed + 2.0 * beta * 16.0 - ising(beta, [4, 4])).abs() < 1e-9, "{summed}");
+    // Beyond enumeration: 2⁶⁴ images.
+    let (law, size) = (iron(beta), [8, 8]);
+    let mut path = FromUniform::new(&law, size);
+    let stops = Stops::even(200, 1).unwrap();
+    let mut there = path.begin(200, size, Seed(1)).unwrap();
+    let up = forwards(&mut path, &mut there, &stops, Seed(2)).unwrap();
+    Gibbs.steps(&law, &mut there, 50, Seed(3)).unwrap();
+    let down = backwards(&mut path, &mut there, &stops, Seed(4)).unwrap();
+    let found = Weights::bracket(&up, &down).unwrap();
+    let exact = ising(beta, size) - 2.0 * beta * 64.0;
+    assert!((found.estimate - exact).abs() < 0.1, "{found:?} for {exact}");
+    assert!(
+        found.low - 3.0 * up.error(false) < exact && exact < found.high + 3.0 * down.error(true),
+        "{found:?}, {exact}"
+    );
+}
