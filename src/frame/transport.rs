@@ -1,6 +1,6 @@
 //! How far masses are from each other: the Wasserstein distance where it has a closed form.
 
-use crate::{Error, Result, nn::Real};
+use crate::{Error, Result, memory::afford, nn::Real};
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
 /// `W₂²` between the empirical laws of two sets of numbers: the sorted ones are moved to the sorted ones.
@@ -59,6 +59,7 @@ pub fn pairs<E: Real>(here: &[E], there: &[E], dims: usize) -> Result<(f64, Vec<
         return Err(Error::invalid("points that are not finite"));
     }
     let n = here.len() / dims;
+    afford(n.checked_mul(n), 8, "the distances of all pairs of points", "fewer points")?;
     let squared = |(a, b): (&[E], &[E])| a.iter().zip(b).map(|(a, b)| (a.wide() - b.wide()).powi(2)).sum::<f64>();
     let from = |a| there.chunks_exact(dims).map(move |b| squared((a, b)));
     let costs: Vec<f64> = here.chunks_exact(dims).flat_map(from).collect();

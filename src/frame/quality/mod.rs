@@ -16,6 +16,7 @@ pub use classifier::Classifier;
 use super::{Bank, Bins, Borders, Feature, Pictures, deep::DeepFilters};
 use crate::{
     Error, Result,
+    memory::afford,
     nn::{Device, Grid},
 };
 use rayon::prelude::*;
@@ -137,6 +138,8 @@ pub fn squared_mmd(first: &[f32], second: &[f32], dims: usize) -> Result<f64> {
             return Err(Error::invalid("points that are not finite"));
         }
     }
+    let most = first.len().max(second.len()) / dims;
+    afford(most.checked_mul(most), 16, "the distances of all pairs of points", "fewer points")?;
     let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
     let point = |points: &[f32], i: usize| i * dims..points.len().min((i + 1) * dims);
     let within = |points: &[f32]| -> Vec<f64> {
