@@ -119,8 +119,8 @@ fn mean_responses<Dev: Device<f32>>(
 ///
 /// ```
 /// # use limbeck::frame::quality::squared_mmd;
-/// let (near, far) = ([0.1, 0.9, -0.2], [3.1, 3.9, 2.8]);
-/// assert!(squared_mmd(&near, &far, 1)? > 10.0 * squared_mmd(&near, &[0.0, 1.0, -0.1], 1)?.abs());
+/// let (here, near, far) = ([0.1, 0.9, -0.2, 0.5], [0.0, 1.0, -0.1, 0.4], [3.1, 3.9, 2.8, 3.5]);
+/// assert!(squared_mmd(&here, &near, 1)? < 0.0 && squared_mmd(&here, &far, 1)? > 0.5);
 /// # Ok::<(), limbeck::Error>(())
 /// ```
 ///
