@@ -29,7 +29,7 @@ pub use discrete::{Coding, Discrete, MISSING, Rows, Schema, Subset, Unseen, Vari
 pub(crate) use envelope::Envelope;
 pub use fetch::{data_home, fetch_fashion_mnist};
 pub use hash::fingerprint;
-pub use load::{Loaded, Reading, TextForm, load, load_with};
+pub use load::{Loaded, Reading, TextForm, load, load_arrays, load_with};
 pub use oracle::Oracle;
 pub use patches::{PatchRows, Patches};
 pub use save::save_discrete;

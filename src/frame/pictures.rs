@@ -98,6 +98,31 @@ impl Pictures {
         &self.values[i * self.grid.dims()..(i + 1) * self.grid.dims()]
     }
 
+    /// The first of them; all where there are no more.
+    ///
+    /// # Errors
+    /// When there are to be none.
+    pub fn first(&self, n: usize) -> Result<Self> {
+        Self::new(self.grid, self.values[..n.min(self.len()) * self.grid.dims()].to_vec())
+    }
+
+    /// The same rectangle out of each: rows from `top` on, columns from `left` on.
+    ///
+    /// # Errors
+    /// When it reaches beyond an edge, or is empty.
+    pub fn piece(&self, [top, left]: [usize; 2], [height, width]: [usize; 2]) -> Result<Self> {
+        let Grid { channels, height: high, width: wide } = self.grid;
+        let inside = |from: usize, size: usize, side: usize| from.checked_add(size).is_some_and(|end| end <= side);
+        if !inside(top, height, high) || !inside(left, width, wide) {
+            let piece = format!("{height} × {width} pixels from ({top}, {left}) on");
+            return Err(Error::invalid(format!("{piece}, out of pictures of {high} × {wide}")));
+        }
+        let rows = self.values.chunks_exact(wide).enumerate();
+        let rows = rows.filter(|(row, _)| (top..top + height).contains(&(row % high)));
+        let values = rows.flat_map(|(_, row)| &row[left..left + width]).copied().collect();
+        Self::new(Grid { channels, height, width }, values)
+    }
+
     /// Squares cut out anywhere.
     ///
     /// # Errors
@@ -189,6 +214,13 @@ mod tests {
             let expected = [0, 1, 2, 7, 8, 9, 14, 15, 16].map(|at| crop[0] + at as f32);
             assert_eq!(crop, expected);
         }
+        let piece = pictures.piece([1, 2], [2, 3]).unwrap();
+        assert_eq!(piece.values(), [9.0, 10.0, 11.0, 16.0, 17.0, 18.0]);
+        assert!(pictures.piece([4, 0], [2, 3]).is_err() && pictures.piece([0, usize::MAX], [1, 2]).is_err());
+        assert!(pictures.piece([0, 0], [0, 3]).is_err());
+        assert_eq!(crops.first(2).unwrap().values(), &crops.values()[..18]);
+        assert_eq!(crops.first(99).unwrap(), crops);
+        assert!(crops.first(0).is_err());
         assert!(pictures.crops(6, 1, Seed(0)).is_err() && pictures.crops(0, 1, Seed(0)).is_err());
         assert!(pictures.crops(2, 0, Seed(0)).is_err() && pictures.shrunk(2).is_err());
         assert!(Pictures::new(grid, vec![0.0; 34]).is_err() && Pictures::new(grid, vec![f32::NAN; 35]).is_err());

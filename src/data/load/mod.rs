@@ -9,6 +9,7 @@ mod npy;
 mod pictures;
 mod reals;
 mod text;
+mod weights;
 
 pub use csv::{Column, Frame};
 pub(crate) use image::load_image;
@@ -16,6 +17,7 @@ pub(crate) use npy::{Element, read_header};
 pub use npy::{stream_npy, write_npy, write_npz};
 pub(in crate::data) use pictures::Pictures;
 pub use text::{LENGTH, Passage, TextForm};
+pub use weights::load_arrays;
 
 use super::Unseen;
 use crate::{Error, Result};

@@ -1,18 +1,16 @@
 //! Learning an energy too fast: FRAME beside wFRAME, and where each can be used.
 
+use super::{Net, adam};
 use crate::{
     Result,
     data::{Batches, Discrete, Schema},
     experiments::{Claim, Lab, mean_and_error},
     frame::{
-        Contrast, ConvNet, Energy, Estimator, Head, Particles, Transport,
+        Contrast, Energy, Estimator, Head, Particles, Transport,
         diagnostics::{Pulse, Watch},
         samplers::{Chains, Ula},
     },
-    nn::{
-        Grid, Padding, Silu, Stride, Window,
-        optim::{AdamConfig, Schedule},
-    },
+    nn::Grid,
     plot::{Axis, Lines, Series, Table, Tiles},
     random::Seed,
     train::{Clock, GradientLearner, Learner},
@@ -31,8 +29,6 @@ const STEPS: u64 = 300;
 const WALK: usize = 10;
 /// From the darkest pixel of the data to the brightest.
 const RANGE: f64 = 2.0;
-
-type Net = ConvNet<Window<5, Stride<2>, Padding<2>>, Silu>;
 
 /// Waves of one direction and length, their crests anywhere.
 fn waves(seed: Seed) -> Vec<f32> {
@@ -82,8 +78,7 @@ fn learn(setting: Setting, show: &[u64], seed: Seed) -> Result<Run> {
     let particles = Particles { walk: Ula::new(h)?, steps: WALK, restarts: 0.0 };
     let chains = Chains::normal(CHAINS, DIMS, 1.0, seed.child("chains", 0))?;
     let contrast = Contrast::new(&data, chains, particles, setting.transport)?;
-    let adam = AdamConfig { rate: Schedule::constant(setting.rate), betas: [0.5, 0.999], ..AdamConfig::default() };
-    let mut learner = GradientLearner::of(contrast, law, adam)?;
+    let mut learner = GradientLearner::of(contrast, law, adam(setting.rate))?;
     let mut watch = Watch::new(RANGE, h, DIMS);
     let (mut shown, mut collapsed) = (vec![], false);
     let mut batches = (1..).flat_map(|epoch| Batches::new(PICTURES, (CHAINS, 1), seed, epoch));

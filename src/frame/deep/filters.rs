@@ -2,6 +2,7 @@
 
 use crate::{
     Error, Result,
+    data::load_arrays,
     frame::Points,
     nn::{
         Activation, Device, Grid, Identity, LeakyRelu, NamedArray, Relu, Silu, Stack, Tanh, any_shape, fields,
@@ -16,6 +17,7 @@ use dfdx::{
     tensor_ops::ReshapeTo,
 };
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// What becomes of the sums of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +109,17 @@ impl<Dev: Device<f32>> DeepFilters<f32, Dev> {
         }
         let Grid { channels, height, width } = image;
         Ok(Self { layers: Stack::new(built), channels, height, width })
+    }
+
+    /// The layers of these names out of a file, an `.npz` or a `.safetensors`: see [`Self::of_arrays`].
+    ///
+    /// # Errors
+    /// When the file cannot be read; also as [`Self::of_arrays`].
+    pub fn load(device: &Dev, image: Grid, path: impl AsRef<Path>, layers: &[(&str, Lay)]) -> Result<Self> {
+        let of_layers = |array: &str| array.rsplit_once('.').is_some_and(|(own, _)| layers.iter().any(|l| l.0 == own));
+        let path = path.as_ref();
+        let arrays = load_arrays(path, of_layers)?;
+        Self::of_arrays(device, image, &arrays, layers).map_err(|problem| Error::file(path, problem))
     }
 
     /// The images that they look at.

@@ -11,6 +11,7 @@ use crate::{
     train::{GradientLearner, Plan, train},
 };
 use dfdx::{nn::Module, tensor::TensorFromVec, tensor_ops::ReshapeTo};
+use safetensors::{Dtype, tensor::TensorView};
 use std::ops::ControlFlow;
 
 const IMAGE: Grid = Grid { channels: 2, height: 6, width: 5 };
@@ -97,6 +98,25 @@ fn learning_moves_what_is_on_top_alone() {
         let stays = name.starts_with("filters.") || name == "top.last.bias";
         assert_eq!(*was == is, stays, "{name}");
     }
+}
+
+#[test]
+fn filters_of_a_file_are_those_of_its_arrays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net.safetensors");
+    let arrays = arrays(1);
+    let bytes: Vec<Vec<u8>> = arrays.iter().map(|a| a.2.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
+    let view = |dtype, shape: &[usize], bytes| TensorView::new(dtype, shape.to_vec(), bytes).unwrap();
+    let views = arrays.iter().zip(&bytes).map(|(a, bytes)| (a.0.as_str(), view(Dtype::F32, &a.1, bytes)));
+    // What belongs to no layer isn't asked what it is.
+    let other = ("classifier.steps", view(Dtype::I8, &[1], &[7]));
+    let file = safetensors::serialize(views.chain([other]), None).unwrap();
+    std::fs::write(&path, file).unwrap();
+    let device = Cpu::default();
+    let loaded = DeepFilters::load(&device, IMAGE, &path, &LAYS).unwrap();
+    assert_eq!(params(&loaded), params(&filters()));
+    let refused = DeepFilters::load(&device, IMAGE, &path, &[("features.9", LAYS[0].1)]).unwrap_err().to_string();
+    assert!(refused.contains("net.safetensors") && refused.contains("features.9.weight"), "{refused}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::{
     evidence::Fingerprint,
     frame::{
         Pictures,
+        learn::hash_of,
         samplers::{Chains, Ula},
     },
     nn::{Device, Grid},
@@ -14,7 +15,6 @@ use crate::{
 };
 use dfdx::tensor::{Cpu, Gradients};
 use rand::RngExt;
-use sha2::{Digest, Sha256};
 use std::marker::PhantomData;
 
 /// A law of pictures on every grid of a ladder, `p(x) = 1/Z e^Φ(x) N(x; 0, σ²)` each. A sample begins as a colour, and on every grid as
@@ -83,7 +83,6 @@ impl<L: Rungs<Dev>, Dev: Device<f32>> MultiGrid<L, Dev> {
         let mut colours = Vec::with_capacity(n * dims);
         let noise = Chains::<f32>::normal(n.max(1), dims, 1.0, seed.child("colours", 0))?;
         let mut rng = seed.stream("whose", 0);
-        // 1.06 s n^(−1/5), for each channel.
         let widths: Vec<f32> = (0..dims).map(|c| width(&ground, c, dims)).collect();
         for noise in noise.points().chunks_exact(dims).take(n) {
             let whose = rng.random_range(0..like.len()) * dims;
@@ -94,11 +93,12 @@ impl<L: Rungs<Dev>, Dev: Device<f32>> MultiGrid<L, Dev> {
     }
 }
 
+/// Silverman's `1.06 s n^(−1/5)`, for one channel.
 fn width(colours: &[f32], channel: usize, channels: usize) -> f32 {
-    let own = || colours.iter().skip(channel).step_by(channels).map(|x| f64::from(*x));
-    let n = (colours.len() / channels) as f64;
-    let mean = own().sum::<f64>() / n;
-    let deviation = (own().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+    let own: Vec<f64> = colours.iter().skip(channel).step_by(channels).map(|x| f64::from(*x)).collect();
+    let n = own.len() as f64;
+    let mean = own.iter().sum::<f64>() / n;
+    let deviation = (own.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
     (1.06 * deviation * n.powf(-0.2)) as f32
 }
 
@@ -154,9 +154,8 @@ impl<L: Rungs<Dev>, Dev: Device<f32>> GridContrast<L, Dev> {
     /// # Errors
     /// When they are not.
     pub fn new(pictures: &Pictures) -> Result<Self> {
-        let mut hash = Sha256::new();
-        pictures.values().iter().for_each(|x| hash.update(x.to_le_bytes()));
-        let (channels, rows) = (pictures.grid().channels, Fingerprint::of(hash));
+        let (grid, channels) = (pictures.grid(), pictures.grid().channels);
+        let rows = hash_of(pictures.values(), grid.dims())?;
         Ok(Self { grids: pyramid(pictures, channels, L::SIDE)?, channels, rows, what: PhantomData })
     }
 }

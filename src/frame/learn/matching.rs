@@ -47,6 +47,9 @@ impl Default for Passage {
     }
 }
 
+/// The most steps of a passage that anybody waits for.
+const MOST_STEPS: f64 = 1e6;
+
 impl Passage {
     fn check(&self) -> Result<()> {
         let within = |name, value: f64, most: f64| match value > 0.0 && value <= most {
@@ -55,10 +58,13 @@ impl Passage {
         };
         within("the step of a passage", self.step, 1.0)?;
         within("the temperature of a passage", self.temperature, 1.0)?;
-        within("the end of a passage", self.end, 1e6)?;
-        match (0.0..=1.0).contains(&self.onset) {
-            true => Ok(()),
-            false => Err(Error::out_of_range("onset", self.onset, "0 ≤ onset ≤ 1")),
+        within("the end of a passage", self.end, f64::MAX)?;
+        if !(0.0..=1.0).contains(&self.onset) {
+            return Err(Error::out_of_range("onset", self.onset, "0 ≤ onset ≤ 1"));
+        }
+        match self.end / self.step {
+            steps if steps <= MOST_STEPS => Ok(()),
+            steps => Err(Error::invalid(format!("a passage of {steps:.3e} steps; {MOST_STEPS:.0e} are the most"))),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{Error, Result, evidence::Fingerprint};
 use sha2::{Digest, Sha256};
 
 /// A hash of points of `dims` finite numbers.
-fn hash_of(points: &[f32], dims: usize) -> Result<Fingerprint> {
+pub(super) fn hash_of(points: &[f32], dims: usize) -> Result<Fingerprint> {
     if dims == 0 || points.is_empty() || !points.len().is_multiple_of(dims) {
         return Err(Error::invalid(format!("{} numbers of data for points of {dims}", points.len())));
     }

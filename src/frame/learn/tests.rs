@@ -242,7 +242,7 @@ fn a_passage_that_cannot_be_is_refused() {
     assert!(!refused(passage));
     assert!(refused(Passage { step: 0.0, ..passage }) && refused(Passage { step: f64::NAN, ..passage }));
     assert!(refused(Passage { onset: 1.5, ..passage }) && refused(Passage { temperature: 0.0, ..passage }));
-    assert!(refused(Passage { end: f64::INFINITY, ..passage }));
+    assert!(refused(Passage { end: f64::INFINITY, ..passage }) && refused(Passage { step: 1e-300, ..passage }));
     assert!(Matching::<Linear>::new(&[0.0; 4], 3, passage, 0, 0.1).is_err());
     assert!(Matching::<Linear>::new(&[0.0, f32::NAN], 2, passage, 0, 0.1).is_err());
     assert!(Matching::<Linear>::new(&[0.0; 4], 2, passage, 0, -0.1).is_err());

@@ -3,11 +3,11 @@
 use crate::{
     Error, Result,
     data::shipped,
-    evidence::Fingerprint,
     frame::{
         Pictures,
         deep::{Bend, DeepFilters, Lay},
     },
+    math::log_sum_exp_of,
     nn::{
         Conv2d, Dense, Device, Grid, Identity, Padding, Silu, Stack, Stride, Window, fields, optim::AdamConfig, params,
     },
@@ -163,10 +163,9 @@ impl Classifier {
 }
 
 fn probabilities(logits: &[f32]) -> Vec<f64> {
-    let most = logits.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b));
-    let each: Vec<f64> = logits.iter().map(|l| f64::from(l - most).exp()).collect();
-    let sum: f64 = each.iter().sum();
-    each.into_iter().map(|p| p / sum).collect()
+    let logits: Vec<f64> = logits.iter().map(|l| f64::from(*l)).collect();
+    let sum = log_sum_exp_of(&logits);
+    logits.into_iter().map(|l| (l - sum).exp()).collect()
 }
 
 impl Trained<Cpu> for Classifier {
@@ -196,10 +195,6 @@ impl Objective for Kinds<'_> {
 
     fn rows(&self) -> Option<usize> {
         None
-    }
-
-    fn data(&self) -> Result<[Option<Fingerprint>; 2]> {
-        Ok([None, None])
     }
 
     fn loss(&self, model: &Classifier, grads: Gradients<f32, Cpu>, _: &[usize], clock: &Clock) -> Result<Loss<Cpu>> {

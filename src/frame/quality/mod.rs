@@ -13,7 +13,11 @@ mod tests;
 
 pub use classifier::Classifier;
 
-use super::{Bank, Bins, Borders, Feature, Pictures, deep::DeepFilters};
+use super::{
+    Bank, Borders, Filter, Pictures, Seen,
+    deep::DeepFilters,
+    texture::{distance, observe, shares},
+};
 use crate::{
     Error, Result,
     memory::afford,
@@ -25,37 +29,23 @@ use rayon::prelude::*;
 const LEVELS: usize = 8;
 
 /// `½ |h_seen − h_drawn|₁`, the mean over the filters of a bank: within [0, 1]. Pictures are brought to eight grey levels, responses are
-/// those of windows that lie inside, and bins those of [`Bins::widening`] over the seen ones, the last on either side without end.
-/// Filters that are larger than the pictures are left out.
+/// those of windows that lie inside, and bins those that a [`FrameLearner`](super::FrameLearner) lays over the seen ones. Filters that are
+/// larger than the pictures are left out.
 ///
 /// # Errors
-/// When pictures are not grey, or all filters are larger than they are.
+/// When pictures are not grey, of two sizes, or smaller than all filters.
 pub fn histogram_distance(bank: &Bank, seen: &Pictures, drawn: &Pictures) -> Result<f64> {
-    let levels = |pictures: &Pictures| -> Result<Vec<(Vec<u8>, [usize; 2])>> {
-        let Grid { channels, height, width } = pictures.grid();
-        if channels != 1 {
-            return Err(Error::invalid(format!("pictures of {channels} channels; histograms are of grey ones")));
-        }
-        let level = |x: &f32| ((x + 1.0) * 0.5 * LEVELS as f32).clamp(0.0, LEVELS as f32 - 1.0) as u8;
-        let each = (0..pictures.len()).map(|i| pictures.picture(i).iter().map(level).collect());
-        Ok(each.map(|levels| (levels, [height, width])).collect())
-    };
-    let (seen, drawn) = (levels(seen)?, levels(drawn)?);
-    let of = |filter: &super::Filter| -> Result<Option<f64>> {
-        let placeholder = Feature::new(filter.clone(), Bins::Octaves { scale: 1.0 }, LEVELS)?;
-        let responses = |pictures: &[(Vec<u8>, [usize; 2])]| -> Vec<f32> {
-            pictures.iter().flat_map(|(levels, size)| placeholder.responses(levels, *size, Borders::Free)).collect()
-        };
-        let (here, there) = (responses(&seen), responses(&drawn));
-        if here.is_empty() || there.is_empty() {
-            return Ok(None);
-        }
-        let feature = Feature::new(filter.clone(), Bins::widening(&here)?, LEVELS)?;
-        let share = |responses: Vec<f32>| {
-            let n = responses.len() as f64;
-            feature.histogram(responses).into_iter().map(move |count| count / n)
-        };
-        Ok(Some(0.5 * share(here).zip(share(there)).map(|(a, b)| (a - b).abs()).sum::<f64>()))
+    if seen.grid() != drawn.grid() || seen.grid().channels != 1 {
+        let (seen, drawn) = (seen.grid(), drawn.grid());
+        return Err(Error::invalid(format!(
+            "pictures of {seen:?} and of {drawn:?}: histograms are of grey ones of one size"
+        )));
+    }
+    let (seen, drawn) = (in_levels(seen), in_levels(drawn));
+    let of = |filter: &Filter| -> Result<Option<f64>> {
+        let Some((feature, here)) = observe(filter, &seen, 0, LEVELS)? else { return Ok(None) };
+        let there = shares(&feature, drawn.iter().map(|(size, levels)| (*size, levels.as_slice())), Borders::Free);
+        Ok(Some(distance(&here, &there)))
     };
     let found: Vec<Option<f64>> = bank.filters().par_iter().map(of).collect::<Result<_>>()?;
     let found: Vec<f64> = found.into_iter().flatten().collect();
@@ -63,6 +53,13 @@ pub fn histogram_distance(bank: &Bank, seen: &Pictures, drawn: &Pictures) -> Res
         true => Err(Error::invalid("no filter of the bank is as small as the pictures")),
         false => Ok(found.iter().sum::<f64>() / found.len() as f64),
     }
+}
+
+/// Grey pictures in levels; what is darker than black is black.
+fn in_levels(pictures: &Pictures) -> Vec<Seen> {
+    let Grid { height, width, .. } = pictures.grid();
+    let level = |x: &f32| ((x + 1.0) * 0.5 * LEVELS as f32).clamp(0.0, LEVELS as f32 - 1.0) as u8;
+    (0..pictures.len()).map(|i| ([height, width], pictures.picture(i).iter().map(level).collect())).collect()
 }
 
 /// How far the mean responses of filters are apart, a definition of this project:
@@ -125,7 +122,7 @@ fn mean_responses<Dev: Device<f32>>(
 /// ```
 ///
 /// # Errors
-/// When there are fewer than two points of one, one is cut off or not finite, or all of the first are one point.
+/// When there are fewer than two points of one, one is cut off or not finite, or half of the first lie on one point.
 pub fn squared_mmd(first: &[f32], second: &[f32], dims: usize) -> Result<f64> {
     for points in [first, second] {
         if dims == 0 || !points.len().is_multiple_of(dims) || points.len() / dims < 2 {
@@ -141,19 +138,17 @@ pub fn squared_mmd(first: &[f32], second: &[f32], dims: usize) -> Result<f64> {
     let most = first.len().max(second.len()) / dims;
     afford(most.checked_mul(most), 16, "the distances of all pairs of points", "fewer points")?;
     let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
-    let point = |points: &[f32], i: usize| i * dims..points.len().min((i + 1) * dims);
     let within = |points: &[f32]| -> Vec<f64> {
-        let n = points.len() / dims;
-        let pair = |i: usize, j: usize| squared(&points[point(points, i)], &points[point(points, j)]);
-        (0..n).into_par_iter().flat_map_iter(|i| (0..i).map(move |j| pair(i, j))).collect()
+        let pair = |i: usize, j: usize| squared(&points[i * dims..(i + 1) * dims], &points[j * dims..(j + 1) * dims]);
+        (0..points.len() / dims).into_par_iter().flat_map_iter(|i| (0..i).map(move |j| pair(i, j))).collect()
     };
-    let own = within(first);
-    let mut sorted = own.clone();
-    let (_, median, _) = sorted.select_nth_unstable_by(own.len() / 2, f64::total_cmp);
-    if *median <= 0.0 {
+    let mut own = within(first);
+    let middle = own.len() / 2;
+    let median = *own.select_nth_unstable_by(middle, f64::total_cmp).1;
+    if median <= 0.0 {
         return Err(Error::invalid("half of the points are one point: a kernel has no width for them"));
     }
-    let kernel = |apart: &f64| (-apart / *median).exp();
+    let kernel = |apart: &f64| (-apart / median).exp();
     let mean = |apart: &[f64]| apart.iter().map(kernel).sum::<f64>() / apart.len() as f64;
     let across: Vec<f64> = (first.par_chunks_exact(dims))
         .flat_map_iter(|a| second.chunks_exact(dims).map(move |b| squared(a, b)))

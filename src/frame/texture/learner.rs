@@ -6,7 +6,7 @@ use crate::{
     archive::Archive,
     evidence::Fingerprint,
     frame::{
-        Bank,
+        Bank, Filter,
         samplers::{Gibbs, Sampler},
     },
     memory::afford,
@@ -71,7 +71,7 @@ pub struct Pursuit {
 pub type Seen = ([usize; 2], Vec<u8>);
 
 /// Shares of a filter's responses by bin.
-pub(super) type Shares = Vec<f64>;
+pub(in crate::frame) type Shares = Vec<f64>;
 
 /// Learns a [`Frame`] from images: see [`Pursuit`].
 pub struct FrameLearner {
@@ -104,8 +104,12 @@ impl FrameLearner {
         let sites = how.size[0].checked_mul(how.size[1]).and_then(|sites| sites.checked_mul(how.chains));
         let numbers = maps.zip(sites).and_then(|(maps, sites)| maps.checked_mul(sites));
         afford(numbers, 4, "the images that learning draws", "a smaller side, fewer chains or filters")?;
-        let candidates: Vec<Option<_>> =
-            how.bank.filters().par_iter().map(|filter| observe(filter, seen, &how)).collect::<Result<_>>()?;
+        let candidates: Vec<Option<_>> = how
+            .bank
+            .filters()
+            .par_iter()
+            .map(|filter| observe(filter, seen, how.bins, how.levels))
+            .collect::<Result<_>>()?;
         let candidates: Vec<_> = candidates.into_iter().flatten().collect();
         if how.filters == 0 || how.filters > candidates.len() {
             let (filters, all, fit) = (how.filters, how.bank.len(), candidates.len());
@@ -191,8 +195,13 @@ impl FrameLearner {
 }
 
 /// A filter with bins over what observed images respond with, and the shares of these; none where it is larger than the images.
-fn observe(filter: &crate::frame::Filter, seen: &[Seen], how: &Pursuit) -> Result<Option<(Feature, Shares)>> {
-    let unbinned = Feature::new(filter.clone(), Bins::whole(0, 0)?, how.levels)?;
+pub(in crate::frame) fn observe(
+    filter: &Filter,
+    seen: &[Seen],
+    bins: usize,
+    levels: usize,
+) -> Result<Option<(Feature, Shares)>> {
+    let unbinned = Feature::new(filter.clone(), Bins::whole(0, 0)?, levels)?;
     // Real images end: only what lies inside is counted.
     let responses: Vec<f32> =
         seen.iter().flat_map(|(size, pixels)| unbinned.responses(pixels, *size, Borders::Free)).collect();
@@ -200,18 +209,23 @@ fn observe(filter: &crate::frame::Filter, seen: &[Seen], how: &Pursuit) -> Resul
         return Ok(None);
     }
     let is_level = filter.windows().len() == 1 && filter.windows()[0].weights() == [1.0];
-    let bins = match how.bins {
+    let bins = match bins {
         // The grey level itself is counted as it is.
-        0 if is_level && how.levels <= MOST_BINS => Bins::whole(0, how.levels as i32 - 1)?,
+        0 if is_level && levels <= MOST_BINS => Bins::whole(0, levels as i32 - 1)?,
         0 => Bins::widening(&responses)?,
         inner => Bins::over(&responses, inner)?,
     };
-    let feature = Feature::new(filter.clone(), bins, how.levels)?;
+    let feature = Feature::new(filter.clone(), bins, levels)?;
     let counts = feature.histogram(responses);
     Ok(Some((feature, normalised(counts))))
 }
 
-fn shares<'a>(feature: &Feature, images: impl Iterator<Item = ([usize; 2], &'a [u8])>, borders: Borders) -> Shares {
+/// Shares of a filter's responses to images by bin.
+pub(in crate::frame) fn shares<'a>(
+    feature: &Feature,
+    images: impl Iterator<Item = ([usize; 2], &'a [u8])>,
+    borders: Borders,
+) -> Shares {
     normalised(feature.histogram(images.flat_map(|(size, pixels)| feature.responses(pixels, size, borders))))
 }
 
@@ -222,7 +236,7 @@ pub(super) fn normalised(counts: Vec<f64>) -> Shares {
 }
 
 /// `½ |a − b|₁`.
-pub(super) fn distance(a: &[f64], b: &[f64]) -> f64 {
+pub(in crate::frame) fn distance(a: &[f64], b: &[f64]) -> f64 {
     0.5 * a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f64>()
 }
 

@@ -14,6 +14,7 @@ pub use features::{Bins, Feature, MOST_BINS};
 pub use field::Field;
 pub use julesz::Julesz;
 pub use learner::{Choice, FrameLearner, Pursuit, Rule, Seen};
+pub(super) use learner::{distance, observe, shares};
 pub use proof::{Counts, Gain, Moments, Proof};
 
 use crate::{Error, Result, frame::samplers::Conditionals, random::Stream};
