@@ -21,3 +21,12 @@ pub(crate) fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     let deviation = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
     (mean, if deviation > 0.0 { deviation } else { 1.0 })
 }
+
+/// The 97.5 % quantile of Student's distribution with `n − 1` degrees of freedom; that of twenty for more.
+pub(crate) fn student(n: usize) -> f64 {
+    const QUANTILES: [f64; 19] = [
+        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+        2.120, 2.110, 2.101, 2.093,
+    ];
+    if n < 2 { f64::INFINITY } else { QUANTILES[(n - 2).min(18)] }
+}

@@ -352,7 +352,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let (mut stopped, interrupts) = (None, checkpoint.is_some());
     if interrupts {
         // What has been learned is in the checkpoint, and the next run goes on from there.
-        let _ = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed));
+        let _ = ctrlc::set_handler(|| {
+            // Where no step ends soon, to ask again is to end at once: the checkpoint is whole whenever that is.
+            if INTERRUPTED.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+        });
     }
     let mut watch = |progress: &crate::train::Progress| {
         bar.show(progress);

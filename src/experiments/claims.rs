@@ -1,6 +1,6 @@
 //! Sentences of sources, tested at our scale on several seeds, and the ledger of their verdicts.
 
-use crate::{Error, Result, archive::write_atomically, notebook::Budget};
+use crate::{Error, Result, archive::write_atomically, math::student, notebook::Budget};
 use serde::{Deserialize, Serialize};
 use std::{io, path::Path};
 
@@ -117,15 +117,6 @@ impl Claim {
             _ => Verdict::Undecided,
         }
     }
-}
-
-/// The 97.5 % quantile of Student's distribution with `n − 1` degrees of freedom; that of twenty seeds for more.
-fn student(n: usize) -> f64 {
-    const QUANTILES: [f64; 19] = [
-        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-        2.120, 2.110, 2.101, 2.093,
-    ];
-    if n < 2 { f64::INFINITY } else { QUANTILES[(n - 2).min(18)] }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -214,7 +214,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         tiles = tiles.with(method.name(), &drawn.first(10)?.discrete()?)?;
     }
     lab.figure("few-shot", &tiles)?;
-    let mut lines = Lines::new("How far responses are from those of pictures kept back", "share of the steps", "R")
+    let mut lines = Lines::new("How far responses are from those of pictures kept back", "share of the steps", "response distance, geometric mean of five seeds")
         .axes(Axis::Linear, Axis::Log)
         .markers();
     for (m, method) in METHODS.iter().enumerate() {

@@ -116,7 +116,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
 /// Both at one setting: what chains look like, and the gaps.
 fn beside(lab: &mut Lab) -> Result<()> {
     const SHOWN: [u64; 5] = [1, 20, 60, 150, 300];
-    let methods = [("FRAME", None), ("wFRAME, λ = 0.01", wframe(0.01))];
+    let methods = [("FRAME", None), ("wFRAME (derived here), λ = 0.01", wframe(0.01))];
     let root = lab.seed;
     let of = |transport| Setting { rate: FAST, epsilon: EPSILON, transport };
     let runs = lab.each_seed(SEEDS, |i, say| {
@@ -141,7 +141,7 @@ fn beside(lab: &mut Lab) -> Result<()> {
     }
     lab.figure("frame-stability", &tiles)?;
     let mut lines =
-        Lines::new("How far the scores of data and of chains are apart", "step of learning", "mean gap of Φ")
+        Lines::new("How far the scores of data and of chains are apart", "step of learning", "gap of Φ, geometric mean of five seeds")
             .axes(Axis::Linear, Axis::Log);
     for (m, (name, _)) in methods.iter().enumerate() {
         let points = (0..STEPS as usize).step_by(5).filter_map(|step| {

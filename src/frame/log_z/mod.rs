@@ -15,7 +15,11 @@ mod tests;
 
 pub use paths::{FromNormal, FromUniform};
 
-use crate::{Error, Result, math::log_sum_exp, random::Seed};
+use crate::{
+    Error, Result,
+    math::{log_sum_exp, student},
+    random::Seed,
+};
 
 /// Laws between one at 0, whose constant is known, and one at 1.
 pub trait Path {
@@ -144,16 +148,31 @@ impl Weights {
         self.log_z_at_0 - log_mean_exp(self.logs.iter().map(|w| -w))
     }
 
-    /// Twice the standard error of [`Self::from_below`] or [`Self::from_above`], by the delta method; it trusts that the weights seen are
-    /// like those not seen.
+    /// How far [`Self::from_below`] or [`Self::from_above`] may be off, nats: the wider of two intervals of Student's, that of a mean of
+    /// weights, and that of weights whose logarithms are normal,
+    ///
+    /// ```text
+    /// t √(s² / n + s⁴ / 2 (n − 1)),    s² the variance of w
+    /// ```
+    ///
+    /// which knows that where weights differ by much the greatest have not been seen. Of one walk nothing can be said: ∞. Both trust that
+    /// walks come to all places that count.
     pub fn error(&self, backwards: bool) -> f64 {
+        let n = self.logs.len() as f64;
+        if n < 2.0 {
+            return f64::INFINITY;
+        }
+        let variance = |values: &[f64]| {
+            let mean = values.iter().sum::<f64>() / n;
+            (mean, values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0))
+        };
         let sign = if backwards { -1.0 } else { 1.0 };
         let most = self.logs.iter().map(|w| sign * w).fold(f64::NEG_INFINITY, f64::max);
-        let weights: Vec<f64> = self.logs.iter().map(|w| (sign * w - most).exp()).collect();
-        let n = weights.len() as f64;
-        let mean = weights.iter().sum::<f64>() / n;
-        let square = weights.iter().map(|w| (w - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-        2.0 * (square / n).sqrt() / mean
+        let (mean, of_weights) = variance(&self.logs.iter().map(|w| (sign * w - most).exp()).collect::<Vec<_>>());
+        let (_, of_logs) = variance(&self.logs);
+        let relative = (of_weights / n).sqrt() / mean;
+        let normal = (of_logs / n + of_logs.powi(2) / (2.0 * (n - 1.0))).sqrt();
+        student(self.logs.len()) * relative.max(normal)
     }
 
     /// Walks forwards and walks backwards, together: Bennett's acceptance ratio.

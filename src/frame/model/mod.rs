@@ -8,7 +8,7 @@ pub use fit::{BankKind, FitFrame};
 
 use super::{
     Bins, Borders, Feature, Field, Filter, Frame, Window,
-    log_z::{FromUniform, Stops, backwards, forwards},
+    log_z::{Bracket, FromUniform, Stops, Weights, backwards, forwards},
     samplers::{Gibbs, Sampler},
 };
 use crate::{
@@ -16,13 +16,14 @@ use crate::{
     archive::Archive,
     data::{Dataset, Discrete, MISSING, Rows, Schema, fingerprint},
     evidence::{AnyEvidence, Estimate, Evidence, Space},
+    math::{log_sum_exp, log_sum_exp_of},
     memory::afford,
     model::{Family, Model, ModelFile},
     random::Seed,
 };
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// A [`Frame`] of grey pictures of one size, whose pixels have more levels than the law: of those that a level of the law stands for,
 /// each is as likely as the others.
@@ -135,9 +136,10 @@ impl FrameModel {
     /// `log Z` of pictures of its size, nats, with how far it may be above and below: walks from noise and, by Bennett's ratio, back from
     /// pictures that began as noise.
     ///
-    /// # Errors
-    /// When there are no walks, or more than there is memory for.
-    pub fn log_z(&self, walks: usize, seed: Seed) -> Result<[f64; 3]> {
+    /// Where the law has places that walks from noise don't come to, that is too low. Pictures that are known, with their energies, help:
+    /// `Z` is no less than what they add up to, so that none has more than all of the probability, and walks back from them see how much
+    /// more there may be.
+    fn log_z(&self, walks: usize, known: &[(Vec<u8>, f64)], seed: Seed) -> Result<[f64; 3]> {
         let size = self.size();
         // Each holds two maps of responses for every feature, at most, and its pixels.
         let maps = 2 * self.law.features().len() + 1;
@@ -145,14 +147,34 @@ impl FrameModel {
         afford(numbers, 4, "the walks of the normalising constant", "fewer --draws")?;
         let mut path = FromUniform::new(&self.law, size);
         let stops = Stops::even(self.stops, 1)?;
-        let mut there = path.begin(walks, size, seed.child("begin", 0))?;
-        let up = forwards(&mut path, &mut there, &stops, seed.child("forwards", 0))?;
         // Where a walk has come to is nearly a draw.
-        Gibbs.steps(&self.law, &mut there, self.stops / 4, seed.child("settle", 0))?;
-        let down = backwards(&mut path, &mut there, &stops, seed.child("backwards", 0))?;
-        let bracket = super::log_z::Weights::bracket(&up, &down)?;
-        let (low, high) = (bracket.low.min(bracket.estimate), bracket.high.max(bracket.estimate));
-        Ok([bracket.estimate, bracket.estimate - low + up.error(false), high - bracket.estimate + down.error(true)])
+        let mut back = |mut there: Vec<Field>, seed: Seed| {
+            Gibbs.steps(&self.law, &mut there, self.stops / 4, seed.child("settle", 0))?;
+            backwards(&mut path, &mut there, &stops, seed.child("backwards", 0))
+        };
+        let mut ahead = FromUniform::new(&self.law, size);
+        let mut there = ahead.begin(walks, size, seed.child("begin", 0))?;
+        let up = forwards(&mut ahead, &mut there, &stops, seed.child("forwards", 0))?;
+        let down = back(there, seed.child("from noise", 0))?;
+        let Bracket { low, high, estimate } = Weights::bracket(&up, &down)?;
+        let mut found = Bracket {
+            low: low.min(high).min(estimate) - up.error(false),
+            high: high.max(low).max(estimate) + down.error(true),
+            estimate,
+        };
+        let distinct: BTreeMap<&[u8], f64> =
+            known.iter().map(|(pixels, energy)| (pixels.as_slice(), *energy)).collect();
+        if !distinct.is_empty() {
+            let least = log_sum_exp(distinct.values().map(|energy| -energy));
+            let starts = distinct.keys().cycle().take(walks);
+            let starts = starts.map(|pixels| Field::new(&self.law, size, pixels.to_vec())).collect::<Result<_>>()?;
+            let down = back(starts, seed.child("from known", 0))?;
+            // What walks from noise have seen is elsewhere, where it is less.
+            let estimate = if estimate < least { log_sum_exp_of(&[estimate, least]) } else { estimate };
+            let high = found.high.max(estimate).max(down.from_above() + down.error(true));
+            found = Bracket { low: found.low.max(least), high, estimate };
+        }
+        Ok([found.estimate, found.estimate - found.low, found.high - found.estimate])
     }
 
     /// A picture's levels of the law, and the nats of which of the levels that each stands for its pixels have.
@@ -182,7 +204,8 @@ pub(super) fn size_of(schema: &Schema) -> Result<[usize; 2]> {
             return Err(Error::invalid("pictures in colour, and FRAME is of grey ones: make them grey first"));
         }
         ref other => {
-            return Err(Error::invalid(format!("rows of shape {other:?} are not pictures: FRAME is of grey pictures")));
+            let problem = format!("rows of shape {other:?} are not pictures, and FRAME is of grey ones");
+            return Err(Error::invalid(format!("{problem}: an array of one picture has the shape (1, height, width)")));
         }
     };
     if size[0].saturating_mul(size[1]) > MOST_PIXELS {
@@ -244,16 +267,18 @@ impl Model for FrameModel {
         if !(2..=fit::MOST_WALKS).contains(&draws) {
             return Err(Error::Usage(Error::out_of_range("draws", draws, "2 ≤ draws ≤ 4096").to_string()));
         }
-        let [log_z, below, above] = self.log_z(draws, seed.child("log z", 0))?;
         let mut codes = Vec::new();
-        let mut log_probs = Vec::with_capacity(rows.len());
+        let (mut known, mut within) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         for row in 0..rows.len() {
             codes.clear();
             rows.read(&[row], &mut codes)?;
-            let (pixels, within) = self.levels_of(&codes, rows.number_of(row) as u64)?;
-            let energy = self.law.energy_of(&Field::new(&self.law, self.size(), pixels)?.histograms());
-            log_probs.push(-energy - log_z - within);
+            let (pixels, nats) = self.levels_of(&codes, rows.number_of(row) as u64)?;
+            let energy = self.law.energy_of(&Field::new(&self.law, self.size(), pixels.clone())?.histograms());
+            known.push((pixels, energy));
+            within.push(nats);
         }
+        let [log_z, below, above] = self.log_z(draws, &known, seed.child("log z", 0))?;
+        let log_probs = known.iter().zip(within).map(|((_, energy), within)| -energy - log_z - within).collect();
         let evidence = Evidence::<Estimate>::new(log_probs, Space::Raw, self.schema.len())?;
         // Where log Z is higher, log p is lower.
         Ok(evidence.of_rows(fingerprint(rows)?).within(above, below)?.any())

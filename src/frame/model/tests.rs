@@ -39,6 +39,24 @@ fn scores_are_the_law_s_and_say_how_sure_they_are() {
 }
 
 #[test]
+fn no_picture_is_likelier_than_certain_where_walks_from_noise_never_come() {
+    // A law of chequerboards: two of 65,536 pictures have nearly all of the probability, and no sweep goes from one to the other.
+    let of = |filter| Feature::new(filter, Bins::whole(-1, 1).unwrap(), 2).unwrap();
+    let law = [Filter::gradient_x(), Filter::gradient_y()].into_iter();
+    let mut law = law.fold(Frame::uniform(2, Borders::Torus).unwrap(), |law, filter| law.with(of(filter)).unwrap());
+    law.set_potentials(vec![vec![0.0, 9.0, 0.0]; 2]).unwrap();
+    let model = FrameModel { law, schema: Schema::uniform(&[4, 4], 2), sweeps: 5, walks: 4, stops: 5 };
+    let rows = Discrete::new(model.schema.clone(), (0..16).map(|v| (v / 4 + v) % 2).collect()).unwrap();
+    let exact = -(2.0_f64.ln());
+    for seed in 0..20 {
+        let AnyEvidence::Estimate(found) = model.score(&rows, Seed(seed)).unwrap() else { panic!("an estimate") };
+        let (low, high) = found.interval();
+        assert!(found.log_probs()[0] <= 0.0 && high <= 0.0, "{} in {low} to {high}", found.log_probs()[0]);
+        assert!(low <= exact && exact <= high, "{low} to {high}");
+    }
+}
+
+#[test]
 fn samples_are_as_the_law_says() {
     let model = tiny();
     let Dataset::Discrete(rows) = model.sample(4000, Seed(2)).unwrap() else { panic!("categories") };

@@ -50,8 +50,8 @@ impl Bins {
         check_responses(responses)?;
         let (least, most) =
             responses.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(least, most), r| (least.min(*r), most.max(*r)));
-        // A hair of room, so that the ends lie inside.
-        let room = 1e-3 * (most - least).max(1e-3);
+        // A hair of room, so that the ends lie inside: more than the last digits of what they are.
+        let room = (1e-3 * (most - least).max(1e-3)).max(1e-5 * most.abs().max(least.abs()));
         let width = (most - least + 2.0 * room) / inner as f32;
         Ok(Self::Even { low: least - room - width, width, count: inner + 2 })
     }
@@ -182,10 +182,24 @@ impl Taps {
         Self { size, origin, weights }
     }
 
+    /// Whether the window, laid on a pixel, reaches beyond no edge.
+    fn lies_inside(&self, size: [usize; 2], at: [usize; 2]) -> bool {
+        (0..2).all(|axis| at[axis] >= self.origin[axis] && at[axis] - self.origin[axis] + self.size[axis] <= size[axis])
+    }
+
     /// The response at a row and a column, whose window may reach beyond an edge.
     fn response(&self, pixels: &[u8], [height, width]: [usize; 2], [i, j]: [usize; 2]) -> f32 {
+        let rows = self.weights.chunks_exact(self.size[1]).enumerate();
+        if self.lies_inside([height, width], [i, j]) {
+            let first = (i - self.origin[0]) * width + j - self.origin[1];
+            let row = |(row, weights): (usize, &[f32])| -> f32 {
+                let pixels = &pixels[first + row * width..][..self.size[1]];
+                weights.iter().zip(pixels).map(|(weight, pixel)| weight * f32::from(*pixel)).sum()
+            };
+            return rows.map(row).sum();
+        }
         let mut sum = 0.0;
-        for (row, weights) in self.weights.chunks_exact(self.size[1]).enumerate() {
+        for (row, weights) in rows {
             let from = wrapped(i, row, self.origin[0], height) * width;
             for (column, weight) in weights.iter().enumerate() {
                 sum += weight * f32::from(pixels[from + wrapped(j, column, self.origin[1], width)]);
@@ -241,17 +255,19 @@ impl Feature {
 
     /// Its responses to an image, wherever the borders let it look.
     pub(in crate::frame) fn responses(&self, pixels: &[u8], size: [usize; 2], borders: Borders) -> Vec<f32> {
-        let maps: Vec<Vec<f32>> = self.windows.iter().map(|w| response_map(w, pixels, size)).collect();
-        let sees = |v: &usize| self.sees(size, borders, [v / size[1], v % size[1]]);
-        (0..size[0] * size[1]).filter(sees).map(|v| combined(maps.iter().map(|map| map[v]))).collect()
+        let places = (0..size[0] * size[1]).map(|v| [v / size[1], v % size[1]]);
+        let seen = places.filter(|at| self.sees(size, borders, *at));
+        seen.map(|at| combined(self.windows.iter().map(|w| w.response(pixels, size, at)))).collect()
+    }
+
+    /// Whether there is a place on an image of this size where the borders let it look.
+    pub(super) fn fits(&self, size: [usize; 2], borders: Borders) -> bool {
+        borders == Borders::Torus || self.windows.iter().all(|w| (0..2).all(|axis| w.size[axis] <= size[axis]))
     }
 
     /// Whether all windows lie inside the borders when they are laid on a pixel.
     pub(super) fn sees(&self, size: [usize; 2], borders: Borders, at: [usize; 2]) -> bool {
-        let inside = |w: &Taps| {
-            (0..2).all(|axis| at[axis] >= w.origin[axis] && at[axis] - w.origin[axis] + w.size[axis] <= size[axis])
-        };
-        borders == Borders::Torus || self.windows.iter().all(inside)
+        borders == Borders::Torus || self.windows.iter().all(|w| w.lies_inside(size, at))
     }
 
     /// Responses in each bin, as counts.

@@ -99,6 +99,11 @@ impl FrameLearner {
         if !(how.rate > 0.0 && how.rate.is_finite()) {
             return Err(Error::out_of_range("rate", how.rate, "0 < rate < ∞"));
         }
+        if how.choice == Choice::Gain && super::pursuit::blocks(how.size).saturating_mul(how.chains) < 2 {
+            let problem =
+                "a choice by gain compares blocks of 8 × 8 pixels, and the chains' images have fewer than two";
+            return Err(Error::Usage(format!("{problem}: a larger side, or more chains")));
+        }
         // Two maps of each image for every feature, and the image.
         let maps = how.filters.checked_mul(2).and_then(|maps| maps.checked_add(1));
         let sites = how.size[0].checked_mul(how.size[1]).and_then(|sites| sites.checked_mul(how.chains));
@@ -110,13 +115,15 @@ impl FrameLearner {
             .par_iter()
             .map(|filter| observe(filter, seen, how.bins, how.levels))
             .collect::<Result<_>>()?;
-        let candidates: Vec<_> = candidates.into_iter().flatten().collect();
+        let fits = |(feature, _): &(Feature, Shares)| feature.fits(how.size, how.borders);
+        let candidates: Vec<_> = candidates.into_iter().flatten().filter(fits).collect();
         if how.filters == 0 || how.filters > candidates.len() {
             let (filters, all, fit) = (how.filters, how.bank.len(), candidates.len());
-            let problem =
-                format!("{filters} filters to choose; of the {all} of the bank, {fit} are no larger than the images");
+            let problem = format!(
+                "{filters} filters to choose; of the {all} of the bank, {fit} are no larger than the images shown and drawn"
+            );
             return Err(Error::Usage(format!(
-                "{problem}: choose one at least and these at most, or show larger images"
+                "{problem}: choose one at least and these at most, or show larger images and draw them with a larger side"
             )));
         }
         let mut learner = Self { how, rows, candidates, chosen: vec![], law, chains: vec![] };

@@ -47,6 +47,9 @@ pub struct Frame {
     potentials: Vec<Vec<f64>>,
 }
 
+/// The largest amount of a potential: sums of some thousand of them are finite in single precision, and nobody needs more.
+const LARGEST: f64 = 1e9;
+
 impl Frame {
     /// The law without features: all pixels uniform over so many grey levels.
     ///
@@ -76,15 +79,17 @@ impl Frame {
     /// Sets the potentials, one number a bin of every feature.
     ///
     /// # Errors
-    /// When there are more or fewer, or one is not finite.
+    /// When there are more or fewer, or one is beyond 10⁹.
     pub fn set_potentials(&mut self, potentials: Vec<Vec<f64>>) -> Result<()> {
         let lengths = |of: &[Vec<f64>]| of.iter().map(Vec::len).collect::<Vec<_>>();
         if lengths(&potentials) != lengths(&self.potentials) {
             let (given, own) = (lengths(&potentials), lengths(&self.potentials));
             return Err(Error::invalid(format!("potentials of {given:?} bins for features of {own:?}")));
         }
-        if let Some(l) = potentials.iter().flatten().find(|l| !l.is_finite()) {
-            return Err(Error::invalid(format!("a potential of {l}")));
+        if let Some(l) = potentials.iter().flatten().find(|l| l.is_nan() || l.abs() > LARGEST) {
+            return Err(Error::invalid(format!(
+                "a potential of {l:e}; {LARGEST:e} is the largest: a smaller rate may help"
+            )));
         }
         self.potentials = potentials;
         Ok(())
@@ -115,11 +120,7 @@ impl Frame {
     /// # Errors
     /// When it is larger than an image with free borders.
     pub fn check_size(&self, [height, width]: [usize; 2]) -> Result<()> {
-        let is_larger = |feature: &&Feature| {
-            let [tall, wide] = feature.windows()[0].size;
-            self.borders == Borders::Free && (tall > height || wide > width)
-        };
-        match self.features.iter().find(is_larger) {
+        match self.features.iter().find(|feature| !feature.fits([height, width], self.borders)) {
             None => Ok(()),
             Some(feature) => {
                 let (filter, image) = (feature.filter(), format!("{height} × {width}"));

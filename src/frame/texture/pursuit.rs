@@ -6,15 +6,17 @@ use nalgebra::{DMatrix, DVector, SymmetricEigen};
 /// Height and width of a block, pixels.
 const BLOCK: usize = 8;
 
+/// Blocks of an image.
+pub(super) fn blocks([height, width]: [usize; 2]) -> usize {
+    (height / BLOCK) * (width / BLOCK)
+}
+
 /// What a feature would add to `log p` by a law with features of its own, nats a pixel: `½ Δᵀ V⁻¹ Δ`, with the difference `Δ` of shares
 /// by bin, and the part of the covariance of blocks' histograms, a pixel, that the law's own features do not explain.
 pub(super) fn gain(feature: &Feature, own: &[&Feature], chains: &[Field], away: &[f64]) -> f64 {
     let features: Vec<&Feature> = [feature].into_iter().chain(own.iter().copied()).collect();
     let blocks: Vec<DVector<f64>> = chains.iter().flat_map(|chain| histograms(&features, chain)).collect();
     let bins = blocks.first().map_or(0, DVector::len);
-    if blocks.len() < 2 {
-        return 0.0;
-    }
     let mean = blocks.iter().sum::<DVector<f64>>() / blocks.len() as f64;
     let mut covariance = DMatrix::zeros(bins, bins);
     for block in &blocks {
