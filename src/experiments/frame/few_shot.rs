@@ -214,9 +214,13 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         tiles = tiles.with(method.name(), &drawn.first(10)?.discrete()?)?;
     }
     lab.figure("few-shot", &tiles)?;
-    let mut lines = Lines::new("How far responses are from those of pictures kept back", "share of the steps", "response distance, geometric mean of five seeds")
-        .axes(Axis::Linear, Axis::Log)
-        .markers();
+    let mut lines = Lines::new(
+        "How far responses are from those of pictures kept back",
+        "share of the steps",
+        "response distance, geometric mean of five seeds",
+    )
+    .axes(Axis::Linear, Axis::Log)
+    .markers();
     for (m, method) in METHODS.iter().enumerate() {
         let points = (0..LOOKS as usize).map(|look| {
             let found: Vec<f64> = runs.iter().map(|run| run.2[m][look].2.responses.ln()).collect();

@@ -140,9 +140,12 @@ fn beside(lab: &mut Lab) -> Result<()> {
         }
     }
     lab.figure("frame-stability", &tiles)?;
-    let mut lines =
-        Lines::new("How far the scores of data and of chains are apart", "step of learning", "gap of Φ, geometric mean of five seeds")
-            .axes(Axis::Linear, Axis::Log);
+    let mut lines = Lines::new(
+        "How far the scores of data and of chains are apart",
+        "step of learning",
+        "gap of Φ, geometric mean of five seeds",
+    )
+    .axes(Axis::Linear, Axis::Log);
     for (m, (name, _)) in methods.iter().enumerate() {
         let points = (0..STEPS as usize).step_by(5).filter_map(|step| {
             let gaps: Vec<f64> =

@@ -148,31 +148,21 @@ impl Weights {
         self.log_z_at_0 - log_mean_exp(self.logs.iter().map(|w| -w))
     }
 
-    /// How far [`Self::from_below`] or [`Self::from_above`] may be off, nats: the wider of two intervals of Student's, that of a mean of
-    /// weights, and that of weights whose logarithms are normal,
+    /// How far beyond [`Self::from_below`], or above [`Self::from_above`], `log Z` may lie in one case of forty, nats. Where weights are alike it is
+    /// Student's interval of their mean; where they are not, Markov's inequality, which asks nothing of them: a mean of weights is forty
+    /// times what is expected of it in one case of forty at most. Of one walk it is all that can be said.
     ///
-    /// ```text
-    /// t √(s² / n + s⁴ / 2 (n − 1)),    s² the variance of w
-    /// ```
-    ///
-    /// which knows that where weights differ by much the greatest have not been seen. Of one walk nothing can be said: ∞. Both trust that
-    /// walks come to all places that count.
+    /// Both trust that walks backwards begin with draws of the law.
     pub fn error(&self, backwards: bool) -> f64 {
         let n = self.logs.len() as f64;
-        if n < 2.0 {
-            return f64::INFINITY;
-        }
-        let variance = |values: &[f64]| {
-            let mean = values.iter().sum::<f64>() / n;
-            (mean, values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0))
-        };
         let sign = if backwards { -1.0 } else { 1.0 };
         let most = self.logs.iter().map(|w| sign * w).fold(f64::NEG_INFINITY, f64::max);
-        let (mean, of_weights) = variance(&self.logs.iter().map(|w| (sign * w - most).exp()).collect::<Vec<_>>());
-        let (_, of_logs) = variance(&self.logs);
-        let relative = (of_weights / n).sqrt() / mean;
-        let normal = (of_logs / n + of_logs.powi(2) / (2.0 * (n - 1.0))).sqrt();
-        student(self.logs.len()) * relative.max(normal)
+        let weights: Vec<f64> = self.logs.iter().map(|w| (sign * w - most).exp()).collect();
+        let mean = weights.iter().sum::<f64>() / n;
+        let square = weights.iter().map(|w| (w - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        let share = student(self.logs.len()) * (square / n).sqrt() / mean;
+        let beyond = if share < 1.0 { -(-share).ln_1p() } else { f64::INFINITY };
+        beyond.min(40.0_f64.ln())
     }
 
     /// Walks forwards and walks backwards, together: Bennett's acceptance ratio.

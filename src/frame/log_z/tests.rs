@@ -64,6 +64,13 @@ fn one_step_with_exact_laws_at_both_ends_is_exact_for_normal_weights() {
     let few = weights(quantiles(0.7 + 0.5, 1.0, 99));
     let uneven = Weights::bracket(&there, &few).unwrap();
     assert!((uneven.estimate - 1.7).abs() < 2e-3, "{uneven:?}");
+    // Alike, unlike, and one alone.
+    assert_eq!(weights(vec![3.0; 5]).error(false), 0.0);
+    let near: Vec<f64> = (0..400).map(|i| 1e-2 * f64::from(i % 2)).collect();
+    assert!((weights(near).error(true) - 2.093 * 0.005 / 20.0).abs() < 1e-5);
+    for wide in [vec![1.0], vec![0.0, 60.0], (0..9).map(|i| f64::from(10 * i)).collect()] {
+        assert_eq!(weights(wide).error(false), 40.0_f64.ln());
+    }
     assert!(Weights::bracket(&there, &weights(vec![])).is_err());
     assert!(Weights::bracket(&there, &weights(vec![f64::NAN])).is_err());
     assert!(Stops::even(0, 1).is_err());
