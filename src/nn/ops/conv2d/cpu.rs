@@ -1,4 +1,4 @@
-//! The fused convolution kernels: patches of one sample at a time, a matrix product, samples in parallel.
+//! The fused convolution kernels: patches of a few samples at a time, a matrix product, groups of samples in parallel.
 
 use dfdx::{
     shapes::{HasShape, Shape},
@@ -6,15 +6,19 @@ use dfdx::{
     tensor_ops::ReshapeTo,
 };
 use rayon::prelude::*;
+use std::borrow::Cow;
 
-use super::{Conv2dKernel, Geometry};
+use super::{
+    Conv2dKernel, Geometry,
+    patches::{Room, pointwise},
+};
 use crate::{
     nn::{
         Activation,
         ops::{
             Real,
             alone::is_alone,
-            cpu::{Matrix, Threads, buffer, map, matmul, view, zip},
+            cpu::{FEW, Matrix, Threads, buffer, matmul, matmul_block, view, zip},
         },
     },
     simd::vectorised,
@@ -22,6 +26,8 @@ use crate::{
 
 /// The most tasks that sums over the batch are split into. Fixed, so that sums do not depend on the number of threads.
 const TASKS: usize = 8;
+/// Places that make a product of matrices as fast as it gets.
+const WIDE: usize = 256;
 
 impl<E: Real> Conv2dKernel<E> for Cpu
 where
@@ -50,14 +56,13 @@ where
 
 /// Which of the two linear maps is the forward one; the other is then its gradient in the input.
 ///
-/// Each method adds to its result, for one sample. `patches` is room for the patches, zeros at first, and given to the same
-/// method alone: the padding, which is never written, then stays zero from sample to sample.
+/// Each method adds to its result, for as many samples as there is room for; `weight` for one.
 trait Direction {
     fn out(geometry: &Geometry) -> [usize; 3];
     fn input_len(geometry: &Geometry) -> usize;
-    fn apply<E: Real>(geometry: &Geometry, weight: &[E], input: &[E], out: &mut [E], patches: &mut [E]);
-    fn adjoint<E: Real>(geometry: &Geometry, weight: &[E], out: &[E], input: &mut [E], patches: &mut [E]);
-    fn weight<E: Real>(geometry: &Geometry, input: &[E], out: &[E], dw: &mut [E], patches: &mut [E]);
+    fn apply<E: Real>(geometry: &Geometry, weight: &[E], input: &[E], out: &mut [E], room: &mut Room<E>);
+    fn adjoint<E: Real>(geometry: &Geometry, weight: &[E], out: &[E], input: &mut [E], room: &mut Room<E>);
+    fn weight<E: Real>(geometry: &Geometry, input: &[E], out: &[E], dw: &mut [E], room: &mut Room<E>);
 }
 
 /// Image to map.
@@ -70,14 +75,14 @@ impl Direction for Forward {
     fn input_len(g: &Geometry) -> usize {
         g.image_len()
     }
-    fn apply<E: Real>(g: &Geometry, weight: &[E], input: &[E], out: &mut [E], patches: &mut [E]) {
-        add_map(g, weight, input, out, patches);
+    fn apply<E: Real>(g: &Geometry, weight: &[E], input: &[E], out: &mut [E], room: &mut Room<E>) {
+        add_map(g, weight, input, out, room);
     }
-    fn adjoint<E: Real>(g: &Geometry, weight: &[E], out: &[E], input: &mut [E], patches: &mut [E]) {
-        add_image(g, weight, out, input, patches);
+    fn adjoint<E: Real>(g: &Geometry, weight: &[E], out: &[E], input: &mut [E], room: &mut Room<E>) {
+        add_image(g, weight, out, input, room);
     }
-    fn weight<E: Real>(g: &Geometry, input: &[E], out: &[E], dw: &mut [E], patches: &mut [E]) {
-        add_weight(g, input, out, dw, patches);
+    fn weight<E: Real>(g: &Geometry, input: &[E], out: &[E], dw: &mut [E], room: &mut Room<E>) {
+        add_weight(g, input, out, dw, room);
     }
 }
 
@@ -91,14 +96,14 @@ impl Direction for Transposed {
     fn input_len(g: &Geometry) -> usize {
         g.map_len()
     }
-    fn apply<E: Real>(g: &Geometry, weight: &[E], input: &[E], out: &mut [E], patches: &mut [E]) {
-        add_image(g, weight, input, out, patches);
+    fn apply<E: Real>(g: &Geometry, weight: &[E], input: &[E], out: &mut [E], room: &mut Room<E>) {
+        add_image(g, weight, input, out, room);
     }
-    fn adjoint<E: Real>(g: &Geometry, weight: &[E], out: &[E], input: &mut [E], patches: &mut [E]) {
-        add_map(g, weight, out, input, patches);
+    fn adjoint<E: Real>(g: &Geometry, weight: &[E], out: &[E], input: &mut [E], room: &mut Room<E>) {
+        add_map(g, weight, out, input, room);
     }
-    fn weight<E: Real>(g: &Geometry, input: &[E], out: &[E], dw: &mut [E], patches: &mut [E]) {
-        add_weight(g, out, input, dw, patches);
+    fn weight<E: Real>(g: &Geometry, input: &[E], out: &[E], dw: &mut [E], room: &mut Room<E>) {
+        add_weight(g, out, input, dw, room);
     }
 }
 
@@ -124,30 +129,45 @@ where
     assert_eq!(bias.shape().num_elements(), channels);
 
     let mut out = vec![E::default(); samples * out_len];
-    let room = move || vec![E::default(); g.patch() * g.positions()];
-    out.par_chunks_mut(out_len).zip(view(&x).par_chunks(input_len)).for_each_init(room, |patches, (out, x)| {
-        for (plane, b) in out.chunks_exact_mut(plane).zip(view(&bias)) {
+    let sloped = T::OWNS_TAPE && !A::IDENTITY;
+    let mut slopes = vec![E::default(); if sloped { out.len() } else { 0 }];
+    let group = together(&g, samples);
+    let room = move || Room::new(&g, group);
+    let run = |room: &mut Room<E>, out: &mut [E], x: &[E]| {
+        for (plane, b) in out.chunks_exact_mut(plane).zip(view(&bias).iter().cycle()) {
             plane.fill(*b);
         }
-        L::apply(&g, view(&weight), x, out, patches);
-    });
-    let argument = (T::OWNS_TAPE && !A::SLOPE_OF_VALUE).then(|| out.clone());
-    if !A::IDENTITY {
-        map(&mut out, A::value);
+        L::apply(&g, view(&weight), x, out, room);
+    };
+    let parts = out.par_chunks_mut(group * out_len).zip(view(&x).par_chunks(group * input_len));
+    if sloped {
+        parts.zip(slopes.par_chunks_mut(group * out_len)).for_each_init(room, |room, ((out, x), slopes)| {
+            run(room, out, x);
+            vectorised!(out.iter_mut().zip(slopes).for_each(|(out, slope)| {
+                let (argument, value) = (*out, A::value(*out));
+                *slope = A::slope(if A::SLOPE_OF_VALUE { value } else { argument });
+                *out = value;
+            }));
+        });
+    } else {
+        parts.for_each_init(room, |room, (out, x)| {
+            run(room, out, x);
+            if !A::IDENTITY {
+                vectorised!(out.iter_mut().for_each(|out| *out = A::value(*out)));
+            }
+        });
     }
     let out = x.device().try_tensor_from_vec(out, shape)?;
 
     if T::OWNS_TAPE {
-        let kept = (A::SLOPE_OF_VALUE && !A::IDENTITY).then(|| out.clone());
         let (ghost, alone) = (out.ghost(), is_alone());
         tape.add_backward_op(move |grads| {
             let given = std::mem::take(buffer::<E>(grads.get_or_alloc_mut(&ghost)?));
-            let sloped = kept.as_ref().map(view).or(argument.as_deref()).map(|at| {
-                let mut dz = at.to_vec();
-                zip(&mut dz, &given, |at, d| d * A::slope(at));
-                dz
-            });
-            let dz = sloped.as_deref().unwrap_or(&given);
+            let mut sloped = slopes;
+            if !A::IDENTITY {
+                zip(&mut sloped, &given, |slope, d| d * slope);
+            }
+            let dz = if A::IDENTITY { &given } else { &sloped };
 
             if !alone {
                 let (dw, db) = parameter_gradients::<L, E>(&g, view(&x), dz, weight.shape().num_elements());
@@ -155,9 +175,9 @@ where
                 zip(buffer::<E>(grads.get_or_alloc_mut(&bias)?), &db, |a, d| a + d);
             }
             buffer::<E>(grads.get_or_alloc_mut(&x)?)
-                .par_chunks_mut(input_len)
-                .zip(dz.par_chunks(out_len))
-                .for_each_init(room, |patches, (dx, dz)| L::adjoint(&g, view(&weight), dz, dx, patches));
+                .par_chunks_mut(group * input_len)
+                .zip(dz.par_chunks(group * out_len))
+                .for_each_init(room, |room, (dx, dz)| L::adjoint(&g, view(&weight), dz, dx, room));
             *buffer::<E>(grads.get_or_alloc_mut(&ghost)?) = given;
             Ok(())
         });
@@ -175,9 +195,9 @@ fn parameter_gradients<L: Direction, E: Real>(g: &Geometry, x: &[E], dz: &[E], w
         .zip(dz.par_chunks(task * out_len))
         .map(|(x, dz)| {
             let (mut dw, mut db) = (vec![E::default(); weights], vec![E::default(); channels]);
-            let mut patches = vec![E::default(); g.patch() * g.positions()];
+            let mut room = Room::new(g, 1);
             for (x, dz) in x.chunks_exact(input_len).zip(dz.chunks_exact(out_len)) {
-                L::weight(g, x, dz, &mut dw, &mut patches);
+                L::weight(g, x, dz, &mut dw, &mut room);
                 for (sum, plane) in db.iter_mut().zip(dz.chunks_exact(plane)) {
                     plane.iter().for_each(|d| *sum += *d);
                 }
@@ -194,85 +214,54 @@ fn parameter_gradients<L: Direction, E: Real>(g: &Geometry, x: &[E], dz: &[E], w
     (dw, db)
 }
 
-/// `map += W · patches(image)`.
-fn add_map<E: Real>(g: &Geometry, weight: &[E], image: &[E], map: &mut [E], patches: &mut [E]) {
-    let weight = Matrix::new(weight, g.map[0], g.patch());
-    matmul(map, true, weight, as_patches(g, image, patches), Threads::One);
+/// Samples that go through a product together: maps of a few places are too narrow for it. A product of many results sums each in the
+/// same order, whatever stands beside it.
+fn together(g: &Geometry, samples: usize) -> usize {
+    match !pointwise(g) && g.positions() * g.patch().min(g.map[0]) >= FEW {
+        true => (WIDE / g.positions()).min(samples.div_ceil(TASKS)).max(1),
+        false => 1,
+    }
 }
 
-/// `image += patchesᵀ(Wᵀ · map)`, the adjoint of [`add_map`].
-fn add_image<E: Real>(g: &Geometry, weight: &[E], map: &[E], image: &mut [E], patches: &mut [E]) {
-    let weight = Matrix::new(weight, g.map[0], g.patch()).transpose();
-    let map = Matrix::new(map, g.map[0], g.positions());
-    if pointwise(g) {
-        return matmul(image, true, weight, map, Threads::One);
+/// `maps += W · patches(images)`.
+fn add_map<E: Real>(g: &Geometry, weight: &[E], images: &[E], maps: &mut [E], room: &mut Room<E>) {
+    let weight = Matrix::new(weight, g.map[0], g.patch());
+    let samples = maps.len() / g.map_len();
+    if samples == 1 {
+        return matmul(maps, true, weight, room.of(images), Threads::One);
     }
-    matmul(patches, false, weight, map, Threads::One);
-    vectorised!({
-        each_row(g, |row, at, stride, inside| {
-            let patches = &patches[row..][..inside];
-            if stride == 1 {
-                image[at..][..inside].iter_mut().zip(patches).for_each(|(d, s)| *d += *s);
-            } else {
-                image[at..].iter_mut().step_by(stride).zip(patches).for_each(|(d, s)| *d += *s);
-            }
-        });
-    });
+    let mut beside = side_by_side(g, maps);
+    matmul(&mut beside, true, weight, room.of(images), Threads::One);
+    for (sample, map) in maps.chunks_exact_mut(g.map_len()).enumerate() {
+        for (channel, row) in map.chunks_exact_mut(g.positions()).enumerate() {
+            row.copy_from_slice(&beside[(channel * samples + sample) * g.positions()..][..g.positions()]);
+        }
+    }
+}
+
+/// `images += patchesᵀ(Wᵀ · maps)`, the adjoint of [`add_map`].
+fn add_image<E: Real>(g: &Geometry, weight: &[E], maps: &[E], images: &mut [E], room: &mut Room<E>) {
+    let weight = Matrix::new(weight, g.map[0], g.patch()).transpose();
+    let samples = maps.len() / g.map_len();
+    let beside = if samples == 1 { Cow::Borrowed(maps) } else { Cow::Owned(side_by_side(g, maps)) };
+    let maps = Matrix::new(&beside, g.map[0], samples * g.positions());
+    if pointwise(g) {
+        return matmul(images, true, weight, maps, Threads::One);
+    }
+    room.add_to(images, |patches, apart| matmul_block(patches, apart, false, weight, maps, Threads::One));
 }
 
 /// `dW += dmap · patches(image)ᵀ`.
-fn add_weight<E: Real>(g: &Geometry, image: &[E], map: &[E], dw: &mut [E], patches: &mut [E]) {
+fn add_weight<E: Real>(g: &Geometry, image: &[E], map: &[E], dw: &mut [E], room: &mut Room<E>) {
     let map = Matrix::new(map, g.map[0], g.positions());
-    matmul(dw, true, map, as_patches(g, image, patches).transpose(), Threads::One);
+    matmul(dw, true, map, room.of(image).transpose(), Threads::One);
 }
 
-/// Whether an image is its own patches.
-fn pointwise(g: &Geometry) -> bool {
-    g.kernel == 1 && g.stride == 1 && g.padding == 0
-}
-
-/// The patches of an image, one a column: `(patch, positions)`.
-fn as_patches<'a, E: Real>(g: &Geometry, image: &'a [E], patches: &'a mut [E]) -> Matrix<'a, E> {
-    if pointwise(g) {
-        return Matrix::new(image, g.patch(), g.positions());
-    }
-    vectorised!({
-        each_row(g, |row, at, stride, inside| {
-            let out = &mut patches[row..][..inside];
-            if stride == 1 {
-                out.copy_from_slice(&image[at..][..inside]);
-            } else {
-                out.iter_mut().zip(image[at..].iter().step_by(stride)).for_each(|(d, s)| *d = *s);
-            }
-        });
-    });
-    Matrix::new(patches, g.patch(), g.positions())
-}
-
-/// Calls `f(start in the patches, start in the image, step in the image, length)` for the part of every row of every tap
-/// that lies inside the image.
-#[inline(always)]
-fn each_row(g: &Geometry, mut f: impl FnMut(usize, usize, usize, usize)) {
-    let [channels, height, width] = g.image;
-    let [_, map_height, map_width] = g.map;
-    for c in 0..channels {
-        for u in 0..g.kernel {
-            for v in 0..g.kernel {
-                // The columns j of the map with 0 ≤ j·stride + v − padding < width.
-                let first = g.padding.saturating_sub(v).div_ceil(g.stride);
-                let end = (width + g.padding).saturating_sub(v).div_ceil(g.stride).min(map_width);
-                if first >= end {
-                    continue;
-                }
-                let left = first * g.stride + v - g.padding;
-                let tap = (c * g.kernel + u) * g.kernel + v;
-                for i in 0..map_height {
-                    if let Some(y) = g.source(i, u, height) {
-                        let row = tap * g.positions() + i * map_width + first;
-                        f(row, (c * height + y) * width + left, g.stride, end - first);
-                    }
-                }
-            }
-        }
-    }
+/// Maps `(sample, channel, place)` as `(channel, sample, place)`.
+fn side_by_side<E: Real>(g: &Geometry, maps: &[E]) -> Vec<E> {
+    let (samples, places) = (maps.len() / g.map_len(), g.positions());
+    let row = |i: usize| &maps[(i % samples * g.map[0] + i / samples) * places..][..places];
+    let mut beside = Vec::with_capacity(maps.len());
+    (0..samples * g.map[0]).for_each(|i| beside.extend_from_slice(row(i)));
+    beside
 }

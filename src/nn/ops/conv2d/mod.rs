@@ -1,6 +1,7 @@
 //! The fused 2-D convolution and its adjoint, the transposed convolution, on one set of kernels.
 
 mod cpu;
+mod patches;
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) mod plain;
 #[cfg(test)]

@@ -176,3 +176,25 @@ fn the_number_of_threads_does_not_change_a_bit() {
     let pool = |n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
     assert_eq!(pool(1).install(go), pool(3).install(go));
 }
+
+#[test]
+fn a_sample_comes_out_the_same_whatever_stands_beside_it() {
+    let device = Cpu::default();
+    for (image, maps, kernel) in [([64, 8, 8], 128, 3), ([3, 12, 10], 70, 4), ([128, 5, 7], 3, 3), ([40, 6, 6], 40, 1)] {
+        let g = Geometry::new(image, maps, kernel, 2, kernel / 2);
+        let ([c, h, w], [o, oh, ow]) = (g.image, g.map);
+        let run = |samples: usize| {
+            let x = device.tensor_from_vec(numbers::<f32>(samples * g.image_len(), 1), (samples, c, h, w));
+            let weight = device.tensor_from_vec(numbers::<f32>(o * g.patch(), 2), (o, c, kernel, kernel));
+            let bias = device.tensor_from_vec(numbers::<f32>(o, 3), (o,));
+            let y = Cpu::try_conv2d::<Silu, _, _, _, _, _>(g, x.leaky_trace(), &weight, &bias, (samples, o, oh, ow));
+            let y = y.unwrap();
+            (y.as_vec(), y.sum().backward().get(&x).as_vec())
+        };
+        let (all, slopes) = run(37);
+        for samples in [1, 2, 9, 36] {
+            let (some, own) = run(samples);
+            assert!(some[..] == all[..some.len()] && own[..] == slopes[..own.len()], "{samples} of {g:?}");
+        }
+    }
+}
