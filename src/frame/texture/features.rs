@@ -6,6 +6,7 @@ use crate::{
     frame::{Filter, Window},
 };
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// Intervals of a response, in order; the first and the last go on for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,6 +115,14 @@ impl Bins {
                 if bin > WINGS { at(bin - WINGS) } else { -at(WINGS + 1 - bin) }
             }
         }
+    }
+
+    /// The steps `⌊(r − low) / width⌋` of responses between two, with one more at either end for what rounding may do; none of bins
+    /// that widen.
+    pub(super) fn steps(&self, [least, most]: [f32; 2]) -> Option<RangeInclusive<i64>> {
+        let Self::Even { low, width, .. } = *self else { return None };
+        let step = |response: f32| ((response - low) * (1.0 / width)).floor() as i64;
+        Some(step(least).saturating_sub(1)..=step(most).saturating_add(1))
     }
 
     fn check(&self) -> Result<()> {
@@ -247,6 +256,21 @@ impl Feature {
     pub fn reach(&self) -> f64 {
         let window = &self.filter.windows()[0];
         (window.l1() / window.l2().max(1e-300)).powi(2).max(1.0)
+    }
+
+    /// The least and the greatest response there can be.
+    pub(super) fn range(&self) -> [f32; 2] {
+        let most = (self.levels - 1) as f32;
+        let ends = |taps: &Taps| {
+            let sum = |sign: f32| taps.weights.iter().map(|w| (sign * w).max(0.0)).sum::<f32>() * most * sign;
+            [sum(-1.0), sum(1.0)]
+        };
+        match &self.windows[..] {
+            [one] => ends(one),
+            both => {
+                [0.0, both.iter().map(|taps| ends(taps).into_iter().map(f32::abs).fold(0.0, f32::max).powi(2)).sum()]
+            }
+        }
     }
 
     pub(super) fn windows(&self) -> &[Taps] {

@@ -1,13 +1,15 @@
 //! An image with its responses, kept as they are while its pixels change.
 
 use super::{
-    Borders, Feature, Frame,
-    features::{Taps, combined, response_map},
-    kernel::{LANES, Patch, add_energies},
+    Frame,
+    features::{combined, response_map},
+    kernel::{Costs, LANES, Level, Patch, add_energies, total},
+    look::Look,
 };
 use crate::{
     Error, Result,
     random::{Stream, categorical},
+    simd::vectorised,
 };
 use std::sync::Arc;
 
@@ -30,25 +32,13 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Field {
     size: [usize; 2],
-    borders: Borders,
     levels: usize,
     pixels: Vec<u8>,
     looks: Arc<Vec<Look>>,
-    /// Of every window of every feature, at every pixel, row after row. What a free border hides is there and not counted.
+    /// Of every window of every feature, at every pixel, row after row, and [`LANES`] numbers more. What a free border hides is there and
+    /// not counted.
     maps: Vec<Vec<f32>>,
     scratch: Scratch,
-}
-
-/// A feature as it looks at images of one size.
-#[derive(Debug)]
-struct Look {
-    feature: Feature,
-    /// Its windows, no larger than the torus: what would see a pixel twice sees it once with both weights.
-    windows: Vec<Taps>,
-    /// Their weights backwards, so that they lie beside the responses that see a pixel with them, and zeros up to a multiple of [`LANES`].
-    backwards: Vec<Vec<f32>>,
-    /// The first of its maps.
-    first: usize,
 }
 
 /// Where a pixel's responses are laid side by side.
@@ -56,10 +46,13 @@ struct Look {
 struct Scratch {
     /// Those of each window.
     responses: [Vec<f32>; 2],
-    /// The weights that they see it with, where free borders hide some.
+    /// The weights that they see it with, where borders hide some.
     weights: [Vec<f32>; 2],
-    /// How many there are; what is beyond is zeros.
+    /// How many there are; up to a multiple of [`LANES`], zeros follow.
     count: usize,
+    /// Whether some were hidden.
+    hidden: bool,
+    levels: Vec<Level>,
     energies: Vec<f64>,
     probabilities: Vec<f64>,
 }
@@ -81,23 +74,16 @@ impl Field {
             return Err(Error::invalid(format!("a pixel of level {level} in a law of {} levels", law.levels())));
         }
         law.check_size(size)?;
-        let mut looks = Vec::new();
-        let mut first = 0;
+        let (mut looks, mut maps) = (Vec::new(), Vec::new());
         for feature in law.features() {
-            let windows: Vec<Taps> = feature.windows().iter().map(|taps| taps.folded(size)).collect();
-            let backwards = |taps: &Taps| {
-                let mut weights: Vec<f32> = taps.weights.iter().rev().copied().collect();
-                weights.resize(weights.len().next_multiple_of(LANES), 0.0);
-                weights
-            };
-            let backwards = windows.iter().map(backwards).collect();
-            looks.push(Look { feature: feature.clone(), windows, backwards, first });
-            first += feature.windows().len();
+            looks.push(Look::new(feature, size, law.borders(), maps.len()));
+            for window in feature.windows() {
+                let mut map = response_map(&window.folded(size), &pixels, size);
+                map.resize(map.len() + LANES, 0.0);
+                maps.push(map);
+            }
         }
-        let windows = looks.iter().flat_map(|look| &look.windows);
-        let maps = windows.map(|window| response_map(window, &pixels, size)).collect();
-        let (borders, levels) = (law.borders(), law.levels());
-        Ok(Self { size, borders, levels, pixels, looks: Arc::new(looks), maps, scratch: Scratch::default() })
+        Ok(Self { size, levels: law.levels(), pixels, looks: Arc::new(looks), maps, scratch: Scratch::default() })
     }
 
     /// An image of independent uniform pixels.
@@ -127,56 +113,66 @@ impl Field {
     }
 
     fn histogram(&self, look: &Look) -> Vec<f64> {
-        let maps = &self.maps[look.first..][..look.windows.len()];
-        let [_, width] = self.size;
-        let sees = |v: &usize| look.feature.sees(self.size, self.borders, [v / width, v % width]);
-        let places = (0..self.pixels.len()).filter(sees);
-        look.feature.histogram(places.map(|v| combined(maps.iter().map(|map| map[v]))))
+        let maps = &self.maps[look.maps()];
+        let places = (0..self.pixels.len()).filter(|v| look.counts([v / self.size[1], v % self.size[1]]));
+        look.feature().histogram(places.map(|v| combined(maps.iter().map(|map| map[v]))))
     }
 
     /// Lays the responses that see a pixel side by side.
+    #[inline(always)]
     pub(super) fn gather(&mut self, look: usize, at: [usize; 2]) {
-        let (look, Scratch { responses, weights, count, .. }) = (&self.looks[look], &mut self.scratch);
-        let windows = look.windows.len();
-        responses.iter_mut().chain(&mut *weights).for_each(Vec::clear);
-        let hides = self.borders == Borders::Free;
-        pieces(self.size, self.borders, &look.windows[0], at, |place, tap, len| {
-            for w in 0..windows {
-                responses[w].extend_from_slice(&self.maps[look.first + w][place..place + len]);
-                if hides {
-                    weights[w].extend_from_slice(&look.backwards[w][tap..tap + len]);
+        let (look, scratch) = (&self.looks[look], &mut self.scratch);
+        let maps = &self.maps[look.maps()];
+        let room = look.weights()[0].len() + LANES;
+        scratch.hidden = look.hides(at);
+        let Scratch { responses, weights, hidden, .. } = scratch;
+        for lane in responses.iter_mut().chain(weights.iter_mut()).filter(|lane| lane.len() < room) {
+            lane.resize(room, 0.0);
+        }
+        let mut count = 0;
+        look.pieces(
+            at,
+            #[inline(always)]
+            |place, tap, len| {
+                for (w, map) in maps.iter().enumerate() {
+                    lay(&mut responses[w][count..], &map[place..], len);
+                    if *hidden {
+                        lay(&mut weights[w][count..], &look.weights()[w][tap..], len);
+                    }
                 }
-            }
-        });
-        *count = responses[0].len();
-        let padded = count.next_multiple_of(LANES);
-        responses.iter_mut().take(windows).for_each(|r| r.resize(padded, 0.0));
-        weights.iter_mut().take(if hides { windows } else { 0 }).for_each(|w| w.resize(padded, 0.0));
+                count += len;
+            },
+        );
+        responses.iter_mut().chain(weights).for_each(|lane| lane[count..][..LANES].fill(0.0));
+        scratch.count = count;
     }
 
     /// The responses that [`Self::gather`] has laid out, and their weights, of each window.
     fn gathered(&self, look: usize) -> [Option<(&[f32], &[f32])>; 2] {
-        let (look, Scratch { responses, weights, .. }) = (&self.looks[look], &self.scratch);
-        let taps = |w: usize| {
-            let weights = if self.borders == Borders::Free { &weights[w] } else { look.backwards.get(w)? };
-            (w < look.windows.len()).then_some((&responses[w][..], &weights[..]))
-        };
-        [taps(0), taps(1)]
+        let (look, Scratch { responses, weights, count, hidden, .. }) = (&self.looks[look], &self.scratch);
+        let padded = count.next_multiple_of(LANES);
+        [0, 1].map(|w| {
+            let own = look.weights().get(w)?;
+            let weights = if *hidden { &weights[w] } else { own };
+            Some((&responses[w][..padded], &weights[..padded]))
+        })
     }
 
     /// The energy of the image with each level at a pixel, less a constant: `ΔE(g) = Σ_α Σ λ⁽ᵅ⁾` over the responses that see it.
     fn energies(&mut self, law: &Tables, at: [usize; 2]) {
         let level = self.pixels[at[0] * self.size[1] + at[1]];
-        let mut energies = std::mem::take(&mut self.scratch.energies);
-        energies.clear();
-        energies.resize(self.levels, 0.0);
-        for look in 0..self.looks.len() {
-            self.gather(look, at);
+        let mut levels = std::mem::take(&mut self.scratch.levels);
+        levels.clear();
+        levels.resize(self.levels, Level::default());
+        for (look, costs) in law.0.iter().enumerate() {
+            vectorised!(self.gather(look, at));
             let [linear, square] = self.gathered(look);
             let patch = Patch { linear: linear.unwrap_or_default(), square };
-            add_energies(patch, level, self.looks[look].feature.bins(), &law.0[look], &mut energies);
+            add_energies(patch, level, costs, &mut levels);
         }
-        self.scratch.energies = energies;
+        self.scratch.energies.clear();
+        self.scratch.energies.extend(levels.iter().map(total));
+        self.scratch.levels = levels;
     }
 
     /// The law of a pixel given all others, at a temperature: `p(g) ∝ exp(−ΔE(g) / T)`.
@@ -211,7 +207,7 @@ impl Field {
         if change == 0.0 {
             return;
         }
-        let (bins, taps) = (self.looks[look].feature.bins(), self.gathered(look));
+        let (bins, taps) = (self.looks[look].feature().bins(), self.gathered(look));
         for tap in 0..self.scratch.count {
             let after = |times: f32| {
                 let of = |(r, w): (&[f32], &[f32])| r[tap] + times * w[tap];
@@ -233,63 +229,35 @@ impl Field {
             return;
         }
         self.pixels[v] = level;
-        for look in self.looks.iter() {
-            let maps = &mut self.maps[look.first..][..look.windows.len()];
-            pieces(self.size, self.borders, &look.windows[0], at, |place, tap, len| {
-                for (map, weights) in maps.iter_mut().zip(&look.backwards) {
-                    let weights = &weights[tap..tap + len];
-                    map[place..place + len].iter_mut().zip(weights).for_each(|(r, w)| *r += change * w);
-                }
-            });
-        }
+        let (looks, maps) = (&self.looks, &mut self.maps);
+        vectorised!({
+            for look in looks.iter() {
+                let maps = &mut maps[look.maps()];
+                look.pieces(at, |place, tap, len| {
+                    for (map, weights) in maps.iter_mut().zip(look.weights()) {
+                        let weights = &weights[tap..tap + len];
+                        map[place..place + len].iter_mut().zip(weights).for_each(|(r, w)| *r += change * w);
+                    }
+                });
+            }
+        });
     }
 }
 
-/// The responses that see a pixel, in pieces that lie side by side in a map: the place of the first, which of the weights backwards it
-/// sees the pixel with, and how many there are.
-fn pieces(
-    [height, width]: [usize; 2],
-    borders: Borders,
-    window: &Taps,
-    at: [usize; 2],
-    mut each: impl FnMut(usize, usize, usize),
-) {
-    let ([tall, wide], origin) = (window.size, window.origin);
-    // The first window that sees the pixel lies at its last tap; this may be before the first row or column.
-    let first = |axis: usize, side: usize| (at[axis] + origin[axis]) as isize + 1 - side as isize;
-    // Of the windows along an axis, those that lie inside.
-    let inside = |axis: usize, side: usize, size: usize| match borders {
-        Borders::Torus => 0..side,
-        Borders::Free => {
-            let from = origin[axis] as isize - first(axis, side);
-            let to = (size - side + origin[axis]) as isize - first(axis, side) + 1;
-            from.max(0) as usize..to.clamp(0, side as isize) as usize
-        }
-    };
-    let columns = inside(1, wide, width);
-    for row in inside(0, tall, height) {
-        let line = (first(0, tall) + row as isize).rem_euclid(height as isize) as usize * width;
-        let mut tap = columns.start;
-        // A torus may go on at its other edge.
-        while tap < columns.end {
-            let column = (first(1, wide) + tap as isize).rem_euclid(width as isize) as usize;
-            let len = (columns.end - tap).min(width - column);
-            each(line + column, row * wide + tap, len);
-            tap += len;
-        }
+/// Copies some numbers, [`LANES`] at a time, and so what lies behind them as well: both slices have as many more.
+#[inline(always)]
+fn lay(to: &mut [f32], from: &[f32], len: usize) {
+    for at in (0..len).step_by(LANES) {
+        to[at..at + LANES].copy_from_slice(&from[at..at + LANES]);
     }
 }
 
-/// The potentials in single precision, each in a row of a table.
-struct Tables(Vec<[f32; super::MOST_BINS]>);
+/// What the responses of a law's features cost.
+struct Tables(Vec<Costs>);
 
 impl Tables {
     fn of(law: &Frame) -> Self {
-        let table = |potential: &Vec<f64>| {
-            let mut table = [0.0; super::MOST_BINS];
-            table.iter_mut().zip(potential).for_each(|(to, from)| *to = *from as f32);
-            table
-        };
-        Self(law.potentials().iter().map(table).collect())
+        let both = law.features().iter().zip(law.potentials());
+        Self(both.map(|(feature, potential)| Costs::of(feature, potential)).collect())
     }
 }

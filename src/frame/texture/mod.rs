@@ -5,6 +5,7 @@ mod field;
 mod julesz;
 mod kernel;
 mod learner;
+mod look;
 mod proof;
 mod pursuit;
 #[cfg(test)]

@@ -201,21 +201,22 @@ fn what_a_level_costs_is_the_difference_of_energies() {
     let mut rng = Seed(4).stream("test", 0);
     for borders in [Borders::Torus, Borders::Free] {
         let mut law = Frame::uniform(5, borders).unwrap();
-        let filters =
-            [Filter::gabor_energy(2.0, 60.0), Filter::laplacian_of_gaussian(1.0), Filter::gabor_sine(4.0, 120.0)];
-        for filter in filters.into_iter().flatten() {
+        let wide = Filter::gabor_cosine(8.0, 30.0);
+        let small = [Filter::gabor_energy(2.0, 60.0), Filter::laplacian_of_gaussian(1.0)];
+        let filters = small.into_iter().chain([Filter::gabor_sine(4.0, 120.0), wide]);
+        for filter in filters.flatten() {
             let bins = Bins::Even { low: -1.5, width: 0.2, count: 17 };
             law = law.with(Feature::new(filter, bins, 5).unwrap()).unwrap();
         }
         let potentials = (0..law.features().len()).map(|f| (0..17).map(|b| ((b * 7 + f) % 11) as f64 / 8.0).collect());
         law.set_potentials(potentials.collect()).unwrap();
-        let mut field = Field::noise(&law, [16, 15], &mut rng).unwrap();
-        for at in [[0, 0], [8, 7], [15, 3], [3, 14]] {
+        let mut field = Field::noise(&law, [30, 29], &mut rng).unwrap();
+        for at in [[0, 0], [15, 14], [29, 3], [3, 28]] {
             let found = field.conditional(&law, at, 2.0);
             let energies: Vec<f64> = (0..5)
                 .map(|level| {
                     field.set(at, level);
-                    let again = Field::new(&law, [16, 15], field.pixels().to_vec()).unwrap();
+                    let again = Field::new(&law, [30, 29], field.pixels().to_vec()).unwrap();
                     law.energy_of(&again.histograms())
                 })
                 .collect();

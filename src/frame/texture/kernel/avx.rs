@@ -1,7 +1,7 @@
 //! [`super::add_energies`] for processors with AVX-512 or AVX2: a table of 32 costs is looked up in vectors.
 
 use super::super::features::{COARSE, WINGS};
-use super::{Bins, LANES, MOST_BINS, Patch, total};
+use super::{Bins, Costs, LANES, Level, MOST_BINS, Patch};
 use std::arch::x86_64::*;
 
 pub(super) fn has_avx512() -> bool {
@@ -21,19 +21,22 @@ const TOGETHER: usize = 8;
 pub(super) unsafe fn add_energies_512(
     patch: Patch,
     level: u8,
-    bins: Bins,
-    table: &[f32; MOST_BINS],
-    energies: &mut [f64],
+    Costs { bins, table, wraps }: &Costs,
+    energies: &mut [Level],
 ) {
     // SAFETY: the table holds two vectors.
     let (first, second) = unsafe { (_mm512_loadu_ps(table.as_ptr()), _mm512_loadu_ps(table.as_ptr().add(16))) };
     let cost = |bin: __m512i| _mm512_permutex2var_ps(first, bin, second);
-    match bins {
+    match *bins {
         Bins::Even { low, width, count } => {
             let (low, scale) = (_mm512_set1_ps(low), _mm512_set1_ps(1.0 / width));
             let last = _mm512_set1_ps((count - 1) as f32);
+            let steps = |response| _mm512_mul_ps(_mm512_sub_ps(response, low), scale);
+            if *wraps {
+                return add_512(patch, level, energies, |response| cost(_mm512_cvttps_epi32(steps(response))));
+            }
             add_512(patch, level, energies, |response| {
-                let steps = _mm512_mul_ps(_mm512_sub_ps(response, low), scale);
+                let steps = steps(response);
                 cost(_mm512_cvttps_epi32(_mm512_min_ps(_mm512_max_ps(steps, _mm512_setzero_ps()), last)))
             });
         }
@@ -53,7 +56,7 @@ pub(super) unsafe fn add_energies_512(
 
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn add_512(patch: Patch, level: u8, energies: &mut [f64], cost: impl Fn(__m512) -> __m512) {
+fn add_512(patch: Patch, level: u8, energies: &mut [Level], cost: impl Fn(__m512) -> __m512) {
     for (block, energies) in energies.chunks_mut(TOGETHER).enumerate() {
         let mut sums = [_mm512_setzero_ps(); TOGETHER];
         let changes: [__m512; TOGETHER] =
@@ -65,15 +68,14 @@ fn add_512(patch: Patch, level: u8, energies: &mut [f64], cost: impl Fn(__m512) 
             match patch.square {
                 None => {
                     for (sum, change) in sums.iter_mut().zip(changes) {
-                        let response = _mm512_add_ps(r, _mm512_mul_ps(change, w));
-                        *sum = _mm512_add_ps(*sum, cost(response));
+                        *sum = _mm512_add_ps(*sum, cost(_mm512_fmadd_ps(change, w, r)));
                     }
                 }
                 Some((responses, weights)) => {
                     let (s, x) = (load(responses), load(weights));
                     for (sum, change) in sums.iter_mut().zip(changes) {
-                        let linear = _mm512_add_ps(r, _mm512_mul_ps(change, w));
-                        let other = _mm512_add_ps(s, _mm512_mul_ps(change, x));
+                        let linear = _mm512_fmadd_ps(change, w, r);
+                        let other = _mm512_fmadd_ps(change, x, s);
                         let response = _mm512_add_ps(_mm512_mul_ps(linear, linear), _mm512_mul_ps(other, other));
                         *sum = _mm512_add_ps(*sum, cost(response));
                     }
@@ -81,10 +83,10 @@ fn add_512(patch: Patch, level: u8, energies: &mut [f64], cost: impl Fn(__m512) 
             }
         }
         for (energy, sum) in energies.iter_mut().zip(sums) {
-            let mut lanes = [0.0; LANES];
-            // SAFETY: it holds a vector.
-            unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), sum) };
-            *energy += total(lanes);
+            let upper = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(sum)));
+            let both = _mm512_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(sum)), _mm512_cvtps_pd(upper));
+            // SAFETY: a level is a vector.
+            unsafe { _mm512_storeu_pd(energy.as_mut_ptr(), _mm512_add_pd(_mm512_loadu_pd(energy.as_ptr()), both)) };
         }
     }
 }
@@ -95,18 +97,23 @@ fn add_512(patch: Patch, level: u8, energies: &mut [f64], cost: impl Fn(__m512) 
 pub(super) unsafe fn add_energies_256(
     patch: Patch,
     level: u8,
-    bins: Bins,
-    table: &[f32; MOST_BINS],
-    energies: &mut [f64],
+    Costs { bins, table, wraps }: &Costs,
+    energies: &mut [Level],
 ) {
     // SAFETY: every bin is below 32, the length of the table.
     let cost = |bin: __m256i| unsafe { _mm256_i32gather_ps::<4>(table.as_ptr(), bin) };
-    match bins {
+    match *bins {
         Bins::Even { low, width, count } => {
             let (low, scale) = (_mm256_set1_ps(low), _mm256_set1_ps(1.0 / width));
             let last = _mm256_set1_ps((count - 1) as f32);
+            let steps = |response| _mm256_mul_ps(_mm256_sub_ps(response, low), scale);
+            if *wraps {
+                let bits = _mm256_set1_epi32(MOST_BINS as i32 - 1);
+                let bin = |response| _mm256_and_si256(_mm256_cvttps_epi32(steps(response)), bits);
+                return add_256(patch, level, energies, |response| cost(bin(response)));
+            }
             add_256(patch, level, energies, |response| {
-                let steps = _mm256_mul_ps(_mm256_sub_ps(response, low), scale);
+                let steps = steps(response);
                 cost(_mm256_cvttps_epi32(_mm256_min_ps(_mm256_max_ps(steps, _mm256_setzero_ps()), last)))
             });
         }
@@ -129,7 +136,7 @@ pub(super) unsafe fn add_energies_256(
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn add_256(patch: Patch, level: u8, energies: &mut [f64], cost: impl Fn(__m256) -> __m256) {
+fn add_256(patch: Patch, level: u8, energies: &mut [Level], cost: impl Fn(__m256) -> __m256) {
     for (block, energies) in energies.chunks_mut(TOGETHER).enumerate() {
         let mut sums = [[_mm256_setzero_ps(); 2]; TOGETHER];
         for at in (0..patch.linear.0.len()).step_by(8) {
@@ -151,13 +158,14 @@ fn add_256(patch: Patch, level: u8, energies: &mut [f64], cost: impl Fn(__m256) 
             }
         }
         for (energy, sums) in energies.iter_mut().zip(sums) {
-            let mut lanes = [0.0; LANES];
-            // SAFETY: it holds two vectors.
-            unsafe {
-                _mm256_storeu_ps(lanes.as_mut_ptr(), sums[0]);
-                _mm256_storeu_ps(lanes.as_mut_ptr().add(8), sums[1]);
+            let low = sums.map(|sum| _mm256_cvtps_pd(_mm256_castps256_ps128(sum)));
+            let high = sums.map(|sum| _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(sum)));
+            for (energy, [a, b]) in energy.chunks_exact_mut(4).zip([low, high]) {
+                // SAFETY: half of a level is a vector.
+                let sum = unsafe { _mm256_add_pd(_mm256_loadu_pd(energy.as_ptr()), _mm256_add_pd(a, b)) };
+                // SAFETY: as above.
+                unsafe { _mm256_storeu_pd(energy.as_mut_ptr(), sum) };
             }
-            *energy += total(lanes);
         }
     }
 }
