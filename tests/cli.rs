@@ -1172,5 +1172,11 @@ fn a_texture_is_learned_scored_and_drawn() {
     );
     let coffee = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/photos/coffee.png");
     std::fs::copy(coffee, folder.join("coffee.png")).unwrap();
-    assert!(failure(folder, "fit frame --data coffee.png --out no", 1).contains("make them grey first"));
+    assert!(failure(folder, "fit frame --data coffee.png --out no", 1).contains("--colour grey"));
+    let fit = fit.replace("grass.png --categories 256", "coffee.png --colour grey --quarter");
+    json(folder, &format!("{fit} --out coffee --json"));
+    json(folder, "sample coffee --n 1 --out drawn.png --json");
+    let scored = json(folder, "score coffee --data coffee.png --draws 2 --json");
+    assert_eq!(scored["space"], "grey (lossy), upper left quarter");
+    assert!(failure(folder, "score coffee --data grass.png --draws 2", 1).contains("grass.png"));
 }

@@ -377,8 +377,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     model.save(out, &origin)?;
     let seen = |evidence: AnyEvidence| if view.is_plain() { Ok(evidence) } else { evidence.of_mapped(view.space()) };
     let score = |rows: &dyn Rows| model.score(rows, context.seed).and_then(seen).map_err(here);
+    let waiting = Bar::waiting("its score");
     let valid = if valid.is_empty() { None } else { Some(score(&valid)?) };
     let report = report(&*model, out.display().to_string(), rows.len(), &history, (&score(&train)?, valid.as_ref()));
+    drop(waiting);
     report.warnings.iter().for_each(|warning| context.note(warning));
     context.print(&report, Report::text)
 }

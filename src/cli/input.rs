@@ -67,7 +67,7 @@ fn before(model: &dyn Model, origin: &Origin) -> Schema {
 /// What is seen of pictures.
 #[derive(Debug, clap::Args)]
 pub(super) struct Seen {
-    /// Colours in other coordinates: "ycocg-r", "ycocg-modulo" (bijections), or "ycbcr-rounded", which loses three colours of four.
+    /// Colours in other coordinates: "ycocg-r", "ycocg-modulo" (bijections), or "ycbcr-rounded", which loses three colours of four; or "grey".
     #[arg(long, value_parser = colour, value_name = "NAME")]
     colour: Option<Colour>,
     /// The upper left quarter of pictures alone.
@@ -86,7 +86,7 @@ fn form(text: &str) -> std::result::Result<TextForm, String> {
 }
 
 fn colour(text: &str) -> std::result::Result<Colour, String> {
-    let known = "ycocg-r, ycocg-modulo or ycbcr-rounded is expected";
+    let known = "ycocg-r, ycocg-modulo, ycbcr-rounded or grey is expected";
     toml::Value::String(text.into()).try_into().map_err(|_| known.into())
 }
 

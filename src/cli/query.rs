@@ -8,6 +8,7 @@ use crate::{
     evidence::{Certainty, Exact},
     model::{HowDrawn, Model, Origin, Queries},
     models,
+    train::Bar,
 };
 use std::path::{Path, PathBuf};
 
@@ -149,12 +150,14 @@ pub(super) fn sample(args: &SampleArgs, context: &Context) -> Result<()> {
     let (model, origin) = args.model.load()?;
     let n = fitting(args.n, 1, model.schema().len(), "--n")?;
     let how = args.how.drawn();
+    let waiting = Bar::waiting("samples");
     let rows = if how == HowDrawn::default() {
         model.sample(n, context.seed)?
     } else {
         let queries = args.model.queries(&*model)?;
         queries.complete_as(&Dataset::Discrete(Discrete::all_missing(model.schema().clone(), n)), &how, context.seed)?
     };
+    drop(waiting);
     as_they_were(rows, &origin, context)?.save(&args.out)?;
     say_what_is_seen(&origin, context);
     Written::print(n, &args.out, context)

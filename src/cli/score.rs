@@ -6,6 +6,7 @@ use crate::{
     data::{Rows, load::write_npy},
     error::counted,
     random::{Seed, permutation},
+    train::Bar,
 };
 use std::path::PathBuf;
 
@@ -78,6 +79,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     keep_apart(&read, &[("--per-sample", args.per_sample.as_deref())])?;
     let (model, origin) = args.model.load()?;
     let rows = args.input.open(&args.data, (&*model, &origin), context)?;
+    let waiting = Bar::waiting("scores");
     let scored = match args.order {
         None => match args.draws {
             None => model.score(&*rows, context.seed),
@@ -92,6 +94,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
             args.model.queries(&*model)?.in_orders(&whole, &orders)
         }
     };
+    drop(waiting);
     let evidence = scored.and_then(|evidence| match origin.view.is_plain() {
         true => Ok(evidence),
         false => evidence.of_mapped(origin.view.space()),

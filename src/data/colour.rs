@@ -30,6 +30,9 @@ pub enum Colour {
     /// ```
     #[serde(rename = "ycbcr-rounded")]
     YCbCrRounded,
+    /// The `Y` of the latter alone: pictures of one channel. Bits of what it gives are bits of brightness.
+    #[serde(rename = "grey")]
+    Grey,
 }
 
 impl Colour {
@@ -39,12 +42,18 @@ impl Colour {
             Self::YCoCgR => "YCoCg-R",
             Self::YCoCgModulo => "YCoCg modulo 256",
             Self::YCbCrRounded => "rounded YCbCr",
+            Self::Grey => "grey",
         }
     }
 
     /// Whether the picture can be had back.
     pub fn is_lossless(self) -> bool {
-        self != Self::YCbCrRounded
+        matches!(self, Self::YCoCgR | Self::YCoCgModulo)
+    }
+
+    /// Channels of what it gives.
+    pub fn channels(self) -> usize {
+        if self == Self::Grey { 1 } else { 3 }
     }
 
     /// Categories of each channel.
@@ -52,15 +61,15 @@ impl Colour {
         if self == Self::YCoCgR { [256, 512, 512] } else { [256; 3] }
     }
 
-    /// By how much bits a dimension of the pictures may exceed those of what the map gives: zero for a bijection; else the logarithm
-    /// of the volume that it keeps, as if colours were spread evenly.
+    /// By how much bits a dimension of the pictures may exceed those of what the map gives: zero for a bijection; of three channels, the
+    /// logarithm of the volume that it keeps, as if colours were spread evenly. Of grey ones nothing is known, and it is zero as well.
     pub fn bits_lost_per_dim(self) -> f64 {
         /// The determinant of the matrix.
         const KEPT: f64 = 0.24475;
-        if self.is_lossless() { 0.0 } else { -KEPT.log2() / 3.0 }
+        if self == Self::YCbCrRounded { -KEPT.log2() / 3.0 } else { 0.0 }
     }
 
-    /// The colour in these coordinates.
+    /// The colour in these coordinates; those beyond the [channels](Self::channels) are 0.
     pub fn map(self, [r, g, b]: [u8; 3]) -> [u16; 3] {
         match self {
             Self::YCoCgR => {
@@ -75,6 +84,7 @@ impl Colour {
                 let (y, cg) = lift(g, t);
                 [y, co, cg].map(u16::from)
             }
+            Self::Grey => [Self::YCbCrRounded.map([r, g, b])[0], 0, 0],
             Self::YCbCrRounded => {
                 let [r, g, b] = [r, g, b].map(f64::from);
                 let y = 0.2126 * r + 0.7152 * g + 0.0722 * b;
@@ -101,7 +111,7 @@ impl Colour {
                 let (r, b) = unlift(t, co?);
                 Some([r, g, b])
             }
-            Self::YCbCrRounded => None,
+            Self::YCbCrRounded | Self::Grey => None,
         }
     }
 
@@ -122,7 +132,8 @@ impl Colour {
     /// When the rows are not in such coordinates, or the map is no bijection.
     pub fn undo(self, pictures: &Discrete) -> Result<(Discrete, usize)> {
         if !self.is_lossless() {
-            return Err(Error::invalid("rounded YCbCr: several colours became one, so that none comes back"));
+            let name = self.name();
+            return Err(Error::invalid(format!("{name}: several colours became one, so that none comes back")));
         }
         let mut moved = 0;
         let back = |codes: [u16; 3]| {
@@ -209,7 +220,8 @@ mod tests {
         let (apart, near) = (kept(all.collect()), kept(near.collect()));
         assert!(apart > 0.9 && (0.2..0.4).contains(&near), "{apart}, {near}");
         assert!((Colour::YCbCrRounded.bits_lost_per_dim() - 0.677).abs() < 1e-3);
-        assert!(Colour::YCbCrRounded.inverse([1, 2, 3]).is_none());
+        assert!(Colour::YCbCrRounded.inverse([1, 2, 3]).is_none() && Colour::Grey.inverse([1, 0, 0]).is_none());
+        assert_eq!([[7, 7, 7], [255, 0, 0], [0, 0, 255]].map(|colour| Colour::Grey.map(colour)[0]), [7, 54, 18]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct View {
-    /// The coordinates of colours, where these are not red, green and blue.
+    /// The coordinates of colours, where these are not red, green and blue; or none, where all that is seen is grey.
     pub colour: Option<Colour>,
     /// Whether only the upper left quarter is seen.
     pub quarter: bool,
@@ -73,8 +73,12 @@ impl View {
                 .map_or(pictures.variables[place].categories, |k| k[i / self.pixels_seen(height, width)]),
             ..pictures.variables[place].clone()
         };
-        let variables = self.places(channels, [height, width]).into_iter().enumerate().map(variable).collect();
         let mut shape = pictures.shape.clone();
+        let seen = self.colour.map_or(channels, |colour| {
+            shape[0] = colour.channels();
+            colour.channels()
+        });
+        let variables = self.places(seen, [height, width]).into_iter().enumerate().map(variable).collect();
         if self.quarter {
             shape.iter_mut().rev().take(2).for_each(|side| *side /= 2);
         }
@@ -86,6 +90,9 @@ impl View {
         let mut shape = seen.shape.clone();
         if self.quarter {
             shape.iter_mut().rev().take(2).for_each(|side| *side *= 2);
+        }
+        if self.colour.is_some() {
+            shape[0] = 3;
         }
         let levels = seen.variables.iter().map(|v| v.categories).max().unwrap_or(0);
         Schema::uniform(&shape, if self.colour.is_some() { 256 } else { levels })
@@ -162,7 +169,7 @@ impl Rows for Viewed<'_> {
         into.clear();
         into.extend(read.chunks_exact(width).flat_map(|picture| self.places.iter().map(|place| picture[*place])));
         let Some(colour) = self.view.colour else { return Ok(()) };
-        let pixels = seen / 3;
+        let (pixels, kept) = (seen / 3, seen / 3 * colour.channels());
         for (i, picture) in into.chunks_exact_mut(seen).enumerate() {
             for pixel in 0..pixels {
                 let places = [0, 1, 2].map(|channel| channel * pixels + pixel);
@@ -176,6 +183,10 @@ impl Rows for Viewed<'_> {
                 let mapped = colour.map_codes(codes);
                 places.iter().zip(mapped).for_each(|(place, code)| picture[*place] = code);
             }
+        }
+        if kept < seen {
+            let mut place = 0..into.len();
+            into.retain(|_| place.next().is_some_and(|place| place % seen < kept));
         }
         Ok(())
     }
@@ -245,6 +256,13 @@ mod tests {
         let rounded = View { colour: Some(Colour::YCbCrRounded), quarter: false };
         assert_eq!(rounded.space().to_string(), "rounded YCbCr (lossy)");
         assert!(rounded.bits_lost_per_dim() > 0.6 && !rounded.is_lossless());
+        let grey = View { colour: Some(Colour::Grey), quarter: true };
+        let seen = grey.of(Box::new(pictures.clone())).unwrap().collect().unwrap();
+        assert_eq!((&seen.schema().shape[..], seen.schema().len()), (&[1, 2, 2][..], 4));
+        let of = |v: usize| Colour::Grey.map([0, 16, 32].map(|channel| pictures.row(1)[channel + v] as u8))[0];
+        assert_eq!(seen.row(1), [0, 1, 4, 5].map(of));
+        assert_eq!((seen.row(0)[3], grey.before(seen.schema())), (MISSING, pictures.schema().clone()));
+        assert_eq!(grey.space().to_string(), "grey (lossy), upper left quarter");
     }
 
     #[test]

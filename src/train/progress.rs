@@ -62,6 +62,16 @@ impl Bar {
         Self(bar)
     }
 
+    /// What is waited for, and for how long, of work that does not say how much is left.
+    pub fn waiting(what: &str) -> Self {
+        let bar = indicatif::ProgressBar::new_spinner();
+        let style = indicatif::ProgressStyle::with_template("{spinner} {prefix} {elapsed}");
+        bar.set_style(style.expect("a valid template"));
+        bar.set_prefix(what.to_string());
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self(bar)
+    }
+
     /// Shows this progress.
     pub fn show(&self, progress: &Progress) {
         self.0.set_length(progress.steps);

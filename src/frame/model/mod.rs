@@ -201,7 +201,7 @@ pub(super) fn size_of(schema: &Schema) -> Result<[usize; 2]> {
     let size = match schema.shape[..] {
         [height, width] | [1, height, width] => [height, width],
         [3, _, _] => {
-            return Err(Error::invalid("pictures in colour, and FRAME is of grey ones: make them grey first"));
+            return Err(Error::invalid("pictures in colour, and FRAME is of grey ones: --colour grey"));
         }
         ref other => {
             let problem = format!("rows of shape {other:?} are not pictures, and FRAME is of grey ones");

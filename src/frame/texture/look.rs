@@ -43,7 +43,7 @@ impl Look {
             let of = |taps: &Taps, column: usize| taps.weights[row * side[1] + column];
             let mut seen = (0..side[1]).rev().filter(|column| windows.iter().any(|taps| of(taps, *column) != 0.0));
             let Some(last) = seen.next() else { continue };
-            let columns = seen.last().unwrap_or(last)..last + 1;
+            let columns = seen.next_back().unwrap_or(last)..last + 1;
             let from = [origin[0] as isize - row as isize, origin[1] as isize - last as isize];
             runs.push(Run { from, len: columns.len(), tap: weights[0].len() });
             for (weights, taps) in weights.iter_mut().zip(&windows) {
