@@ -46,8 +46,8 @@ impl<E: Real> Room<E> {
         Matrix::block(&self.patches, g.patch(), columns, self.samples * g.positions())
     }
 
-    /// Adds to every pixel of images what the patches that see it hold of it. `fill` gives the patches, `(patch, sample · place)`, with so
-    /// many columns, in rows that lie so far apart.
+    /// Adds to every pixel of images what the patches that see it hold of it. `fill` writes the patches, `(patch, sample · place)`; it is
+    /// told how far apart their rows lie.
     pub(super) fn add_to(&mut self, images: &mut [E], fill: impl FnOnce(&mut [E], usize)) {
         fill(&mut self.patches, self.samples * self.geometry.positions());
         vectorised!(match self.geometry.stride {
