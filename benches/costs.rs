@@ -1,7 +1,14 @@
 //! What everything costs by what it cannot do without: queries by a likelihood pass over their rows, M-steps by a categorical
-//! one, batches of a file by those of memory. `just costs` prints the table and writes figures/costs.csv.
+//! one, batches of a file by those of memory, convolutions by their products of matrices. `just costs` prints the table and writes figures/costs.csv.
 
+use gemm::Parallelism;
 use limbeck::{
+    dfdx::tensor::Cpu,
+    frame::{
+        ConvNet, Energy, Head,
+        samplers::{Chains, Sampler, Ula},
+    },
+    nn::{Grid, Padding, Silu, Stride, Window},
     prelude::*,
     train::{Clock, Learner},
 };
@@ -52,6 +59,7 @@ fn main() {
     m_steps(&mut table);
     batches(&mut table);
     mixtures(&mut table);
+    convolutions(&mut table);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("figures/costs.csv");
     fs::write(&path, table).expect("figures/ can be written");
     println!("\n{} threads; written to figures/costs.csv", rayon::current_num_threads());
@@ -160,4 +168,64 @@ fn mixtures(table: &mut String) {
         cost(kind.name(), None, move || model.evidence(points).expect("points fit"))
     });
     measure("log-density of 2000 points in the plane; by the additive couplings of NICE", costs.collect(), table);
+}
+
+/// Slopes of a network of convolutions in the places of its images.
+fn convolutions(table: &mut String) {
+    const CHAINS: usize = 64;
+    let device = Cpu::seed_from_u64(0);
+    let grid = Grid { channels: 3, height: 32, width: 32 };
+    type Net = ConvNet<Window<3, Stride<2>, Padding<1>>, Silu>;
+    let net = Net::new(&device, grid, &[32, 64, 128], Head::Mean).expect("sizes that fit");
+    let law = Energy::new(&device, net, 1.0).expect("a deviation above 0");
+    let mut chains = Chains::normal(CHAINS, grid.dims(), 1.0, Seed(0)).expect("chains");
+    let points = chains.points().to_vec();
+    let mut ula = Ula::new(1e-3).expect("a step above 0");
+    // Maps, numbers of a patch, places of all images, for each convolution; forwards and back.
+    let sizes = [(32, 27, 256 * CHAINS), (64, 288, 64 * CHAINS), (128, 576, 16 * CHAINS)];
+    let both = sizes.into_iter().flat_map(|(maps, patch, places)| [(maps, patch, places), (patch, maps, places)]);
+    let mut products: Vec<Product> = both.map(|(rows, inner, columns)| Product::new(rows, inner, columns)).collect();
+    let costs = vec![
+        cost("products of matrices of these sizes", None, move || products.iter_mut().for_each(Product::run)),
+        cost("scores and slopes", None, || law.scores_and_slopes(&points)),
+        cost("Langevin step", None, || ula.step(&law, &mut chains, Seed(1)).expect("finite energies")),
+    ];
+    measure("three convolutions of 64 × 3 × 32 × 32; by the products of matrices alone", costs, table);
+}
+
+/// A matrix of ones by another.
+struct Product {
+    size: (usize, usize, usize),
+    left: Vec<f32>,
+    right: Vec<f32>,
+    out: Vec<f32>,
+}
+
+impl Product {
+    fn new(rows: usize, inner: usize, columns: usize) -> Self {
+        let ones = |numbers: usize| vec![1.0; numbers];
+        Self {
+            size: (rows, inner, columns),
+            left: ones(rows * inner),
+            right: ones(inner * columns),
+            out: ones(rows * columns),
+        }
+    }
+
+    fn run(&mut self) {
+        let (rows, inner, columns) = self.size;
+        let threads = match rayon::current_num_threads() {
+            1 => Parallelism::None,
+            _ => Parallelism::Rayon(0),
+        };
+        let (out, left, right) = (self.out.as_mut_ptr(), self.left.as_ptr(), self.right.as_ptr());
+        let (wide, deep) = (columns as isize, inner as isize);
+        // SAFETY: the vectors are as long as their matrices, which lie row after row.
+        unsafe {
+            gemm::gemm(
+                rows, columns, inner, out, 1, wide, false, left, 1, deep, right, 1, wide, 0.0, 1.0, false, false,
+                false, threads,
+            );
+        }
+    }
 }

@@ -79,22 +79,25 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     keep_apart(&read, &[("--per-sample", args.per_sample.as_deref())])?;
     let (model, origin) = args.model.load()?;
     let rows = args.input.open(&args.data, (&*model, &origin), context)?;
-    let waiting = Bar::waiting("scores");
+    let waiting = || Bar::waiting("scores");
     let scored = match args.order {
-        None => match args.draws {
-            None => model.score(&*rows, context.seed),
-            Some(draws) => model.score_from(&*rows, draws, context.seed),
-        },
+        None => {
+            let _waiting = waiting();
+            match args.draws {
+                None => model.score(&*rows, context.seed),
+                Some(draws) => model.score_from(&*rows, draws, context.seed),
+            }
+        }
         Some(_) if args.orders > 1 && args.order == Some(OrderIs::LeftToRight) => {
             return Err(Error::Usage("--orders is of random ones".into()));
         }
         Some(order) => {
             let whole = args.input.load(&args.data, (&*model, &origin), context)?;
             let orders = order.orders(model.schema().len(), args.orders, context.seed);
+            let _waiting = waiting();
             args.model.queries(&*model)?.in_orders(&whole, &orders)
         }
     };
-    drop(waiting);
     let evidence = scored.and_then(|evidence| match origin.view.is_plain() {
         true => Ok(evidence),
         false => evidence.of_mapped(origin.view.space()),

@@ -56,7 +56,7 @@ impl Colour {
         if self == Self::Grey { 1 } else { 3 }
     }
 
-    /// Categories of each channel.
+    /// Categories of each channel; of grey, the first alone counts.
     pub fn categories(self) -> [usize; 3] {
         if self == Self::YCoCgR { [256, 512, 512] } else { [256; 3] }
     }

@@ -43,7 +43,7 @@ impl View {
         if self.quarter { Space::Quarter(Box::new(whole)) } else { whole }
     }
 
-    /// By how much bits a dimension of the pictures may exceed those of what is seen of them; 0 where nothing of a colour is lost.
+    /// By how much bits a dimension of the pictures may exceed those of what is seen of them: see [`Colour::bits_lost_per_dim`].
     pub fn bits_lost_per_dim(&self) -> f64 {
         self.colour.map_or(0.0, Colour::bits_lost_per_dim)
     }

@@ -222,7 +222,11 @@ impl Field {
     }
 
     /// Gives a pixel another level; its responses follow.
+    ///
+    /// # Panics
+    /// When there is no such pixel, or the law that the image was made for has no such level.
     pub fn set(&mut self, at: [usize; 2], level: u8) {
+        assert!(usize::from(level) < self.levels, "level {level} of {}", self.levels);
         let v = at[0] * self.size[1] + at[1];
         let change = f32::from(level) - f32::from(self.pixels[v]);
         if change == 0.0 {

@@ -16,8 +16,16 @@ pub(crate) const CHUNK: usize = 1 << 13;
 const PARALLEL: usize = 1 << 16;
 
 /// A product of matrices with fewer results than this is summed in another order. Where a row is to come out the same whatever
-/// stands beside it, there must be as many.
+/// stands beside it, there must be as many; see [`is_steady`] for sums of many.
 pub(crate) const FEW: usize = 257;
+/// A product of no more rows and no more columns than this cuts sums of more than [`DEEP`] elsewhere.
+const SMALL: usize = 64;
+const DEEP: usize = 512;
+
+/// Whether a product of matrices sums each of its results as one with more columns does.
+pub(crate) fn is_steady(rows: usize, inner: usize, columns: usize) -> bool {
+    columns > 1 && rows * columns >= FEW && (inner <= DEEP || rows.max(columns) > SMALL)
+}
 
 /// A matrix that lies in a slice: element `(i, j)` is at `i · row + j · column`.
 #[derive(Clone, Copy)]

@@ -18,7 +18,7 @@ use crate::{
         ops::{
             Real,
             alone::is_alone,
-            cpu::{FEW, Matrix, Threads, buffer, matmul, matmul_block, view, zip},
+            cpu::{Matrix, Threads, buffer, is_steady, matmul, matmul_block, view, zip},
         },
     },
     simd::vectorised,
@@ -214,10 +214,11 @@ fn parameter_gradients<L: Direction, E: Real>(g: &Geometry, x: &[E], dz: &[E], w
     (dw, db)
 }
 
-/// Samples that go through a product together: maps of a few places are too narrow for it. A product of many results sums each in the
-/// same order, whatever stands beside it.
+/// Samples that go through a product together: maps of a few places are too narrow for it. One alone where it would not come out the
+/// same beside others.
 fn together(g: &Geometry, samples: usize) -> usize {
-    match !pointwise(g) && g.positions() * g.patch().min(g.map[0]) >= FEW {
+    let (maps, patch, places) = (g.map[0], g.patch(), g.positions());
+    match !pointwise(g) && is_steady(maps, patch, places) && is_steady(patch, maps, places) {
         true => (WIDE / g.positions()).min(samples.div_ceil(TASKS)).max(1),
         false => 1,
     }

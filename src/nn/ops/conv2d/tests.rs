@@ -180,8 +180,16 @@ fn the_number_of_threads_does_not_change_a_bit() {
 #[test]
 fn a_sample_comes_out_the_same_whatever_stands_beside_it() {
     let device = Cpu::default();
-    for (image, maps, kernel) in [([64, 8, 8], 128, 3), ([3, 12, 10], 70, 4), ([128, 5, 7], 3, 3), ([40, 6, 6], 40, 1)]
-    {
+    let sizes = [
+        ([64, 8, 8], 128, 3),
+        ([64, 8, 8], 64, 3),
+        ([24, 8, 8], 48, 5),
+        ([32, 2, 2], 300, 3),
+        ([3, 12, 10], 70, 4),
+        ([128, 5, 7], 3, 3),
+        ([40, 6, 6], 40, 1),
+    ];
+    for (image, maps, kernel) in sizes {
         let g = Geometry::new(image, maps, kernel, 2, kernel / 2);
         let ([c, h, w], [o, oh, ow]) = (g.image, g.map);
         let run = |samples: usize| {
