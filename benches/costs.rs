@@ -1,5 +1,6 @@
 //! What everything costs by what it cannot do without: queries by a likelihood pass over their rows, M-steps by a categorical
-//! one, batches of a file by those of memory, convolutions by their products of matrices. `just costs` prints the table and writes figures/costs.csv.
+//! one, batches of a file by those of memory, convolutions by their products of matrices. `just costs` prints the table and writes
+//! figures/costs.csv.
 
 use gemm::Parallelism;
 use limbeck::{

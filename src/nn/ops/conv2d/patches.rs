@@ -14,16 +14,6 @@ pub(super) struct Room<E> {
     patches: Vec<E>,
 }
 
-/// What a tap of the kernel sees of a row of an image, in numbers a stride apart.
-struct Seen {
-    tap: usize,
-    /// The first place of the map that sees it.
-    place: usize,
-    /// The first number.
-    at: usize,
-    len: usize,
-}
-
 impl<E: Real> Room<E> {
     /// For as many images at a time, or fewer.
     pub(super) fn new(geometry: &Geometry, samples: usize) -> Self {
@@ -60,52 +50,48 @@ impl<E: Real> Room<E> {
     /// Writes the patches, for a stride of `S`, or any for 0.
     #[inline(always)]
     fn lay<const S: usize>(&mut self, images: &[E]) {
-        let (g, samples, places) = (self.geometry, self.samples, self.geometry.positions());
+        let (g, given) = (self.geometry, images.len() / self.geometry.image_len());
         let stride = if S == 0 { g.stride } else { S };
-        let (one, given) = (g.image_len(), images.len() / g.image_len());
         each_row(
             &g,
+            [self.samples, given],
             #[inline(always)]
-            |Seen { tap, place, at, len }| {
-                for sample in 0..given {
-                    let to = &mut self.patches[(tap * samples + sample) * places + place..][..len];
-                    let from = &images[sample * one + at..][..(len - 1) * stride + 1];
-                    match S {
-                        1 => to.copy_from_slice(from),
-                        2 => {
-                            let (pairs, last) = from.as_chunks::<2>();
-                            to.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
-                            to[len - 1] = last[0];
-                        }
-                        _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
+            |patch, pixel, len| {
+                let to = &mut self.patches[patch..][..len];
+                let from = &images[pixel..][..(len - 1) * stride + 1];
+                match S {
+                    1 => to.copy_from_slice(from),
+                    2 => {
+                        let (pairs, last) = from.as_chunks::<2>();
+                        to.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
+                        to[len - 1] = last[0];
                     }
+                    _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
                 }
             },
         );
     }
 
-    /// Adds the patches to images.
+    /// Adds the patches to images, for a stride of `S`, or any for 0.
     #[inline(always)]
     fn pile<const S: usize>(&self, images: &mut [E]) {
-        let (g, samples, places) = (self.geometry, self.samples, self.geometry.positions());
+        let (g, given) = (self.geometry, images.len() / self.geometry.image_len());
         let stride = if S == 0 { g.stride } else { S };
-        let (one, given) = (g.image_len(), images.len() / g.image_len());
         each_row(
             &g,
+            [self.samples, given],
             #[inline(always)]
-            |Seen { tap, place, at, len }| {
-                for sample in 0..given {
-                    let from = &self.patches[(tap * samples + sample) * places + place..][..len];
-                    let to = &mut images[sample * one + at..][..(len - 1) * stride + 1];
-                    match S {
-                        1 => to.iter_mut().zip(from).for_each(|(to, from)| *to += *from),
-                        2 => {
-                            let (pairs, last) = to.as_chunks_mut::<2>();
-                            pairs.iter_mut().zip(from).for_each(|(pair, from)| pair[0] += *from);
-                            last[0] += from[len - 1];
-                        }
-                        _ => to.iter_mut().step_by(stride).zip(from).for_each(|(to, from)| *to += *from),
+            |patch, pixel, len| {
+                let from = &self.patches[patch..][..len];
+                let to = &mut images[pixel..][..(len - 1) * stride + 1];
+                match S {
+                    1 => to.iter_mut().zip(from).for_each(|(to, from)| *to += *from),
+                    2 => {
+                        let (pairs, last) = to.as_chunks_mut::<2>();
+                        pairs.iter_mut().zip(from).for_each(|(pair, from)| pair[0] += *from);
+                        last[0] += from[len - 1];
                     }
+                    _ => to.iter_mut().step_by(stride).zip(from).for_each(|(to, from)| *to += *from),
                 }
             },
         );
@@ -117,10 +103,12 @@ pub(super) fn pointwise(g: &Geometry) -> bool {
     g.kernel == 1 && g.stride == 1 && g.padding == 0
 }
 
-/// What lies inside the image of every row of every tap.
+/// What a tap of the kernel sees of a row, for every tap, row and image: where it begins in patches with room for so many images, where
+/// among the images given, and of how many numbers it is. In the images these lie a stride apart.
 #[inline(always)]
-fn each_row(g: &Geometry, mut each: impl FnMut(Seen)) {
+fn each_row(g: &Geometry, [samples, given]: [usize; 2], mut each: impl FnMut(usize, usize, usize)) {
     let ([channels, height, width], [_, map_height, map_width]) = (g.image, g.map);
+    let (places, one) = (g.positions(), g.image_len());
     let mut tap = 0;
     for c in 0..channels {
         for u in 0..g.kernel {
@@ -129,10 +117,10 @@ fn each_row(g: &Geometry, mut each: impl FnMut(Seen)) {
                 let first = g.padding.saturating_sub(v).div_ceil(g.stride);
                 let end = (width + g.padding).saturating_sub(v).div_ceil(g.stride).min(map_width);
                 for i in 0..if first < end { map_height } else { 0 } {
-                    if let Some(y) = g.source(i, u, height) {
-                        let at = (c * height + y) * width + first * g.stride + v - g.padding;
-                        each(Seen { tap, place: i * map_width + first, at, len: end - first });
-                    }
+                    let Some(y) = g.source(i, u, height) else { continue };
+                    let patch = tap * samples * places + i * map_width + first;
+                    let pixel = (c * height + y) * width + first * g.stride + v - g.padding;
+                    (0..given).for_each(|sample| each(patch + sample * places, pixel + sample * one, end - first));
                 }
                 tap += 1;
             }
