@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         name: "frame",
         peers: &[("blackjax", "frame.py", &["langevin"]), ("numba", "frame.py", &["gibbs"])],
         cases: &["langevin", "gibbs"],
-        rounds: 3,
+        rounds: 5,
         ours,
     }
     .main()

@@ -104,13 +104,19 @@ pub(crate) fn largest(values: &[f64]) -> f64 {
 /// The sum of all values, in partial sums.
 #[inline(always)]
 pub(crate) fn sum(values: &[f64]) -> f64 {
+    sum_of(values, |x| *x)
+}
+
+/// The sum of what is made of each value, in partial sums.
+#[inline(always)]
+pub(crate) fn sum_of<T>(values: &[T], of: impl Fn(&T) -> f64) -> f64 {
     const LANES: usize = 8;
     let (whole, rest) = values.as_chunks::<LANES>();
     let mut lanes = [0.0; LANES];
     for chunk in whole {
-        (0..LANES).for_each(|i| lanes[i] += chunk[i]);
+        (0..LANES).for_each(|i| lanes[i] += of(&chunk[i]));
     }
-    lanes.iter().chain(rest).sum()
+    lanes.into_iter().chain(rest.iter().map(of)).sum()
 }
 
 #[cfg(test)]

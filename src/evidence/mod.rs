@@ -325,7 +325,8 @@ impl<K: Drawn> Evidence<K> {
 
 /// `nats / (dims · ln 2)`: a loss in nats a row of `dims` categories, as a code length.
 pub fn bits_per_dim(nats: f64, dims: usize) -> f64 {
-    nats / (dims as f64 * std::f64::consts::LN_2)
+    // A certain row costs 0, and not −0.
+    (nats + 0.0) / (dims as f64 * std::f64::consts::LN_2)
 }
 
 /// Names with their evidence, best mean first.
@@ -357,6 +358,8 @@ mod tests {
     #[test]
     fn a_fair_coin_is_one_bit() {
         assert!((coins(3, Space::Raw).bits_per_dim().unwrap() - 1.0).abs() < 1e-15);
+        let certain = Evidence::<Exact>::new(vec![0.0; 3], Space::Raw, 2).unwrap();
+        assert_eq!(certain.bits_per_dim().unwrap().to_bits(), 0.0_f64.to_bits());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::samplers::LogDensity;
 use crate::{
     Error, Result,
     nn::{Activation, Dense, Device, Identity, Perceptron, inputs_alone},
+    simd::{sum_of, vectorised},
 };
 use dfdx::{
     nn::{Module, TensorCollection},
@@ -141,8 +142,8 @@ impl<N: Scoring<Dev>, Dev: Device<f32>> Lent<'_, N, Dev> {
         inputs_alone(|| {
             let scores = self.score.scores(x.leaky_trace());
             let values = scores.as_vec();
-            let slopes = scores.sum::<dfdx::shapes::Rank0, Axis<0>>().backward();
-            (values, slopes.get(&x).as_vec())
+            let slopes = scores.sum::<dfdx::shapes::Rank0, Axis<0>>().backward().get(&x);
+            (values, Dev::elements(&slopes).into_owned())
         })
     }
 }
@@ -157,12 +158,10 @@ impl<N: Scoring<Dev>, Dev: Device<f32>> LogDensity for Lent<'_, N, Dev> {
     fn log_probs(&self, points: &[f32], slopes: &mut [f32]) -> Result<Vec<f64>> {
         let (scores, of_score) = self.scores_and_slopes(points);
         let precision = self.deviation.powi(-2);
-        let away = |(slope, (own, x)): (&mut f32, (&f32, &f32))| {
+        vectorised!(slopes.iter_mut().zip(of_score.iter().zip(points)).for_each(|(slope, (own, x))| {
             *slope = (f64::from(*own) - precision * f64::from(*x)) as f32;
-        };
-        slopes.iter_mut().zip(of_score.iter().zip(points)).for_each(away);
-        let squares =
-            points.chunks_exact(self.score.dims()).map(|x| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>());
+        }));
+        let squares = points.chunks_exact(self.score.dims()).map(|x| vectorised!(sum_of(x, |x| f64::from(*x).powi(2))));
         Ok(scores.iter().zip(squares).map(|(score, square)| f64::from(*score) - 0.5 * precision * square).collect())
     }
 }

@@ -1,7 +1,7 @@
 //! The unadjusted Langevin algorithm.
 
 use super::{Chains, LogDensity, Near, Sampler, chains};
-use crate::{Error, Result, nn::Real, random::Seed};
+use crate::{Error, Result, nn::Real, random::Seed, simd::vectorised};
 
 /// A step uphill and noise, none of them refused.
 ///
@@ -84,8 +84,12 @@ pub(super) fn walk<T: LogDensity + ?Sized>(
         let slopes = &slopes[chain * dims..(chain + 1) * dims];
         let length = if clip < f64::INFINITY { length(slopes) } else { 0.0 };
         let step = if length > clip { step * clip / length } else { step };
-        for (x, slope) in point.iter_mut().zip(slopes) {
-            *x = T::Number::of(x.wide() + step * slope.wide() + noise * chains::normal(rng));
+        let mut normal = [0.0; 256];
+        for (point, slopes) in point.chunks_mut(normal.len()).zip(slopes.chunks(normal.len())) {
+            normal[..point.len()].fill_with(|| chains::normal(rng));
+            vectorised!(point.iter_mut().zip(slopes).zip(&normal).for_each(|((x, slope), normal)| {
+                *x = T::Number::of(x.wide() + step * slope.wide() + noise * normal);
+            }));
         }
     });
     chains.forget();

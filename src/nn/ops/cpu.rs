@@ -16,15 +16,19 @@ pub(crate) const CHUNK: usize = 1 << 13;
 const PARALLEL: usize = 1 << 16;
 
 /// A product of matrices with fewer results than this is summed in another order. Where a row is to come out the same whatever
-/// stands beside it, there must be as many; see [`is_steady`] for sums of many.
+/// stands beside it, there must be as many; see [`is_steady`].
 pub(crate) const FEW: usize = 257;
-/// A product of no more rows and no more columns than this cuts sums of more than [`DEEP`] elsewhere.
-const SMALL: usize = 64;
+/// The most terms that are summed at once.
 const DEEP: usize = 512;
 
 /// Whether a product of matrices sums each of its results as one with more columns does.
-pub(crate) fn is_steady(rows: usize, inner: usize, columns: usize) -> bool {
-    columns > 1 && rows * columns >= FEW && (inner <= DEEP || rows.max(columns) > SMALL)
+pub(crate) fn is_steady(rows: usize, columns: usize) -> bool {
+    columns > 1 && rows * columns >= FEW
+}
+
+/// How many of so many terms are summed at a time, the parts of the sum then one after another.
+pub(crate) fn part(terms: usize) -> usize {
+    terms.div_ceil(terms.div_ceil(DEEP).max(1))
 }
 
 /// A matrix that lies in a slice: element `(i, j)` is at `i · row + j · column`.
@@ -94,30 +98,34 @@ pub(crate) fn matmul_block<E: Real>(
         Threads::Pool if rayon::current_num_threads() > 1 => Parallelism::Rayon(0),
         _ => Parallelism::None,
     };
-    // SAFETY: `Matrix`'s constructors and the assertions above keep every index `i · row + j · column` inside its slice, and `out`
-    // is borrowed exclusively. `gemm` accepts f32 and f64, which are the only implementors of `Real`.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.columns,
-            a.columns,
-            out.as_mut_ptr(),
-            1,
-            stride as isize,
-            keep,
-            a.data.as_ptr(),
-            a.column as isize,
-            a.row as isize,
-            b.data.as_ptr(),
-            b.column as isize,
-            b.row as isize,
-            E::ONE,
-            E::ONE,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+    // `gemm` would cut long sums by the sizes of the matrices and of the processor's caches.
+    let part = if is_steady(a.rows, b.columns) { part(a.columns) } else { a.columns };
+    for begin in (0..a.columns).step_by(part) {
+        // SAFETY: `Matrix`'s constructors and the assertions above keep every index `i · row + j · column` inside its slice, and `out`
+        // is borrowed exclusively. `gemm` accepts f32 and f64, which are the only implementors of `Real`.
+        unsafe {
+            gemm::gemm(
+                a.rows,
+                b.columns,
+                part.min(a.columns - begin),
+                out.as_mut_ptr(),
+                1,
+                stride as isize,
+                keep || begin > 0,
+                a.data.as_ptr().add(begin * a.column),
+                a.column as isize,
+                a.row as isize,
+                b.data.as_ptr().add(begin * b.row),
+                b.column as isize,
+                b.row as isize,
+                E::ONE,
+                E::ONE,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
     }
 }
 
@@ -202,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_row_of_a_product_does_not_depend_on_the_others_where_there_are_not_few() {
-        for (n, k) in [(32, 32), (128, 128), (27, 128), (6, 32), (1, 64)] {
+        for (n, k) in [(32, 32), (128, 128), (27, 128), (6, 32), (1, 64), (27, 1024), (64, 700)] {
             let (a, b): (Vec<f32>, Vec<f32>) = (numbers(300 * k, 1), numbers(n * k, 2));
             let of = |m: usize| {
                 let mut out = vec![0.0; m * n];

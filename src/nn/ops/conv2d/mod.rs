@@ -1,6 +1,9 @@
 //! The fused 2-D convolution and its adjoint, the transposed convolution, on one set of kernels.
 
 mod cpu;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
+mod linear;
 mod patches;
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) mod plain;

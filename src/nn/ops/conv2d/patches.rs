@@ -10,15 +10,14 @@ use crate::{
 pub(super) struct Room<E> {
     geometry: Geometry,
     samples: usize,
-    /// `(patch, sample, place)`.
+    /// `(patch, sample, place)`; nothing before they are needed.
     patches: Vec<E>,
 }
 
 impl<E: Real> Room<E> {
     /// For as many images at a time, or fewer.
     pub(super) fn new(geometry: &Geometry, samples: usize) -> Self {
-        let numbers = if pointwise(geometry) { 0 } else { geometry.patch() * samples * geometry.positions() };
-        Self { geometry: *geometry, samples, patches: vec![E::default(); numbers] }
+        Self { geometry: *geometry, samples, patches: Vec::new() }
     }
 
     /// The patches of images, `(patch, sample · place)`.
@@ -28,6 +27,7 @@ impl<E: Real> Room<E> {
         if pointwise(&g) {
             return Matrix::new(images, g.patch(), columns);
         }
+        self.make();
         vectorised!(match g.stride {
             1 => self.lay::<1>(images),
             2 => self.lay::<2>(images),
@@ -39,12 +39,19 @@ impl<E: Real> Room<E> {
     /// Adds to every pixel of images what the patches that see it hold of it. `fill` writes the patches, `(patch, sample · place)`; it is
     /// told how far apart their rows lie.
     pub(super) fn add_to(&mut self, images: &mut [E], fill: impl FnOnce(&mut [E], usize)) {
+        self.make();
         fill(&mut self.patches, self.samples * self.geometry.positions());
         vectorised!(match self.geometry.stride {
             1 => self.pile::<1>(images),
             2 => self.pile::<2>(images),
             _ => self.pile::<0>(images),
         });
+    }
+
+    fn make(&mut self) {
+        if self.patches.is_empty() {
+            self.patches = vec![E::default(); self.geometry.patch() * self.samples * self.geometry.positions()];
+        }
     }
 
     /// Writes the patches, for a stride of `S`, or any for 0.

@@ -179,31 +179,49 @@ fn the_number_of_threads_does_not_change_a_bit() {
 
 #[test]
 fn a_sample_comes_out_the_same_whatever_stands_beside_it() {
-    let device = Cpu::default();
     let sizes = [
-        ([64, 8, 8], 128, 3),
-        ([64, 8, 8], 64, 3),
-        ([24, 8, 8], 48, 5),
-        ([32, 2, 2], 300, 3),
-        ([3, 12, 10], 70, 4),
-        ([128, 5, 7], 3, 3),
-        ([40, 6, 6], 40, 1),
+        ([64, 8, 8], 128, 3, 2),
+        ([64, 8, 8], 64, 3, 2),
+        ([24, 8, 8], 48, 5, 2),
+        ([32, 2, 2], 300, 3, 2),
+        ([3, 12, 10], 70, 4, 2),
+        ([128, 5, 7], 3, 3, 2),
+        ([40, 6, 6], 40, 1, 2),
+        ([2, 20, 19], 1, 3, 1),
+        ([5, 18, 21], 2, 2, 1),
+        ([1, 40, 40], 3, 1, 2),
+        ([7, 30, 22], 9, 5, 3),
+        ([70, 7, 7], 600, 3, 2),
     ];
-    for (image, maps, kernel) in sizes {
-        let g = Geometry::new(image, maps, kernel, 2, kernel / 2);
-        let ([c, h, w], [o, oh, ow]) = (g.image, g.map);
-        let run = |samples: usize| {
-            let x = device.tensor_from_vec(numbers::<f32>(samples * g.image_len(), 1), (samples, c, h, w));
-            let weight = device.tensor_from_vec(numbers::<f32>(o * g.patch(), 2), (o, c, kernel, kernel));
-            let bias = device.tensor_from_vec(numbers::<f32>(o, 3), (o,));
-            let y = Cpu::try_conv2d::<Silu, _, _, _, _, _>(g, x.leaky_trace(), &weight, &bias, (samples, o, oh, ow));
-            let y = y.unwrap();
-            (y.as_vec(), y.sum().backward().get(&x).as_vec())
-        };
-        let (all, slopes) = run(37);
-        for samples in [1, 2, 9, 36] {
-            let (some, own) = run(samples);
-            assert!(some[..] == all[..some.len()] && own[..] == slopes[..own.len()], "{samples} of {g:?}");
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    for (image, maps, kernel, stride) in sizes {
+        let g = Geometry::new(image, maps, kernel, stride, kernel / 2);
+        for way in [Way::Conv, Way::Transposed] {
+            let (all, slopes) = one.install(|| values_and_slopes(g, way, 37));
+            for samples in [1, 2, 9, 36] {
+                let (some, own) = one.install(|| values_and_slopes(g, way, samples));
+                assert!(some[..] == all[..some.len()] && own[..] == slopes[..own.len()], "{samples} of {g:?}");
+            }
         }
     }
+}
+
+/// Of some samples that two convolutions see, so that the slopes of the second are added to those of the first.
+fn values_and_slopes(g: Geometry, way: Way, samples: usize) -> (Vec<f32>, Vec<f32>) {
+    let device = Cpu::default();
+    let ([c, h, w], [o, oh, ow]) = match way {
+        Way::Conv => (g.image, g.map),
+        Way::Transposed => (g.map, g.image),
+    };
+    let x = device.tensor_from_vec(numbers::<f32>(samples * c * h * w, 1), (samples, c, h, w));
+    let weight =
+        device.tensor_from_vec(numbers::<f32>(g.map[0] * g.patch(), 2), (g.map[0], g.image[0], g.kernel, g.kernel));
+    let bias = device.tensor_from_vec(numbers::<f32>(o, 3), (o,));
+    let shape = (samples, o, oh, ow);
+    let [first, second] = [x.leaky_trace(), x.leaky_trace()].map(|x| match way {
+        Way::Conv => Cpu::try_conv2d::<Silu, _, _, _, _, _>(g, x, &weight, &bias, shape).unwrap(),
+        Way::Transposed => Cpu::try_conv_transpose2d::<Silu, _, _, _, _, _>(g, x, &weight, &bias, shape).unwrap(),
+    });
+    let values = first.as_vec();
+    (values, (first + second * 0.5).sum().backward().get(&x).as_vec())
 }
