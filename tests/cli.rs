@@ -402,7 +402,7 @@ fn a_flow_is_fitted_scored_and_sampled() {
     failure(folder, "fit hclt --data people.csv --out y --hidden 3", 2);
     failure(folder, "fit maf --data people.csv --out y --layers 0", 2);
     let message = failure(folder, "query model entropy", 2);
-    assert!(message.contains("maf answers no questions"), "{message}");
+    assert!(message.contains("maf is there for `score` and `sample` alone"), "{message}");
     std::fs::write(folder.join("holes.csv"), "height,weight,age\n1,,3\n").unwrap();
     let message = failure(folder, "score model --data holes.csv", 1);
     assert!(message.contains("row 0, column weight: a flow has no missing values"), "{message}");
@@ -1165,7 +1165,13 @@ fn a_texture_is_learned_scored_and_drawn() {
     assert!(text(folder, "show model").contains("2 filters, 8 grey levels, pictures of 256 × 256"));
     std::fs::write(folder.join("table.csv"), "a,b\n1,2\n2,3\n3,1\n").unwrap();
     assert!(failure(folder, "fit frame --data table.csv --out no", 1).contains("not pictures"));
-    assert!(failure(folder, "score model --data table.csv", 1).contains("table.csv"));
+    let other = failure(folder, "score model --data table.csv", 1);
+    assert!(other.contains("table.csv") && other.contains("x7 or 65528 others"), "{other}");
+    ndarray_npy::write_npy(folder.join("wide.npy"), &ndarray::Array3::<u8>::zeros((1, 128, 512))).unwrap();
+    assert!(failure(folder, "score model --data wide.npy", 1).contains("[128, 512]"));
+    assert!(failure(folder, &format!("{fit} --columns x0 --out no"), 1).contains("columns are chosen by name"));
+    let wild = "fit frame --data grass.png --rate 1e8 --filters 1 --updates 3 --side 8 --stops 2 --out wild --json";
+    assert!(json(folder, wild)["warnings"][0].as_str().unwrap().contains("a smaller rate"));
     assert!(
         failure(folder, &format!("{} --out no", fit.replace("--side 32", "--side 5000")), 2)
             .contains("side is 5000; it must be 1 to 4096")

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    data::{Coding, ColumnSummary, Reading, Rows, Split, Subset, load_with, open_rows},
+    data::{Coding, ColumnSummary, Reading, Rows, Schema, Split, Subset, load_with, open_rows},
     error::counted,
     evidence::AnyEvidence,
     model::{AnyFit, Entry, Model, Origin, Reads, Setting, wanted},
@@ -407,7 +407,19 @@ fn report(
         valid_standard_error: valid.filter(|e| e.log_probs().len() > 1).map(AnyEvidence::standard_error),
         train_bits_per_dim: train.bits_per_dim(),
         valid_bits_per_dim: valid.and_then(AnyEvidence::bits_per_dim),
-        warnings: history.warnings(),
+        warnings: history.warnings().into_iter().chain(knows_nothing(model.schema(), train)).collect(),
         summary: model.to_string(),
     }
+}
+
+/// A warning where the rows that a model has learned from cost more than when all values are alike.
+fn knows_nothing(schema: &Schema, train: &AnyEvidence) -> Option<String> {
+    let (bits, categories) = (train.bits_per_dim()?, schema.variables.iter().map(|v| v.categories).max()?);
+    let alike = (categories as f64).log2();
+    (categories > 0 && bits > alike + 1e-6).then(|| {
+        format!(
+            "the rows it has learned from cost {bits:.4} bits/dim, and {alike:.4} where all {categories} categories are alike: it may have \
+             run away (a smaller rate), or not have learned enough"
+        )
+    })
 }

@@ -195,7 +195,8 @@ impl ModelFile {
     /// What the model can be asked.
     fn queries<'m>(&self, model: &'m dyn Model) -> Result<&'m dyn Queries> {
         model.queries().ok_or_else(|| {
-            Error::Usage(format!("{} answers no questions: it is there for `score` and `sample`", model.kind()))
+            let kind = model.kind();
+            Error::Usage(format!("{kind} is there for `score` and `sample` alone, without options that ask for more"))
         })
     }
 }

@@ -81,6 +81,19 @@ impl Schema {
         self.variables.iter().enumerate().all(|(i, v)| v.name == format!("x{i}"))
     }
 
+    /// Refuses rows of as many values whose shape is another: the pictures of 12 × 48 pixels are none of 24 × 24. Rows without a shape
+    /// are of any.
+    pub(crate) fn check_shape(&self, shape: &[usize]) -> Result<()> {
+        let axes = |shape: &[usize]| shape.iter().copied().skip_while(|axis| *axis == 1).collect::<Vec<_>>();
+        let (own, theirs) = (axes(&self.shape), axes(shape));
+        match own.len() > 1 && theirs.len() > 1 && own != theirs {
+            false => Ok(()),
+            true => {
+                Err(Error::invalid(format!("rows of shape {shape:?}; the model's have the shape {:?}", self.shape)))
+            }
+        }
+    }
+
     /// The characters that categories stand for, where rows are text: one axis, columns without names, and the same characters in all.
     pub fn alphabet(&self) -> Option<Vec<char>> {
         let first = self.variables.first()?.words.as_ref().filter(|_| self.shape.len() == 1)?;

@@ -179,7 +179,10 @@ fn streamed(path: &Path, coding: Coding, large: u64) -> Result<Option<NpyRows>> 
     };
     // The columns of a model may differ in their categories.
     let schema = match coding {
-        Coding::Use(schema, _) if schema.len() == rows.schema.len() => schema.clone(),
+        Coding::Use(schema, _) if schema.len() == rows.schema.len() => {
+            schema.check_shape(&rows.schema.shape).map_err(|e| Error::file(path, e))?;
+            schema.clone()
+        }
         Coding::Use(schema, _) => {
             let (expected, found, shape) = (schema.len(), rows.schema.len(), &rows.schema.shape);
             let problem = format!("rows of {found} values (shape {shape:?}); the model has {expected}");

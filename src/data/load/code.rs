@@ -102,7 +102,10 @@ impl Array {
             return Err(Error::file(&self.origin, format!("shape {:?} holds no value", self.shape)));
         }
         let schema = match coding {
-            Coding::Use(schema, _) if schema.len() == vars => schema.clone(),
+            Coding::Use(schema, _) if schema.len() == vars => {
+                schema.check_shape(&shape).map_err(|e| Error::file(&self.origin, e))?;
+                schema.clone()
+            }
             Coding::Use(schema, _) => {
                 let (expected, found) = (schema.len(), &self.shape);
                 return Err(Error::file(
@@ -214,9 +217,12 @@ impl Frame {
         if self.names.len() == schema.len() && schema.is_nameless() && are_others {
             return Ok((0..schema.len()).collect());
         }
-        let missing: Vec<_> =
+        let mut missing: Vec<_> =
             schema.variables.iter().filter(|v| by_name(v).is_none()).map(|v| v.name.as_str()).collect();
-        Err(Error::at(&self.origin, "line 1", format!("no column called {}, which the model has", missing.join(", "))))
+        let more = missing.split_off(missing.len().min(8)).len();
+        let more = if more > 0 { format!(" or {more} others") } else { String::new() };
+        let missing = missing.join(", ");
+        Err(Error::at(&self.origin, "line 1", format!("no column called {missing}{more}, which the model has")))
     }
 
     fn learn(&self, column: usize, categories: Option<usize>) -> Result<Variable> {

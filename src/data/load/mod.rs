@@ -104,11 +104,6 @@ pub fn load_with(path: impl AsRef<Path>, reading: &Reading) -> Result<Loaded> {
             "not text, of which rows have a length: leave out --length, or say what it is with --text",
         ));
     }
-    if form.is_none()
-        && let Some(pictures) = Pictures::at(path)?
-    {
-        return pictures.load().map(Loaded::Array);
-    }
     let is_text = matches!(extension.as_str(), "csv" | "tsv");
     let chooses = !reading.columns.is_empty() || !reading.drop.is_empty();
     if chooses && !is_text {
@@ -119,6 +114,9 @@ pub fn load_with(path: impl AsRef<Path>, reading: &Reading) -> Result<Loaded> {
     }
     if let Some(form) = form {
         return text::load(path, form, reading);
+    }
+    if let Some(pictures) = Pictures::at(path)? {
+        return pictures.load().map(Loaded::Array);
     }
     match extension.as_str() {
         "npy" => npy::load_npy(path).map(Loaded::Array),

@@ -6,7 +6,7 @@ use crate::{
     data::{MISSING, Rows, fingerprint},
     frame::{Bank, Borders, Choice, FrameLearner, Pursuit, Rule, Seen},
     model::{AnyFit, Entry, Setting},
-    train::{Fit, History, Plan, Reads, Run, train},
+    train::{Estimate, Fit, History, Plan, Reads, Run, train},
 };
 use serde::{Deserialize, Serialize};
 
@@ -155,6 +155,11 @@ impl Fit for FitFrame {
         Reads::Categories
     }
 
+    fn estimate(&self, rows: &dyn Rows, _: usize) -> Result<Option<Estimate>> {
+        self.check()?;
+        self.size_and_categories(rows).map(|_| None)
+    }
+
     fn fit_with(&self, rows: &dyn Rows, _: Option<&dyn Rows>, run: Run) -> Result<(FrameModel, History)> {
         self.check()?;
         run.on_cpu(NAME)?;
@@ -175,7 +180,10 @@ impl Fit for FitFrame {
         };
         let Run { seed, checkpoint, watch, .. } = run;
         let mut learner = FrameLearner::new(&seen, fingerprint(rows)?, how, seed.child("chains", 0))?;
-        let settings = toml::to_string(self).map_err(Error::invalid)?;
+        // The same numbers as a picture of another size, or of more levels, are other data.
+        let ([height, width], categories) = self.size_and_categories(rows)?;
+        let pictures = format!("pictures of {height} × {width} pixels of {categories} levels");
+        let settings = toml::to_string(self).map_err(Error::invalid)? + &pictures;
         let plan = Plan { checkpoint, settings, ..Plan::steps(learner.steps(), 1, seed) };
         let history = train(&mut learner, &plan, watch)?;
         let (law, schema) = (learner.law().clone(), rows.schema().clone());
@@ -187,12 +195,7 @@ impl Fit for FitFrame {
 impl FitFrame {
     /// The pictures in levels of the law.
     fn seen(&self, rows: &dyn Rows) -> Result<Vec<Seen>> {
-        let size = size_of(rows.schema())?;
-        let categories = rows.schema().variables[0].categories;
-        if categories < self.levels {
-            let problem = format!("pictures of {categories} grey levels for a law of {}", self.levels);
-            return Err(Error::Usage(format!("{problem}: --levels {categories} or fewer")));
-        }
+        let (size, categories) = self.size_and_categories(rows)?;
         let mut codes = Vec::new();
         let picture = |row: usize| {
             rows.read(&[row], &mut codes)?;
@@ -205,6 +208,16 @@ impl FitFrame {
             Ok((size, codes.iter().map(|code| level_of(*code, self.levels, categories)).collect()))
         };
         (0..rows.len()).map(picture).collect()
+    }
+
+    /// Height and width of the pictures, and their grey levels.
+    fn size_and_categories(&self, rows: &dyn Rows) -> Result<([usize; 2], usize)> {
+        let (size, categories) = (size_of(rows.schema())?, rows.schema().variables[0].categories);
+        if categories < self.levels {
+            let problem = format!("pictures of {categories} grey levels for a law of {}", self.levels);
+            return Err(Error::Usage(format!("{problem}: --levels {categories} or fewer")));
+        }
+        Ok((size, categories))
     }
 }
 

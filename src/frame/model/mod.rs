@@ -15,8 +15,9 @@ use crate::{
     Error, Result,
     archive::Archive,
     data::{Dataset, Discrete, MISSING, Rows, Schema, fingerprint},
+    error::counted,
     evidence::{AnyEvidence, Estimate, Evidence, Space},
-    math::{log_sum_exp, log_sum_exp_of},
+    math::log_sum_exp,
     memory::afford,
     model::{Family, Model, ModelFile},
     random::Seed,
@@ -169,8 +170,8 @@ impl FrameModel {
             let starts = distinct.keys().cycle().take(walks);
             let starts = starts.map(|pixels| Field::new(&self.law, size, pixels.to_vec())).collect::<Result<_>>()?;
             let down = back(starts, seed.child("from known", 0))?;
-            // What walks from noise have seen is elsewhere, where it is less.
-            let estimate = if estimate < least { log_sum_exp_of(&[estimate, least]) } else { estimate };
+            // Walks from noise have seen some of the same, nobody knows how much.
+            let estimate = estimate.max(least);
             let high = found.high.max(estimate).max(down.from_above() + down.error(true));
             found = Bracket { low: found.low.max(least), high, estimate };
         }
@@ -333,11 +334,8 @@ impl Model for FrameModel {
 
 impl fmt::Display for FrameModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ([height, width], filters, levels) = (self.size(), self.law.features().len(), self.law.levels());
-        let parameters = self.parameters();
-        write!(
-            f,
-            "frame: {filters} filters, {levels} grey levels, pictures of {height} × {width}, {parameters} parameters"
-        )
+        let ([height, width], levels, parameters) = (self.size(), self.law.levels(), self.parameters());
+        let filters = counted(self.law.features().len(), "filter");
+        write!(f, "frame: {filters}, {levels} grey levels, pictures of {height} × {width}, {parameters} parameters")
     }
 }

@@ -57,6 +57,18 @@ fn no_picture_is_likelier_than_certain_where_walks_from_noise_never_come() {
 }
 
 #[test]
+fn all_pictures_together_have_a_probability_of_one() {
+    let model = FrameModel { schema: Schema::uniform(&[3, 3], 2), ..tiny() };
+    let all = (0..1 << 9).flat_map(|i| (0..9).map(move |pixel| i >> pixel & 1)).collect();
+    let rows = Discrete::new(model.schema.clone(), all).unwrap();
+    for seed in 0..5 {
+        let AnyEvidence::Estimate(found) = model.score(&rows, Seed(seed)).unwrap() else { panic!("an estimate") };
+        let sum: f64 = found.log_probs().iter().map(|log_prob| log_prob.exp()).sum();
+        assert!(sum > 0.95 && sum < 1.0 + 1e-9, "{sum}");
+    }
+}
+
+#[test]
 fn samples_are_as_the_law_says() {
     let model = tiny();
     let Dataset::Discrete(rows) = model.sample(4000, Seed(2)).unwrap() else { panic!("categories") };
@@ -92,6 +104,22 @@ fn it_comes_back_from_its_file_and_a_run_goes_on_where_it_stopped() {
         let (resumed, _) = settings.fit_with(&grass, None, run).unwrap();
         assert_eq!(resumed.law == model.law, stop == 12);
     }
+    // The same numbers as another picture, or as one of more levels.
+    let resumed = |shape: &[usize], categories: usize| {
+        let schema = Schema::uniform(shape, categories);
+        let codes = (0..grass.len()).flat_map(|row| grass.row(row).to_vec()).collect();
+        let rows = Discrete::new(schema, codes).unwrap();
+        let mut watch = quiet;
+        let checkpoint =
+            crate::train::Checkpoint { path: point.clone(), every: std::time::Duration::MAX, resume: true };
+        let run = Run { checkpoint: Some(checkpoint), ..Run::new(Seed(5), &mut watch) };
+        settings.fit_with(&rows, None, run).map(|_| ()).unwrap_err().to_string()
+    };
+    let [height, width] = size_of(grass.schema()).unwrap();
+    let levels = grass.schema().variables[0].categories;
+    let turned = resumed(&[height / 2, 2 * width], levels);
+    assert!(turned.contains(&format!("of {} × {} pixels", height / 2, 2 * width)), "{turned}");
+    assert!(resumed(&[height, width], 2 * levels).contains(&format!("of {} levels", 2 * levels)));
     let mut quiet = quiet;
     let seven = FitFrame { filters: 70, ..settings.clone() };
     assert!(seven.fit_with(&grass, None, Run::new(Seed(0), &mut quiet)).is_err());
@@ -115,4 +143,7 @@ fn what_are_no_grey_pictures_is_refused() {
     let error = many.fit(&rows, None, Seed(0)).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("3 are no larger than the images"), "{error}");
     assert!(settings.fit(&rows, None, Seed(0)).is_ok());
+    assert!(settings.estimate(&rows, 1).is_ok());
+    let dark = Discrete::new(Schema::uniform(&[4, 4], 4), vec![0; 16]).unwrap();
+    assert!(settings.estimate(&dark, 1).unwrap_err().to_string().contains("--levels 4 or fewer"));
 }
