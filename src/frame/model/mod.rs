@@ -139,7 +139,7 @@ impl FrameModel {
     ///
     /// Where the law has places that walks from noise don't come to, that is too low. Pictures that are known, with their energies, help:
     /// `Z` is no less than what they add up to, so that none has more than all of the probability, and walks back from them see how much
-    /// more there may be.
+    /// more there may be; where walks from noise have not come near them, it is taken to be in the middle of the two.
     fn log_z(&self, walks: usize, known: &[(Vec<u8>, f64)], seed: Seed) -> Result<[f64; 3]> {
         let size = self.size();
         // Each holds two maps of responses for every feature, at most, and its pixels.
@@ -170,9 +170,9 @@ impl FrameModel {
             let starts = distinct.keys().cycle().take(walks);
             let starts = starts.map(|pixels| Field::new(&self.law, size, pixels.to_vec())).collect::<Result<_>>()?;
             let down = back(starts, seed.child("from known", 0))?;
-            // Walks from noise have seen some of the same, nobody knows how much.
-            let estimate = estimate.max(least);
-            let high = found.high.max(estimate).max(down.from_above() + down.error(true));
+            let high = found.high.max(estimate).max(least).max(down.from_above() + down.error(true));
+            // Either walks from noise have seen some of the same, nobody knows how much; or they have not come near.
+            let estimate = if found.high < least { 0.5 * (least + high) } else { estimate.max(least) };
             found = Bracket { low: found.low.max(least), high, estimate };
         }
         Ok([found.estimate, found.estimate - found.low, found.high - found.estimate])
