@@ -11,7 +11,8 @@ use std::{arch::x86_64::*, cell::RefCell};
 pub(super) const LANES: usize = 16;
 /// Rows of a matrix that are multiplied together.
 const ROWS: usize = 6;
-/// The most vectors of the images and maps of some samples: with more, a processor's own caches are left too often.
+/// The most vectors of the images, with their padding, and of the maps of some samples: with more, products of matrices were measured to be
+/// as fast. It bounds what each thread keeps, too.
 const MOST_VECTORS: usize = 1 << 17;
 /// The most weights, for the same reason.
 const MOST_WEIGHTS: usize = 1 << 18;
@@ -82,9 +83,11 @@ impl Lanes {
     /// the samples are too few for all threads or too large; nor where a product of matrices would sum in another order.
     pub(super) fn new(g: &Geometry, to_map: bool, weight: &[f32], samples: usize) -> Option<Self> {
         let (maps, patch) = (g.map[0], g.patch());
+        let padded = [g.image[1], g.image[2]].map(|side| side.saturating_add(g.padding.saturating_mul(2)));
+        let vectors = padded.into_iter().fold(g.image[0], usize::saturating_mul).saturating_add(g.map_len());
         if pointwise(g)
             || samples < LANES * rayon::current_num_threads()
-            || g.image_len() + g.map_len() > MOST_VECTORS
+            || vectors > MOST_VECTORS
             || weight.len() > MOST_WEIGHTS
             || maps.min(patch) < 3
             || part(maps) < maps
@@ -101,8 +104,8 @@ impl Lanes {
         let mut weights = vec![[0.0; ROWS]; rows.div_ceil(ROWS) * terms];
         for (block, weights) in weights.chunks_exact_mut(terms).enumerate() {
             for (t, weights) in weights.iter_mut().enumerate() {
-                for (to, r) in weights.iter_mut().zip(block * ROWS..rows) {
-                    *to = weight[r * row + t * term];
+                for (packed, r) in weights.iter_mut().zip(block * ROWS..rows) {
+                    *packed = weight[r * row + t * term];
                 }
             }
         }
@@ -169,7 +172,7 @@ impl Lanes {
                 for (at, sums) in to_at.iter().zip(sums) {
                     for (row, sum) in rows.clone().zip(sums) {
                         let to = to[self.to.rows[row] + at].0.as_mut_ptr();
-                        // SAFETY: a lane is a vector.
+                        // SAFETY: a lane is a vector, and lies as one must.
                         unsafe {
                             let before = match bias {
                                 Some(bias) if k == 0 => _mm512_set1_ps(bias[row]),
@@ -199,7 +202,7 @@ fn products<const P: usize>(
     for (weights, term) in weights.iter().zip(terms) {
         let mut numbers = [_mm512_setzero_ps(); P];
         for (number, column) in numbers.iter_mut().zip(columns) {
-            // SAFETY: a lane is a vector.
+            // SAFETY: a lane is a vector, and lies as one must.
             *number = unsafe { _mm512_load_ps(column[*term].0.as_ptr()) };
         }
         for (r, weight) in weights.iter().enumerate() {
@@ -241,7 +244,7 @@ fn lay(samples: &[f32], side: &Side, lanes: &mut [Lane]) {
             *to = unsafe { _mm512_loadu_ps(row.as_ptr()) };
         }
         for (place, vector) in places.iter().zip(turned(rows)) {
-            // SAFETY: a lane is a vector.
+            // SAFETY: a lane is a vector, and lies as one must.
             unsafe { _mm512_store_ps(lanes[*place].0.as_mut_ptr(), vector) };
         }
     }
@@ -258,7 +261,7 @@ fn take(lanes: &[Lane], side: &Side, samples: &mut [f32]) {
     for (block, places) in blocks.iter().enumerate() {
         let mut rows = [_mm512_setzero_ps(); LANES];
         for (row, place) in rows.iter_mut().zip(places) {
-            // SAFETY: a lane is a vector.
+            // SAFETY: a lane is a vector, and lies as one must.
             *row = unsafe { _mm512_load_ps(lanes[*place].0.as_ptr()) };
         }
         for (l, vector) in turned(rows).into_iter().enumerate() {

@@ -180,27 +180,33 @@ fn the_number_of_threads_does_not_change_a_bit() {
 #[test]
 fn a_sample_comes_out_the_same_whatever_stands_beside_it() {
     let sizes = [
-        ([64, 8, 8], 128, 3, 2),
-        ([64, 8, 8], 64, 3, 2),
-        ([24, 8, 8], 48, 5, 2),
-        ([32, 2, 2], 300, 3, 2),
-        ([3, 12, 10], 70, 4, 2),
-        ([128, 5, 7], 3, 3, 2),
-        ([40, 6, 6], 40, 1, 2),
-        ([2, 20, 19], 1, 3, 1),
-        ([5, 18, 21], 2, 2, 1),
-        ([1, 40, 40], 3, 1, 2),
-        ([7, 30, 22], 9, 5, 3),
-        ([70, 7, 7], 600, 3, 2),
+        ([64, 8, 8], 128, 3, 2, 1),
+        ([64, 8, 8], 64, 3, 2, 1),
+        ([24, 8, 8], 48, 5, 2, 2),
+        ([32, 2, 2], 300, 3, 2, 1),
+        ([3, 12, 10], 70, 4, 2, 2),
+        ([128, 5, 7], 3, 3, 2, 1),
+        ([40, 6, 6], 40, 1, 2, 0),
+        ([2, 20, 19], 1, 3, 1, 1),
+        ([5, 18, 21], 2, 2, 1, 1),
+        ([1, 40, 40], 3, 1, 2, 0),
+        ([7, 30, 22], 9, 5, 3, 2),
+        ([70, 7, 7], 600, 3, 2, 1),
+        // Padding wider than the kernel, and pixels that no position sees.
+        ([4, 9, 8], 11, 5, 1, 6),
+        ([6, 50, 40], 12, 2, 5, 3),
+        // With its padding too large for lanes.
+        ([8, 8, 8], 8, 3, 64, 2048),
     ];
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    for (image, maps, kernel, stride) in sizes {
-        let g = Geometry::new(image, maps, kernel, stride, kernel / 2);
+    for (image, maps, kernel, stride, padding) in sizes {
+        let g = Geometry::new(image, maps, kernel, stride, padding);
         for way in [Way::Conv, Way::Transposed] {
             let (all, slopes) = one.install(|| values_and_slopes(g, way, 37));
             for samples in [1, 2, 9, 36] {
                 let (some, own) = one.install(|| values_and_slopes(g, way, samples));
-                assert!(some[..] == all[..some.len()] && own[..] == slopes[..own.len()], "{samples} of {g:?}");
+                let same = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits());
+                assert!(same(&some, &all) && same(&own, &slopes), "{samples} of {g:?}");
             }
         }
     }
