@@ -139,6 +139,7 @@ const LARGE: u64 = 1 << 30;
 /// As [`load`](super::load()) and [`Loaded::discrete`](super::Loaded::discrete).
 pub fn open_rows(path: impl AsRef<Path>, reading: &Reading, coding: Coding) -> Result<Box<dyn Rows>> {
     let path = path.as_ref();
+    reading.check(path)?;
     match streamed(path, coding, LARGE)? {
         Some(rows) => Ok(Box::new(rows)),
         None => Ok(Box::new(super::load_with(path, reading)?.discrete(coding)?)),
@@ -152,6 +153,7 @@ pub fn open_rows(path: impl AsRef<Path>, reading: &Reading, coding: Coding) -> R
 /// As [`open_rows`] and [`Loaded::continuous`](super::Loaded::continuous).
 pub fn open_for(path: impl AsRef<Path>, reading: &Reading, schema: &Schema) -> Result<(Box<dyn Rows>, Vec<String>)> {
     let path = path.as_ref();
+    reading.check(path)?;
     if !schema.is_continuous()
         && let Some(rows) = streamed(path, Coding::Use(schema, reading.unseen), LARGE)?
     {

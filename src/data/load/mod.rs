@@ -73,6 +73,22 @@ pub struct Reading {
     pub length: Option<usize>,
 }
 
+impl Reading {
+    /// Refuses what is said of cells and their columns where a file has none with names.
+    pub(super) fn check(&self, path: &Path) -> Result<()> {
+        if matches!(extension(&path.to_string_lossy()).as_str(), "csv" | "tsv") {
+            return Ok(());
+        }
+        if !self.columns.is_empty() || !self.drop.is_empty() {
+            return Err(Error::file(path, "columns are chosen by name in text files with a header line alone"));
+        }
+        match self.delimiter {
+            None => Ok(()),
+            Some(_) => Err(Error::file(path, "no cells are separated there: a delimiter is for text files")),
+        }
+    }
+}
+
 /// As [`load_with`], in the usual way.
 ///
 /// # Errors
@@ -104,14 +120,7 @@ pub fn load_with(path: impl AsRef<Path>, reading: &Reading) -> Result<Loaded> {
             "not text, of which rows have a length: leave out --length, or say what it is with --text",
         ));
     }
-    let is_text = matches!(extension.as_str(), "csv" | "tsv");
-    let chooses = !reading.columns.is_empty() || !reading.drop.is_empty();
-    if chooses && !is_text {
-        return Err(Error::file(path, "columns are chosen by name in text files with a header line alone"));
-    }
-    if reading.delimiter.is_some() && !is_text {
-        return Err(Error::file(path, "no cells are separated there: a delimiter is for text files"));
-    }
+    reading.check(path)?;
     if let Some(form) = form {
         return text::load(path, form, reading);
     }

@@ -212,6 +212,20 @@ fn a_sample_comes_out_the_same_whatever_stands_beside_it() {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn lanes_are_for_many_samples_that_are_small_with_their_padding() {
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let has = |g: Geometry, samples| {
+        let weight = vec![0.0; g.map[0] * g.patch()];
+        one.install(|| super::lanes::Lanes::new(&g, true, &weight, samples).is_some())
+    };
+    let usual = Geometry::new([24, 8, 8], 48, 5, 2, 2);
+    assert_eq!(has(usual, 16), std::arch::is_x86_feature_detected!("avx512f"));
+    assert!(!has(usual, 15));
+    assert!(!has(Geometry::new([8, 8, 8], 8, 3, 64, 2048), 16));
+}
+
 /// Of some samples that two convolutions see, so that the slopes of the second are added to those of the first.
 fn values_and_slopes(g: Geometry, way: Way, samples: usize) -> (Vec<f32>, Vec<f32>) {
     let device = Cpu::default();
