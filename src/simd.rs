@@ -1,6 +1,6 @@
 //! Code compiled for the widest vectors of the processor it runs on.
 
-/// An expression compiled for AVX2 where the processor has it, with all that it calls and that is `#[inline(always)]`. No
+/// An expression compiled for AVX-512 or AVX2 where the processor has it, with all that it calls and that is `#[inline(always)]`. No
 /// multiply-add is contracted, so the result is the same.
 macro_rules! vectorised {
     ($work:expr) => {
@@ -18,11 +18,21 @@ pub(crate) use vectorised;
 pub(crate) fn widest<R>(work: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     {
+        use std::arch::is_x86_feature_detected as has;
+
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+        fn with_avx512<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
         #[target_feature(enable = "avx2")]
         fn with_avx2<R>(work: impl FnOnce() -> R) -> R {
             work()
         }
-        if std::arch::is_x86_feature_detected!("avx2") {
+        if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {
+            // SAFETY: the processor has just said that it has all four.
+            return unsafe { with_avx512(work) };
+        }
+        if has!("avx2") {
             // SAFETY: the processor has just said that it has AVX2.
             return unsafe { with_avx2(work) };
         }

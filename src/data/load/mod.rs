@@ -99,7 +99,8 @@ pub fn load(path: impl AsRef<Path>) -> Result<Loaded> {
 
 /// Reads `.npy`, `.npz`, `.csv` (cells separated by commas, semicolons, tabs or bars), IDX, `.bin` of CIFAR-10 (each also `.gz`, but
 /// the archives), `.npz` of down-sampled ImageNet; `.txt`, or any file as text where that is asked for; a PNG or JPEG image, a folder of
-/// such images of one size, or of the training batches of CIFAR-10 or of ImageNet.
+/// such images of one size, or of the training batches of CIFAR-10 or of ImageNet. Of an image, eight bits a channel are read, and no
+/// transparency.
 ///
 /// A missing value is NaN in a float array, −1 in an integer array, an empty cell in CSV.
 /// Of an `.npz` with several arrays, `path.npz:name` takes the one called `name`.

@@ -47,10 +47,8 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
             lab.figure("fashion-inpainting", &pictures::inpainting(&circuit, &test, 28, lab.seed)?)?;
         }
     }
-    let published = published()?;
-    let theirs = published
-        .iter()
-        .filter(|p| p.data == "Fashion-MNIST")
+    let theirs = published(&["bits/dim"], |data| data == "Fashion-MNIST")?
+        .into_iter()
         .map(|p| (format!("{} ({})", p.model, p.source), String::new(), String::new(), p.value, f64::NAN));
     let rows: Vec<_> = found.into_iter().chain(theirs).collect();
     let table = Table::new()

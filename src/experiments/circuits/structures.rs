@@ -48,11 +48,11 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         lines = lines.with(Series::new(name, points));
     }
     lab.figure("circuits-structures", &lines)?;
-    let published = published()?;
+    let published = published(&["bits/dim"], |data| data.contains("MNIST"))?;
     let ours = |r: &(&str, usize, usize, f64, f64)| {
         (r.0.to_string(), "digits, 8 × 8, 17 levels", r.1.to_string(), r.2.to_string(), r.3, r.4, "measured here")
     };
-    let theirs = published.iter().filter(|p| p.unit == "bits/dim" && p.data.contains("MNIST")).map(|p| {
+    let theirs = published.iter().map(|p| {
         (p.model.clone(), p.data.as_str(), String::new(), String::new(), p.value, f64::NAN, p.source.as_str())
     });
     let rows: Vec<_> = rows.iter().map(ours).chain(theirs).collect();

@@ -164,7 +164,7 @@ fn diffused(
 
 fn table(lab: &mut Lab, lines: &[Line]) -> Result<()> {
     let seed = |line: &Line| line.seed.map_or("—".to_string(), |seed| seed.to_string());
-    let others: Vec<_> = published()?.into_iter().filter(|p| p.data == "text8" || p.data == "enwik8").collect();
+    let others = published(&["bits/character", "bits/byte"], |data| data == "text8" || data == "enwik8")?;
     let ours = lines.iter().map(|l| (l.way.to_string(), l.text, seed(l), l.kind.to_string(), l.bits));
     let theirs = others.iter().map(|p| (p.model.clone(), p.data.as_str(), "—".into(), p.source.clone(), p.value));
     let rows: Vec<(String, &str, String, String, f64)> = ours.chain(theirs).collect();

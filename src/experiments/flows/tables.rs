@@ -33,8 +33,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
         }
         lab.figure(&format!("flows-{}", name.split(' ').next().unwrap_or(name)), &dots)?;
     }
-    let published = published()?;
-    let theirs: Vec<_> = published.iter().filter(|p| p.unit == "nats").collect();
+    let theirs = published(&["nats"], |_| true)?;
     let (ours, none) = (found.len(), theirs.len());
     let table = Table::new()
         .text("model", found.iter().map(|r| r.0.as_str()).chain(theirs.iter().map(|p| p.model.as_str())))?

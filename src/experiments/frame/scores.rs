@@ -7,7 +7,7 @@ use crate::{
 };
 
 pub(super) fn run(lab: &mut Lab) -> Result<()> {
-    let rows: Vec<_> = published()?.into_iter().filter(|row| row.unit == "Inception score").collect();
+    let rows = published(&["Inception score"], |_| true)?;
     let table = Table::new()
         .text("model", rows.iter().map(|row| row.model.as_str()))?
         .text("data", rows.iter().map(|row| row.data.as_str()))?

@@ -163,9 +163,7 @@ fn ablation(lab: &mut Lab, seeds: &[Vec<Line>]) -> Result<()> {
     };
     let size = |way| mean_and_error(&of(seeds, way, |l| l.parameters as f64)).0;
     let ours = ROWS.map(|(name, way)| (name, bits(way, |l| l.student), bits(way, |l| l.tuned), size(way)));
-    let published = published()?;
-    let of_pictures = ["CIFAR-10", "ImageNet32", "ImageNet64"];
-    let theirs: Vec<_> = published.iter().filter(|p| of_pictures.contains(&p.data.as_str())).collect();
+    let theirs = published(&["bits/dim"], |data| ["CIFAR-10", "ImageNet32", "ImageNet64"].contains(&data))?;
     let blank = || theirs.iter().map(|_| f64::NAN);
     let table = Table::new()
         .text("method", ours.iter().map(|o| o.0).chain(theirs.iter().map(|p| p.model.as_str())))?

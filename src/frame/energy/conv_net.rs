@@ -3,14 +3,17 @@
 use super::{Points, Scores, Scoring};
 use crate::{
     Error, Result,
-    nn::{Activation, Conv2d, Dense, Device, Grid, Identity, Silu, Sliding, Stack, fields, ops::map_size},
+    nn::{
+        Activation, Conv2d, Dense, Device, Grid, Identity, Silu, Sliding, Stack, fields,
+        ops::{map_size, means},
+    },
 };
 use dfdx::{
     dtypes::Dtype,
     nn::Module,
-    shapes::{Axes2, Const, HasShape},
+    shapes::{Const, HasShape},
     tensor::{Cpu, Storage, Tape},
-    tensor_ops::{MeanTo, ReshapeTo},
+    tensor_ops::ReshapeTo,
 };
 use std::marker::PhantomData;
 
@@ -93,7 +96,7 @@ impl<K: Sliding, A: Activation, Dev: Device<f32>> Scoring<Dev> for ConvNet<K, A,
         let (_, channels, height, width) = *h.shape();
         let flat = match self.mean {
             0 => h.reshape_like(&(rows, channels * height * width)),
-            _ => h.mean::<(usize, usize), Axes2<2, 3>>(),
+            _ => means(h),
         };
         self.last.forward(flat).reshape_like(&(rows,))
     }

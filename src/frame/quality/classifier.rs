@@ -9,7 +9,8 @@ use crate::{
     },
     math::log_sum_exp_of,
     nn::{
-        Conv2d, Dense, Device, Grid, Identity, Padding, Silu, Stack, Stride, Window, fields, optim::AdamConfig, params,
+        Conv2d, Dense, Device, Grid, Identity, Padding, Silu, Stack, Stride, Window, fields, ops::means,
+        optim::AdamConfig, params,
     },
     random::Seed,
     train::{Clock, GradientLearner, Loss, Objective, Plan, Trained, quiet, train},
@@ -18,9 +19,9 @@ use dfdx::{
     dtypes::Dtype,
     losses::cross_entropy_with_logits_loss,
     nn::Module,
-    shapes::{Axes2, HasShape},
+    shapes::HasShape,
     tensor::{Cpu, Gradients, Storage, Tape, Tensor, TensorFromVec, Trace},
-    tensor_ops::{MeanTo, ReshapeTo},
+    tensor_ops::ReshapeTo,
 };
 
 type Layer<E, D> = Conv2d<Grid, Grid, Window<5, Stride<2>, Padding<2>>, Silu, E, D>;
@@ -46,7 +47,7 @@ impl<Dev: Device<f32>> Network<f32, Dev> {
         for layer in self.layers.layers() {
             h = layer.forward(h);
         }
-        self.last.forward(h.mean::<(usize, usize), Axes2<2, 3>>())
+        self.last.forward(means(h))
     }
 }
 

@@ -169,6 +169,7 @@ pub(super) fn each<E: Real>(
     chains.for_each(|(chain, numbers)| work(chain, numbers, &mut seed.stream("chain", chain as u64)));
 }
 
+#[inline(always)]
 pub(super) fn normal(rng: &mut Stream) -> f64 {
     StandardNormal.sample(rng)
 }

@@ -210,10 +210,15 @@ mod tests {
 
     #[test]
     fn a_row_of_a_product_does_not_depend_on_the_others_where_there_are_not_few() {
+        rows_alike::<f32>();
+        rows_alike::<f64>();
+    }
+
+    fn rows_alike<E: Real>() {
         for (n, k) in [(32, 32), (128, 128), (27, 128), (6, 32), (1, 64), (27, 1024), (64, 700)] {
-            let (a, b): (Vec<f32>, Vec<f32>) = (numbers(300 * k, 1), numbers(n * k, 2));
+            let (a, b): (Vec<E>, Vec<E>) = (numbers(300 * k, 1), numbers(n * k, 2));
             let of = |m: usize| {
-                let mut out = vec![0.0; m * n];
+                let mut out = vec![E::default(); m * n];
                 let b = Matrix::new(&b, n, k).transpose();
                 matmul(&mut out, false, Matrix::new(&a[..m * k], m, k), b, Threads::One);
                 out

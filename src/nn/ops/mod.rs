@@ -38,7 +38,7 @@ pub(crate) use embed::{add_rows, embed};
 pub use layer_norm::LayerNormKernel;
 pub use perceptron::{Layer, PerceptronKernel};
 pub use planes::PlanesKernel;
-pub(crate) use planes::{Planes, add_to_planes, from_planes, sum, to_planes};
+pub(crate) use planes::{Planes, add_to_planes, from_planes, means, sum, to_planes};
 pub(crate) use pointwise::{pointwise, scaled};
 pub use real::Real;
 pub(crate) use rowwise::{rowmap, rowwise};

@@ -1,11 +1,12 @@
 //! Convolutions of sixteen samples at a time, a sample to a lane of a vector: wherever a tap of the kernel looks it sees a whole
 //! vector, so that no patches are laid out. For processors with AVX-512.
 //!
-//! Each number is the sum of the same products in the same order as in a product of matrices with [patches](super::patches).
+//! Each number is the sum of the same products in the same order as in a product of matrices with [patches](super::patches), but for
+//! products with padding, which are left out where a whole row of the kernel meets it: 0 unless the weight is not finite.
 
 use super::{Geometry, patches::pointwise};
 use crate::nn::ops::cpu::{is_steady, part};
-use std::{arch::x86_64::*, cell::RefCell};
+use std::{arch::x86_64::*, cell::RefCell, ops::Range};
 
 /// Samples that go together.
 pub(super) const LANES: usize = 16;
@@ -67,10 +68,54 @@ pub(super) struct Lanes {
     from: Side,
     to: Side,
     to_map: bool,
-    /// Height and width of the map.
-    map: [usize; 2],
-    /// Those of [`ROWS`] rows of the result at a time, `(block, term)`.
+    /// Width of the map.
+    width: usize,
+    /// Where rows of the result lie, [`ROWS`] or fewer at a time.
+    blocks: Vec<Vec<usize>>,
+    /// Those of the rows of a block, `(block, term)`.
     weights: Vec<[f32; ROWS]>,
+    /// What the rows of the map see, from the first to the last.
+    views: Vec<View>,
+}
+
+/// Some rows of a map that look into padding with the same rows of the kernel.
+struct View {
+    lines: Range<usize>,
+    /// Blocks of rows of the result that are not in the padding alone.
+    blocks: Vec<usize>,
+    /// Of each part of a sum, the terms that are not.
+    parts: Vec<Vec<Range<usize>>>,
+}
+
+/// The rows of the result, [`ROWS`] or fewer at a time, and what the rows of the map see.
+fn views(g: &Geometry, to_map: bool) -> (Vec<Vec<usize>>, Vec<View>) {
+    let sees = |i: usize, u: usize| g.source(i, u, g.image[1]).is_some();
+    // Rows of the map that see padding with the same rows of the kernel, and the other way round.
+    let (lines, taps): (Vec<usize>, Vec<usize>) = ((0..g.map[1]).collect(), (0..g.kernel).collect());
+    let lines = lines.chunk_by(|a, b| taps.iter().all(|u| sees(*a, *u) == sees(*b, *u))).collect::<Vec<_>>();
+    let taps = taps.chunk_by(|a, b| lines.iter().all(|i| sees(i[0], *a) == sees(i[0], *b)));
+
+    let tap = |element: usize| element / g.kernel % g.kernel;
+    let elements = |taps: &[usize]| (0..g.patch()).filter(|e| taps.contains(&tap(*e))).collect();
+    let sections: Vec<Vec<usize>> = if to_map { vec![(0..g.map[0]).collect()] } else { taps.map(elements).collect() };
+    let blocks: Vec<Vec<usize>> = sections.iter().flat_map(|rows| rows.chunks(ROWS)).map(<[usize]>::to_vec).collect();
+
+    let terms = if to_map { g.patch() } else { g.map[0] };
+    let part = part(terms);
+    let views = lines.iter().map(|lines| {
+        let sees = |element: usize| sees(lines[0], tap(element));
+        let runs = |begin: usize| {
+            let seen: Vec<usize> = (begin..terms.min(begin + part)).filter(|t| !to_map || sees(*t)).collect();
+            seen.chunk_by(|a, b| a + 1 == *b).map(|run| run[0]..run[0] + run.len()).collect()
+        };
+        View {
+            lines: lines[0]..lines[0] + lines.len(),
+            blocks: (0..blocks.len()).filter(|b| to_map || sees(blocks[*b][0])).collect(),
+            parts: (0..terms).step_by(part).map(runs).collect(),
+        }
+    });
+    let views = views.collect();
+    (blocks, views)
 }
 
 thread_local! {
@@ -99,17 +144,18 @@ impl Lanes {
         }
         let (image, map) = (Side::image(g), Side::map(g));
         let (from, to) = if to_map { (image, map) } else { (map, image) };
-        let [rows, terms] = [to.rows.len(), from.rows.len()];
+        let (rows, views) = views(g, to_map);
+        let terms = from.rows.len();
         let [row, term] = if to_map { [patch, 1] } else { [1, patch] };
-        let mut weights = vec![[0.0; ROWS]; rows.div_ceil(ROWS) * terms];
-        for (block, weights) in weights.chunks_exact_mut(terms).enumerate() {
-            for (t, weights) in weights.iter_mut().enumerate() {
-                for (packed, r) in weights.iter_mut().zip(block * ROWS..rows) {
-                    *packed = weight[r * row + t * term];
-                }
+        let mut weights = vec![[0.0; ROWS]; rows.len() * terms];
+        for (weights, rows) in weights.chunks_exact_mut(terms).zip(&rows) {
+            for (r, first) in rows.iter().enumerate() {
+                let own = weight[first * row..].iter().step_by(term);
+                weights.iter_mut().zip(own).for_each(|(weights, own)| weights[r] = *own);
             }
         }
-        Some(Self { from, to, to_map, map: [g.map[1], g.map[2]], weights })
+        let blocks = rows.iter().map(|rows| rows.iter().map(|row| to.rows[*row]).collect()).collect();
+        Some(Self { from, to, to_map, width: g.map[2], blocks, weights, views })
     }
 
     /// What this makes of samples, plus a number for each channel; without these it is added to what is there.
@@ -139,14 +185,16 @@ impl Lanes {
     /// From the last position to the first: then a pixel meets the elements of its patches in their order.
     #[target_feature(enable = "avx512f")]
     fn multiply(&self, bias: Option<&[f32]>, from: &[Lane], to: &mut [Lane]) {
-        for i in (0..self.map[0]).rev() {
-            let mut end = self.map[1];
-            while end > 0 {
-                end = match end {
-                    4.. => self.multiply_at(bias, from, to, i, [1, 2, 3, 4].map(|before| end - before)),
-                    2.. => self.multiply_at(bias, from, to, i, [end - 1, end - 2]),
-                    _ => self.multiply_at(bias, from, to, i, [0]),
-                };
+        for view in self.views.iter().rev() {
+            for i in view.lines.clone().rev() {
+                let mut end = self.width;
+                while end > 0 {
+                    end = match end {
+                        4.. => self.multiply_at(view, bias, from, to, i, [1, 2, 3, 4].map(|before| end - before)),
+                        2.. => self.multiply_at(view, bias, from, to, i, [end - 1, end - 2]),
+                        _ => self.multiply_at(view, bias, from, to, i, [0]),
+                    };
+                }
             }
         }
     }
@@ -156,6 +204,7 @@ impl Lanes {
     #[inline]
     fn multiply_at<const P: usize>(
         &self,
+        view: &View,
         bias: Option<&[f32]>,
         from: &[Lane],
         to: &mut [Lane],
@@ -164,18 +213,17 @@ impl Lanes {
     ) -> usize {
         let at = |side: &Side| js.map(|j| i * side.steps[0] + j * side.steps[1]);
         let (from_at, to_at, terms) = (at(&self.from), at(&self.to), &self.from.rows);
-        let part = part(terms.len());
-        for (block, weights) in self.weights.chunks_exact(terms.len()).enumerate() {
-            let rows = block * ROWS..self.to.rows.len().min((block + 1) * ROWS);
-            for (k, (weights, terms)) in weights.chunks(part).zip(terms.chunks(part)).enumerate() {
-                let sums = products(weights, terms, from, from_at);
+        for block in view.blocks.iter().copied() {
+            let weights = &self.weights[block * terms.len()..][..terms.len()];
+            for (k, part) in view.parts.iter().enumerate() {
+                let sums = products(weights, terms, part, from, from_at);
                 for (at, sums) in to_at.iter().zip(sums) {
-                    for (row, sum) in rows.clone().zip(sums) {
-                        let to = to[self.to.rows[row] + at].0.as_mut_ptr();
+                    for (r, (row, sum)) in self.blocks[block].iter().zip(sums).enumerate() {
+                        let to = to[row + at].0.as_mut_ptr();
                         // SAFETY: a lane is a vector, and lies as one must.
                         unsafe {
                             let before = match bias {
-                                Some(bias) if k == 0 => _mm512_set1_ps(bias[row]),
+                                Some(bias) if k == 0 => _mm512_set1_ps(bias[block * ROWS + r]),
                                 _ => _mm512_load_ps(to),
                             };
                             _mm512_store_ps(to, _mm512_add_ps(before, sum));
@@ -188,27 +236,30 @@ impl Lanes {
     }
 }
 
-/// [`ROWS`] rows of a matrix times some columns.
+/// [`ROWS`] rows of a matrix times some columns: some terms of the sums.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn products<const P: usize>(
     weights: &[[f32; ROWS]],
     terms: &[usize],
+    part: &[Range<usize>],
     from: &[Lane],
     at: [usize; P],
 ) -> [[__m512; ROWS]; P] {
     let mut sums = [[_mm512_setzero_ps(); ROWS]; P];
     let columns = at.map(|at| &from[at..]);
-    for (weights, term) in weights.iter().zip(terms) {
-        let mut numbers = [_mm512_setzero_ps(); P];
-        for (number, column) in numbers.iter_mut().zip(columns) {
-            // SAFETY: a lane is a vector, and lies as one must.
-            *number = unsafe { _mm512_load_ps(column[*term].0.as_ptr()) };
-        }
-        for (r, weight) in weights.iter().enumerate() {
-            let weight = _mm512_set1_ps(*weight);
-            for (sums, number) in sums.iter_mut().zip(numbers) {
-                sums[r] = _mm512_fmadd_ps(weight, number, sums[r]);
+    for run in part {
+        for (weights, term) in weights[run.clone()].iter().zip(&terms[run.clone()]) {
+            let mut numbers = [_mm512_setzero_ps(); P];
+            for (number, column) in numbers.iter_mut().zip(columns) {
+                // SAFETY: a lane is a vector, and lies as one must.
+                *number = unsafe { _mm512_load_ps(column[*term].0.as_ptr()) };
+            }
+            for (r, weight) in weights.iter().enumerate() {
+                let weight = _mm512_set1_ps(*weight);
+                for (sums, number) in sums.iter_mut().zip(numbers) {
+                    sums[r] = _mm512_fmadd_ps(weight, number, sums[r]);
+                }
             }
         }
     }

@@ -101,6 +101,29 @@ where
         Ok(out.put_tape(tape))
     }
 
+    fn try_means<T: Tape<E, Self>>(x: Planes<E, Self, T>) -> Result<Tensor<(usize, usize), E, Self, T>, Self::Err> {
+        let (x, mut tape) = x.try_contiguous()?.split_tape();
+        let (rows, channels, height, width) = *x.shape();
+        let pixels = height * width;
+        let each = E::of(1.0 / pixels as f64);
+        // One after another: then an image has the same means whatever the machine.
+        let mean = |plane: &[E]| plane.iter().fold(E::default(), |sum, x| sum + *x) * each;
+        let values = Self::elements(&x).chunks_exact(pixels).map(mean).collect();
+        let out = x.device().try_tensor_from_vec(values, (rows, channels))?;
+        if T::OWNS_TAPE {
+            let (ghost, input) = (out.ghost(), x.ghost());
+            tape.add_backward_op(move |grads| {
+                let given = Self::read_buffer(grads.get_or_alloc_mut(&ghost)?, <[E]>::to_vec)?;
+                Self::edit_buffer(grads.get_or_alloc_mut(&input)?, |into| {
+                    for (plane, d) in into.chunks_exact_mut(pixels).zip(given) {
+                        plane.iter_mut().for_each(|x| *x += d * each);
+                    }
+                })
+            });
+        }
+        Ok(out.put_tape(tape))
+    }
+
     fn try_sum<S: Shape, T: Tape<E, Self>>(
         x: Tensor<S, E, Self, T>,
         y: Tensor<S, E, Self, T>,

@@ -1,4 +1,4 @@
-//! Between positions with channels and channels with pixels, and sums of such.
+//! Between positions with channels and channels with pixels, sums of such, and their means.
 
 mod cpu;
 #[cfg(any(test, feature = "cuda"))]
@@ -20,7 +20,7 @@ pub type Planes<E, D, T> = Tensor<(usize, usize, usize, usize), E, D, T>;
 /// Pixels with their channels, `(batch · pixels, channels)`, one pixel after the other.
 type Pixels<E, D, T> = Tensor<(usize, usize), E, D, T>;
 
-/// A device that can turn pixels into planes, and add to them. Errors are its own: out of memory.
+/// A device that can turn pixels into planes, add to them, and take their means. Errors are its own: out of memory.
 pub trait PlanesKernel<E: Real>: dfdx::tensor_ops::Device<E> {
     /// From pixels to `(batch, channels, height, width)`.
     fn try_to_planes<T: Tape<E, Self>>(
@@ -36,6 +36,9 @@ pub trait PlanesKernel<E: Real>: dfdx::tensor_ops::Device<E> {
         x: Planes<E, Self, T>,
         z: Pixels<E, Self, T>,
     ) -> Result<Planes<E, Self, T>, Self::Err>;
+
+    /// The mean of every channel of every image, `(batch, channels)`.
+    fn try_means<T: Tape<E, Self>>(x: Planes<E, Self, T>) -> Result<Pixels<E, Self, T>, Self::Err>;
 
     /// `x + y`
     fn try_sum<S: Shape, T: Tape<E, Self>>(
@@ -65,6 +68,11 @@ pub(crate) fn add_to_planes<E: Real, D: PlanesKernel<E>, T: Tape<E, D>>(
     let (shape, numbers) = (x.shape(), z.shape());
     assert!(numbers.0 >= shape.0 && numbers.1 == shape.1, "{numbers:?} numbers for images of shape {shape:?}");
     D::try_add_to_planes(x, z).expect("the device has memory for a sum")
+}
+
+/// [`PlanesKernel::try_means`], where there is memory.
+pub(crate) fn means<E: Real, D: PlanesKernel<E>, T: Tape<E, D>>(x: Planes<E, D, T>) -> Pixels<E, D, T> {
+    D::try_means(x).expect("the device has memory for means")
 }
 
 /// [`PlanesKernel::try_sum`], where there is memory.
@@ -98,6 +106,10 @@ macro_rules! cuda {
                 z: Pixels<$real, Self, T>,
             ) -> Result<Planes<$real, Self, T>, Self::Err> {
                 plain::add_to_planes(x, z)
+            }
+
+            fn try_means<T: Tape<$real, Self>>(x: Planes<$real, Self, T>) -> Result<Pixels<$real, Self, T>, Self::Err> {
+                plain::means(x)
             }
 
             fn try_sum<S: Shape, T: Tape<$real, Self>>(

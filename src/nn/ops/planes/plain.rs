@@ -3,7 +3,7 @@
 use dfdx::{
     shapes::{Axes2, Axes3, HasShape},
     tensor::{Tape, Tensor},
-    tensor_ops::{BroadcastTo, Device, GatherTo, PermuteTo, ReshapeTo, TryAdd},
+    tensor_ops::{BroadcastTo, Device, GatherTo, MeanTo, PermuteTo, ReshapeTo, TryAdd},
 };
 
 use super::{Pixels, Planes};
@@ -38,4 +38,8 @@ pub(crate) fn add_to_planes<E: Real, D: Device<E>, T: Tape<E, D>>(
     let first: Tensor<(usize,), usize, D> = z.device().try_tensor_from_vec((0..shape.0).collect(), (shape.0,))?;
     let z: Pixels<E, D, T> = z.try_gather(first)?;
     x.try_add(z.try_broadcast_like::<_, Axes2<2, 3>>(&shape)?)
+}
+
+pub(crate) fn means<E: Real, D: Device<E>, T: Tape<E, D>>(x: Planes<E, D, T>) -> Result<Pixels<E, D, T>, D::Err> {
+    x.try_mean::<_, Axes2<2, 3>>()
 }

@@ -42,3 +42,18 @@ fn planes_and_positions_are_the_same_numbers_and_slopes_go_back() {
     let planes = to_planes(device.tensor_from_vec(x.clone(), (12, 3)), (2, 3)).as_vec();
     assert_eq!(planes[(3 + 2) * 6 + 4], x[(6 + 4) * 3 + 2]);
 }
+
+#[test]
+fn means_are_those_of_dfdx_bit_for_bit() {
+    let device = Cpu::default();
+    let x = device.tensor_from_vec(numbers::<f32>(2 * 3 * 35, 1), (2, 3, 5, 7));
+    let weights = device.tensor_from_vec(numbers::<f32>(6, 2), (2, 3));
+    let bits = |numbers: Vec<f32>| numbers.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    let run = |plain: bool| {
+        let y = if plain { plain::means(x.leaky_trace()).unwrap() } else { means(x.leaky_trace()) };
+        let values = bits(y.as_vec());
+        let loss = x.leaky_trace().square().sum::<Rank0, _>() + (y * weights.clone()).sum();
+        (values, bits(loss.backward().get(&x).as_vec()))
+    };
+    assert_eq!(run(false), run(true));
+}
