@@ -113,7 +113,7 @@ pub(super) fn run(lab: &mut Lab) -> Result<()> {
     map(lab)
 }
 
-/// Both at one setting: what chains look like, and the gaps.
+/// Both at one setting: what chains look like, the gaps, and the slopes, whose squares are what a flow downhill dissipates.
 fn beside(lab: &mut Lab) -> Result<()> {
     const SHOWN: [u64; 5] = [1, 20, 60, 150, 300];
     let methods = [("FRAME", None), ("wFRAME (derived here), λ = 0.01", wframe(0.01))];
@@ -140,23 +140,24 @@ fn beside(lab: &mut Lab) -> Result<()> {
         }
     }
     lab.figure("frame-stability", &tiles)?;
-    let mut lines = Lines::new(
-        "How far the scores of data and of chains are apart",
-        "step of learning",
-        "gap of Φ, geometric mean of five seeds",
-    )
-    .axes(Axis::Linear, Axis::Log);
-    for (m, (name, _)) in methods.iter().enumerate() {
-        let points = (0..STEPS as usize).step_by(5).filter_map(|step| {
-            let gaps: Vec<f64> =
-                runs.iter().filter_map(|run| Some(run[m].pulses.get(step)?.gap().abs().max(1e-3))).collect();
-            // A geometric mean: a run that has gone wild does not hide the others.
-            let logs: Vec<f64> = gaps.iter().map(|gap| gap.ln()).collect();
-            (gaps.len() == runs.len()).then(|| ((step + 1) as f64, mean_and_error(&logs).0.exp()))
-        });
-        lines = lines.with(Series::new(name, points));
-    }
-    lab.figure("frame-gaps", &lines)?;
+    let curves = |title: &str, what: &str, of_pulse: fn(&Pulse) -> f64| {
+        let y = format!("{what}, geometric mean of five seeds");
+        let lines = Lines::new(title, "step of learning", &y).axes(Axis::Linear, Axis::Log);
+        methods.iter().enumerate().fold(lines, |lines, (m, (name, _))| {
+            let points = (0..STEPS as usize).step_by(5).filter_map(|step| {
+                // A geometric mean: a run that has gone wild does not hide the others.
+                let amount = |pulse| of_pulse(pulse).abs().max(1e-3).ln();
+                let logs: Option<Vec<f64>> = runs.iter().map(|run| run[m].pulses.get(step).map(amount)).collect();
+                logs.map(|logs| ((step + 1) as f64, mean_and_error(&logs).0.exp()))
+            });
+            lines.with(Series::new(name, points))
+        })
+    };
+    lab.figure("frame-gaps", &curves("How far the scores of data and of chains are apart", "gap of Φ", Pulse::gap))?;
+    lab.figure(
+        "frame-slopes",
+        &curves("How steep the law is where its chains are", "slope of log p", |pulse| pulse.slope),
+    )?;
     let ratios: Vec<f64> = runs
         .iter()
         .map(|[frame, wframe]| {
