@@ -132,6 +132,19 @@ pub(crate) fn sum_of<T>(values: &[T], of: impl Fn(&T) -> f64) -> f64 {
 #[cfg(test)]
 mod tests {
     #[test]
+    fn code_for_wide_vectors_gives_the_same_bits() {
+        let x: Vec<f64> = (-4000..=4000).map(|i| f64::from(i) * 0.173).collect();
+        let of = |x: &f64| super::exp(*x) * 1.1 + x / (1.0 + super::exp(-x));
+        let single = |x: &f64| super::exp_single(*x) * 1.1 + *x as f32;
+        let plain: Vec<(u64, u32)> = x.iter().map(|x| (of(x).to_bits(), single(x).to_bits())).collect();
+        let mut wide = vec![(0, 0); x.len()];
+        vectorised!(wide.iter_mut().zip(&x).for_each(|(to, x)| to.0 = of(x).to_bits()));
+        vectorised!(wide.iter_mut().zip(&x).for_each(|(to, x)| to.1 = single(x).to_bits()));
+        assert_eq!(wide, plain);
+        assert_eq!(vectorised!(super::sum(&x)).to_bits(), super::sum(&x).to_bits());
+    }
+
+    #[test]
     fn exp_is_right_to_the_last_digits_where_it_is_a_normal_number() {
         for i in -70_000..=70_000 {
             let x = f64::from(i) * 0.010_1;
